@@ -1,0 +1,91 @@
+#ifndef SG_BASE_LOOP_H
+#define SG_BASE_LOOP_H
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+
+/*
+ * One thread's event loop over epoll: descriptors, timers, wake-ups from other threads, and
+ * hooks that run once per turn (so that what many events produced leaves in one write).
+ *
+ * Watches, timers, wakes and hooks live in their owners' structs. All of it belongs to the
+ * thread that runs the loop, but for sg_wake_signal(). Any of them may be removed from any
+ * callback, also its own and also when its event was already fetched in this turn: the loop
+ * never calls what has been removed.
+ */
+struct sg_loop;
+
+SG_MUST_USE enum sg_rc sg_loop_new(const struct sg_clock *clock, struct sg_loop **ret,
+                                   struct sg_err *err);
+/* Everything must have been removed from it before. */
+void sg_loop_free(struct sg_loop *loop);
+SG_DEFINE_AUTO(struct sg_loop, sg_loop_free);
+
+/* Runs until sg_loop_stop(). */
+SG_MUST_USE enum sg_rc sg_loop_run(struct sg_loop *loop, struct sg_err *err);
+/* One turn: waits at most `timeout_ms` (-1: no bound) and handles what came. */
+SG_MUST_USE enum sg_rc sg_loop_turn(struct sg_loop *loop, int timeout_ms, struct sg_err *err);
+/* Ends sg_loop_run() after this turn. */
+void sg_loop_stop(struct sg_loop *loop);
+
+/* Monotonic time at the start of this turn, in nanoseconds: cheap, and the same for all events
+ * of the turn. */
+int64_t sg_loop_now(const struct sg_loop *loop);
+
+/* A descriptor: `fn` gets the EPOLL* bits that are ready. Level-triggered. */
+struct sg_watch {
+    int fd;
+    void (*fn)(void *arg, uint32_t events);
+    void *arg;
+    uint32_t events; /* wanted; change with sg_watch_set */
+    bool is_added;   /* private from here */
+    uint32_t slot;
+};
+
+SG_MUST_USE enum sg_rc sg_watch_add(struct sg_loop *loop, struct sg_watch *watch,
+                                    struct sg_err *err);
+void sg_watch_set(struct sg_loop *loop, struct sg_watch *watch, uint32_t events);
+/* Before the descriptor is closed. Not added: does nothing. */
+void sg_watch_remove(struct sg_loop *loop, struct sg_watch *watch);
+
+/* A timer: `fn` runs once, at or after `due_ns`. Setting it again moves it. */
+struct sg_timer {
+    void (*fn)(void *arg);
+    void *arg;
+    int64_t due_ns;
+    size_t place; /* private: place in the heap + 1; 0 is not set */
+};
+
+SG_MUST_USE enum sg_rc sg_timer_set(struct sg_loop *loop, struct sg_timer *timer, int64_t due_ns,
+                                    struct sg_err *err);
+void sg_timer_cancel(struct sg_loop *loop, struct sg_timer *timer);
+
+/* A wake-up: `fn` runs in the loop's thread some time after sg_wake_signal(), once for any
+ * number of signals in between. */
+struct sg_wake {
+    void (*fn)(void *arg);
+    void *arg;
+    struct sg_loop *loop; /* private from here */
+    struct sg_wake *next;
+    _Atomic bool is_signalled;
+};
+
+void sg_wake_add(struct sg_loop *loop, struct sg_wake *wake);
+void sg_wake_remove(struct sg_loop *loop, struct sg_wake *wake);
+/* Thread: any, as long as the wake is added. Does not block; makes no system call while the
+ * loop is awake. */
+void sg_wake_signal(struct sg_wake *wake);
+
+/* A hook: while armed, `fn` runs at the end of this turn, after all events, and is disarmed
+ * before. */
+struct sg_hook {
+    void (*fn)(void *arg);
+    void *arg;
+    struct sg_hook *next, **link; /* private */
+};
+
+void sg_hook_arm(struct sg_loop *loop, struct sg_hook *hook);
+void sg_hook_disarm(struct sg_hook *hook);
+
+#endif

@@ -1,0 +1,171 @@
+#ifndef SG_HSM_HSM_H
+#define SG_HSM_HSM_H
+
+#include "base/algorithm.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/slice.h"
+
+/*
+ * Signing with keys that never leave the token: the gateway's side.
+ *
+ * PKCS#11 lives in another process (hsm/token.h), one per module, reached by a SOCK_SEQPACKET
+ * unix socket. This side keeps the queue, chooses what to send, watches over the link and hands
+ * back every job exactly once, whatever happens to the token process. It holds no PIN and calls
+ * no PKCS#11.
+ *
+ * A job has one owner at a time: the submitter, then the engine, then whoever the done callback
+ * gives it to. It carries copies, never pointers into a request, so a client that goes away
+ * mid-signature leaves nothing dangling; `tag` says which call to look for, not where it is.
+ *
+ * All of it belongs to the loop's thread.
+ */
+struct sg_hsm;
+
+/* Room in a job for what the token process judges personal and agency keys by (ARCHITECTURE.md);
+ * carried and bounded from the first day, empty until activation exists. */
+enum { SG_EVIDENCE_BYTES_MAX = 8192 };
+
+struct sg_hsm_job {
+    /* Filled in by the submitter. */
+    uint64_t tag;    /* opaque here */
+    uint64_t caller; /* who asks: waiting jobs are taken fairly per caller */
+    size_t key;      /* from sg_hsm_add_key() */
+    enum sg_scheme scheme;
+    enum sg_digest_alg digest_alg; /* unset for Ed25519 */
+    int64_t deadline_ns;           /* monotonic; never signed after it. 0: none */
+    size_t tbs_len;
+    uint8_t tbs[SG_TBS_BYTES_MAX]; /* the digest; for Ed25519 the message */
+    uint8_t *evidence;             /* malloc'd, or NULL; freed with the job */
+    size_t evidence_len;
+
+    /* Filled in by the engine before it calls done. */
+    bool is_signed;    /* zero means no */
+    struct sg_err err; /* why not, when not */
+    int64_t retry_ms;  /* with SG_E_UNAVAILABLE and SG_E_LIMIT: when to come again; 0: no advice */
+    int64_t queue_ns;  /* from submit to the token's C_SignInit */
+    int64_t hsm_ns;    /* inside C_SignInit and C_Sign */
+    size_t signature_len;
+    uint8_t signature[SG_SIGNATURE_BYTES_MAX]; /* ECDSA: r || s */
+
+    /* Private to hsm/ while submitted. */
+    struct sg_hsm_job *next;
+    uint64_t serial;
+    int64_t submit_ns, send_ns;
+    uint8_t attempts;
+};
+
+/* A job with its inputs zeroed; the two large arrays are left as they are. NULL: no memory. */
+struct sg_hsm_job *sg_hsm_job_new(void);
+void sg_hsm_job_free(struct sg_hsm_job *job);
+SG_DEFINE_AUTO(struct sg_hsm_job, sg_hsm_job_free);
+
+/* A token process to use. Strings are copied. */
+struct sg_hsm_token_config {
+    const char *name;   /* as in the configuration and in metrics */
+    const char *socket; /* path of its unix socket */
+    int64_t uid;        /* the token process must run as this uid; -1: as ours */
+    size_t queue_max;   /* jobs waiting in the gateway */
+    int64_t hang_ms;    /* a call older than this means: token process hung */
+};
+
+/* A key on a token. */
+struct sg_hsm_key_config {
+    const char *name;
+    size_t token;       /* from sg_hsm_add_token() */
+    struct sg_slice id; /* CKA_ID, 1 to 64 bytes; copied */
+    enum sg_key_type type;
+    struct sg_slice
+        spki; /* DER SubjectPublicKeyInfo it must have; empty: the token's word counts */
+};
+
+enum sg_hsm_token_state { SG_TOKEN_DOWN = 0, SG_TOKEN_PROBING, SG_TOKEN_UP, SG_TOKEN_PIN_LATCHED };
+
+enum sg_hsm_key_state {
+    SG_KEY_LOADING = 0, /* the token has not told yet; jobs wait for it */
+    SG_KEY_READY,       /* found once, attributes and public key as they must be */
+    SG_KEY_UNUSABLE,    /* `err` says why: missing, twice, wrong attributes, other public key */
+    SG_KEY_QUARANTINED, /* its signatures failed verification, or it killed the token twice */
+};
+
+struct sg_hsm_key_info {
+    const char *name;
+    const char *token; /* its name */
+    enum sg_key_type type;
+    enum sg_hsm_key_state state;
+    struct sg_err err;    /* for UNUSABLE and QUARANTINED */
+    struct sg_slice id;   /* CKA_ID */
+    struct sg_slice spki; /* DER, empty until known; lives as long as the engine */
+};
+
+struct sg_hsm_token_info {
+    const char *name;
+    enum sg_hsm_token_state state;
+    size_t workers;            /* sessions that can sign at once; 0 while down */
+    size_t in_flight, waiting; /* jobs at the token process, jobs here */
+    int64_t estimated_wait_ms; /* what a job submitted now would wait */
+    uint64_t signed_total, failed_total, retried_total, restarts_total;
+};
+
+/* Called from the loop, never from inside a call into the engine. */
+struct sg_hsm_events {
+    void *arg;
+    /* The job is the callee's again. */
+    void (*done)(void *arg, struct sg_hsm_job *job);
+    /* For the log and for health; may be NULL. `err` says why a token is not UP. */
+    void (*token_changed)(void *arg, size_t token, const struct sg_err *err);
+    void (*key_changed)(void *arg, size_t key);
+};
+
+SG_MUST_USE enum sg_rc sg_hsm_new(struct sg_loop *loop, const struct sg_clock *clock,
+                                  const struct sg_hsm_events *events, struct sg_hsm **ret,
+                                  struct sg_err *err);
+/* Frees the jobs it still has, without calling done. */
+void sg_hsm_free(struct sg_hsm *hsm);
+SG_DEFINE_AUTO(struct sg_hsm, sg_hsm_free);
+
+/* Before sg_hsm_start(). Errors: SG_E_INVALID for a name given twice or a bad value. */
+SG_MUST_USE enum sg_rc sg_hsm_add_token(struct sg_hsm *hsm,
+                                        const struct sg_hsm_token_config *config, size_t *ret,
+                                        struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_hsm_add_key(struct sg_hsm *hsm, const struct sg_hsm_key_config *config,
+                                      size_t *ret, struct sg_err *err);
+
+/* Begins to connect; a token process that is not there yet is waited for. */
+SG_MUST_USE enum sg_rc sg_hsm_start(struct sg_hsm *hsm, struct sg_err *err);
+
+/*
+ * Queues `job`; done is called with it exactly once, later.
+ *
+ * Owns:    takes `job` on SG_OK; on any other result the caller keeps it
+ * Errors:  SG_E_LIMIT        QUEUE_FULL or DEADLINE_UNREACHABLE; job->retry_ms is set
+ *          SG_E_UNAVAILABLE  the breaker is open; job->retry_ms is set
+ *          SG_E_CONFLICT     the key cannot sign; job->err has the reason
+ */
+SG_MUST_USE enum sg_rc sg_hsm_submit(struct sg_hsm *hsm, struct sg_hsm_job *job,
+                                     struct sg_err *err);
+
+/* The signature in `job` did not verify: counts it, and quarantines the key on that token. */
+void sg_hsm_report_bad(struct sg_hsm *hsm, const struct sg_hsm_job *job);
+
+/*
+ * Asks the token process for a PKCS#10 request (DER) signed by the key, with the subject given
+ * as a DER Name and DNS or URI names as a DER GeneralNames (or empty). `done` is called once,
+ * later, with the request or an error; `tag` comes back. Errors of the call itself as for submit.
+ */
+typedef void (*sg_hsm_csr_fn)(void *arg, uint64_t tag, struct sg_slice csr,
+                              const struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_hsm_csr(struct sg_hsm *hsm, size_t key, struct sg_slice subject,
+                                  struct sg_slice alt_names, enum sg_digest_alg digest_alg,
+                                  int64_t deadline_ns, uint64_t tag, sg_hsm_csr_fn done, void *arg,
+                                  struct sg_err *err);
+
+size_t sg_hsm_token_count(const struct sg_hsm *hsm);
+size_t sg_hsm_key_count(const struct sg_hsm *hsm);
+/* What is known now; pointers inside live as long as the engine. */
+void sg_hsm_token_info(const struct sg_hsm *hsm, size_t token, struct sg_hsm_token_info *ret);
+void sg_hsm_key_info(const struct sg_hsm *hsm, size_t key, struct sg_hsm_key_info *ret);
+
+#endif
