@@ -1,0 +1,89 @@
+#ifndef SG_PROTO_GRPC_CALL_H
+#define SG_PROTO_GRPC_CALL_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "proto/grpc/method.h"
+#include "proto/grpc/status.h"
+
+/*
+ * One call being served, whatever protocol it came by. What handlers see; they know no HTTP/2.
+ *
+ * The life of a call: begin, then messages and half_close in order, then closed; the handler
+ * sends messages and finishes at any time after begin. `closed` comes exactly once for every
+ * call that begin accepted, also after finish, also when the client went away first; the call
+ * and its arena are gone when it returns. The handler may finish a call inside any of the
+ * callbacks; closed still comes later, never from inside sg_call_*().
+ */
+struct sg_call;
+
+/* What the server of a connection does with its calls. All pointers set. */
+struct sg_call_handler {
+    void *arg;
+
+    /* A method was found and the headers are in order. Not SG_OK: the call ends with the status
+     * of `err`, and no further event comes. */
+    enum sg_rc (*begin)(void *arg, struct sg_call *call, struct sg_err *err);
+
+    /* A whole message; it dies when this returns. A method that is not client-streaming gets
+     * exactly one, and only when half-close has been seen (else UNIMPLEMENTED, as
+     * statuscodes.md says for a wrong number of messages). */
+    void (*message)(void *arg, struct sg_call *call, struct sg_slice message);
+
+    /* The client will send no more. For a method that is not client-streaming it follows the
+     * message at once. */
+    void (*half_close)(void *arg, struct sg_call *call);
+
+    /* What was sent has left, and more may be sent. Comes after sg_call_send() said that the
+     * call is full. */
+    void (*writable)(void *arg, struct sg_call *call);
+
+    /* The call's deadline has passed: it has been finished with DEADLINE_EXCEEDED already;
+     * or the client cancelled. Nothing can be sent any more. Last event. */
+    void (*closed)(void *arg, struct sg_call *call);
+
+    /* Appends an encoded google.rpc.Status that tells of `err` to `details`: for the failures
+     * that the protocol layer finds itself, and for sg_call_fail(). */
+    void (*describe)(void *arg, struct sg_call *call, const struct sg_err *err,
+                     struct sg_buf *details);
+};
+
+const struct sg_method *sg_call_method(const struct sg_call *call);
+/* Memory for as long as the call lives, capped by the limits. */
+struct sg_arena *sg_call_arena(struct sg_call *call);
+/* Monotonic nanoseconds; already clamped to the server's longest. */
+int64_t sg_call_deadline(const struct sg_call *call);
+/* Monotonic time at which its headers were complete. */
+int64_t sg_call_started(const struct sg_call *call);
+/* The connection's `arg`, as given to the server: who the peer is. */
+void *sg_call_connection(const struct sg_call *call);
+/* Whatever the handler keeps with the call; NULL at first. */
+void *sg_call_user(const struct sg_call *call);
+void sg_call_set_user(struct sg_call *call, void *user);
+
+/* A request metadata value by lower-case name, or the empty slice; the first when repeated.
+ * "-bin" values come decoded. */
+struct sg_slice sg_call_metadata(const struct sg_call *call, const char *name);
+
+/* Adds a response header (before the first message) or, later, a trailer. Copied. "-bin" values
+ * are encoded here. */
+SG_MUST_USE enum sg_rc sg_call_add_metadata(struct sg_call *call, const char *name,
+                                            struct sg_slice value, struct sg_err *err);
+
+/*
+ * Sends one message; copied. `*ret_full` says that enough is waiting for this client: stop until
+ * writable. Sending on although full is bounded by the limits: SG_E_LIMIT.
+ */
+SG_MUST_USE enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret_full,
+                                    struct sg_err *err);
+
+/* Ends the call; nothing can be sent after it. A second end is ignored. */
+void sg_call_finish(struct sg_call *call, const struct sg_status *status);
+/* Ends the call with the status of `err`, details by handler->describe. */
+void sg_call_fail(struct sg_call *call, const struct sg_err *err);
+/* Whether it has ended, by us or by the client. */
+bool sg_call_is_over(const struct sg_call *call);
+
+#endif
