@@ -1,0 +1,101 @@
+#ifndef SG_GATEWAY_CONFIG_CONFIG_H
+#define SG_GATEWAY_CONFIG_CONFIG_H
+
+#include "base/algorithm.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+/*
+ * The configuration: one YAML file, read whole, checked whole, then const. options.def holds one
+ * row per scalar option; the lists below (client_cas, tokens, keys, callers) have a table of
+ * their own each. The struct, the parser, --help, the commented example and its drift test all
+ * come from these tables.
+ *
+ * Secrets are never values here, only the names of files or systemd credentials. Relative paths
+ * are taken from the folder of the file and stored absolute.
+ */
+struct sg_config_ca {
+    const char *name;
+    const char *file;     /* PEM; the CA that issues client certificates itself */
+    const char *crl_file; /* PEM or DER; NULL: no revocation is known */
+};
+
+struct sg_config_token {
+    const char *name;
+    const char *module;    /* path of the PKCS#11 module */
+    const char *uri;       /* RFC 7512: token= and serial= */
+    const char *pin_file;  /* or "credential:NAME" */
+    const char *socket;    /* unix socket of its token process */
+    const char *state_dir; /* keeps the PIN latch */
+    int64_t workers;       /* 0: as many as there are cores */
+    int64_t queue_max;     /* signatures that may wait in the gateway */
+    int64_t hang_ms;
+    const char *user; /* the token process runs as this user; NULL: as the gateway */
+    bool allow_extractable;
+};
+
+struct sg_config_key {
+    const char *name;
+    const char *token;
+    struct sg_slice id; /* CKA_ID */
+    enum sg_key_type type;
+    uint32_t schemes; /* bit 1 << enum sg_scheme; all that the type can do when not given */
+    uint32_t digests; /* bit 1 << enum sg_digest_alg */
+    enum sg_scheme default_scheme;
+    const char *public_key_file; /* PEM it must have; NULL: the token's word counts */
+    bool verify_sampled;         /* ECDSA only: verify one in 64 before release, not each */
+};
+
+struct sg_config_caller {
+    const char *name, *ca, *uri;
+    const char *const *methods;
+    size_t method_count;
+    const char *const *keys;
+    size_t key_count;
+};
+
+struct sg_config {
+#define OPTION_INT(name, min, max, def, when, help) int64_t name;
+#define OPTION_BOOL(name, def, when, help) bool name;
+#define OPTION_STR(name, def, when, help) const char *name;
+#define OPTION_PATH(name, def, when, help) const char *name;
+#define OPTION_ENUM(name, values, def, when, help) int name;
+#include "gateway/config/options.def"
+#undef OPTION_INT
+#undef OPTION_BOOL
+#undef OPTION_STR
+#undef OPTION_PATH
+#undef OPTION_ENUM
+    const struct sg_config_ca *client_cas;
+    size_t client_ca_count;
+    const struct sg_config_token *tokens;
+    size_t token_count;
+    const struct sg_config_key *keys;
+    size_t key_count;
+    const struct sg_config_caller *callers;
+    size_t caller_count;
+};
+
+/*
+ * Reads and checks the file. Every error names line and column and what would be right; the
+ * first `*err` is returned, and up to 20 are appended to `report` (may be NULL), one line each.
+ * Whether files named in it exist is part of the check.
+ */
+SG_MUST_USE enum sg_rc sg_config_load(const char *path, struct sg_buf *report,
+                                      const struct sg_config **ret, struct sg_err *err);
+/* The same from bytes; `folder` is what relative paths are taken from. For tests and fuzzing;
+ * does not look at files named in it. */
+SG_MUST_USE enum sg_rc sg_config_parse(struct sg_slice yaml, const char *folder,
+                                       struct sg_buf *report, const struct sg_config **ret,
+                                       struct sg_err *err);
+void sg_config_free(const struct sg_config *config);
+SG_DEFINE_AUTO(const struct sg_config, sg_config_free);
+
+/* The commented example of ops/conf/sealgate.yaml, generated from the tables. */
+void sg_config_example(struct sg_buf *out);
+/* One paragraph per option, for `sealgated --help-config`. */
+void sg_config_help(struct sg_buf *out);
+
+#endif
