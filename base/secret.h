@@ -17,9 +17,19 @@ SG_MUST_USE enum sg_rc sg_secret_new(size_t max_bytes, struct sg_secret **ret, s
 void sg_secret_free(struct sg_secret *secret);
 SG_DEFINE_AUTO(struct sg_secret, sg_secret_free);
 
+/* Where up to `max_bytes` are written, to be claimed then; for a prompt or a generator. */
+uint8_t *sg_secret_room(struct sg_secret *secret);
+void sg_secret_claim(struct sg_secret *secret, size_t len);
+
 /*
  * Reads a file whole, without trailing line ends, through no buffer but the secret's own.
- * Refuses a file that others than its owner may write, or others than owner and group may read.
+ *
+ * Errors:  SG_E_NOT_FOUND  there is no such file
+ *          SG_E_DENIED     it cannot be trusted: a symbolic link, not a plain file, owned by
+ *                          neither root nor us, writable by more than its owner, or readable
+ *                          by more than owner and group
+ *          SG_E_LIMIT      it is over `max_bytes`
+ *          SG_E_INVALID    it is empty
  */
 SG_MUST_USE enum sg_rc sg_secret_read_file(const char *path, size_t max_bytes,
                                            struct sg_secret **ret, struct sg_err *err);

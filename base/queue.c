@@ -1,0 +1,109 @@
+#include "base/queue.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct sg_queue {
+    /* Set at start, read by every thread, never written again. */
+    size_t max;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* signalled once per push, and to all by the close */
+
+    /* Any thread, only while holding `lock`. */
+    struct sg_queue_node *head, **tail;
+    size_t len;
+    bool is_closed;
+};
+
+enum sg_rc sg_queue_new(size_t max, struct sg_queue **ret, struct sg_err *err)
+{
+    SG_ASSERT(max > 0);
+    struct sg_queue *queue = calloc(1, sizeof(*queue));
+    if (queue == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate a queue");
+
+    queue->max = max;
+    queue->tail = &queue->head;
+    /* With default attributes neither can fail on Linux. */
+    pthread_mutex_init(&queue->lock, NULL);
+    pthread_cond_init(&queue->work, NULL);
+    *ret = queue;
+    return SG_OK;
+}
+
+void sg_queue_free(struct sg_queue *queue)
+{
+    if (queue == NULL)
+        return;
+    SG_ASSERT(queue->head == NULL);
+    pthread_cond_destroy(&queue->work);
+    pthread_mutex_destroy(&queue->lock);
+    free(queue);
+}
+
+static enum sg_rc push_locked(struct sg_queue *queue, struct sg_queue_node *node)
+{
+    if (queue->is_closed)
+        return SG_E_UNAVAILABLE;
+    if (queue->len >= queue->max)
+        return SG_E_LIMIT;
+
+    node->next = NULL;
+    *queue->tail = node;
+    queue->tail = &node->next;
+    queue->len++;
+    pthread_cond_signal(&queue->work);
+    return SG_OK;
+}
+
+enum sg_rc sg_queue_push(struct sg_queue *queue, struct sg_queue_node *node)
+{
+    pthread_mutex_lock(&queue->lock);
+    enum sg_rc rc = push_locked(queue, node);
+    pthread_mutex_unlock(&queue->lock);
+    return rc;
+}
+
+static struct sg_queue_node *pop_locked(struct sg_queue *queue)
+{
+    while (queue->head == NULL && !queue->is_closed)
+        pthread_cond_wait(&queue->work, &queue->lock);
+
+    struct sg_queue_node *node = queue->head;
+    if (node == NULL)
+        return NULL;
+    queue->head = node->next;
+    if (queue->head == NULL)
+        queue->tail = &queue->head;
+    queue->len--;
+    node->next = NULL;
+    return node;
+}
+
+struct sg_queue_node *sg_queue_pop(struct sg_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct sg_queue_node *node = pop_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    return node;
+}
+
+struct sg_queue_node *sg_queue_take_all(struct sg_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct sg_queue_node *nodes = queue->head;
+    queue->head = NULL;
+    queue->tail = &queue->head;
+    queue->len = 0;
+    pthread_mutex_unlock(&queue->lock);
+    return nodes;
+}
+
+void sg_queue_close(struct sg_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->is_closed = true;
+    pthread_cond_broadcast(&queue->work);
+    pthread_mutex_unlock(&queue->lock);
+}
