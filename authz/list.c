@@ -1,0 +1,240 @@
+#include "authz/authz.h"
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+
+/* A list from a file of at most 1 MiB fits many times; what is larger is not a list. */
+enum { LIST_BYTES_MAX = 64 << 20 };
+
+/* One row, compiled: its names sorted, so that a search takes few comparisons. */
+struct row {
+    struct sg_slice ca, uri;
+    const char *name;
+    struct sg_slice *methods, *keys;
+    size_t method_count, key_count;
+};
+
+/* Written by sg_authz_new() alone, then read by any thread. */
+struct sg_authz {
+    struct sg_arena arena; /* all that rows point at */
+    struct row **slots;    /* open addressing, at most half full, so a search always ends */
+    size_t slot_mask;
+};
+
+/*
+ * FNV-1a over both parts of an identity, a NUL between them. Nobody gains by choosing URIs that
+ * collide: how far a search can run depends on the rows, which the operator wrote.
+ */
+static uint64_t identity_hash(struct sg_slice ca, struct sg_slice uri)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < ca.len; i++)
+        hash = (hash ^ ca.ptr[i]) * UINT64_C(0x100000001b3);
+    hash *= UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < uri.len; i++)
+        hash = (hash ^ uri.ptr[i]) * UINT64_C(0x100000001b3);
+    return hash ^ hash >> 32;
+}
+
+/* The slot of this identity: with its row, or empty. */
+static struct row **slot_of(const struct sg_authz *authz, struct sg_slice ca, struct sg_slice uri)
+{
+    size_t i = (size_t)identity_hash(ca, uri) & authz->slot_mask;
+    while (authz->slots[i] != NULL &&
+           !(sg_slice_eq(authz->slots[i]->ca, ca) && sg_slice_eq(authz->slots[i]->uri, uri)))
+        i = (i + 1) & authz->slot_mask;
+    return &authz->slots[i];
+}
+
+static int slice_order(const void *a, const void *b)
+{
+    const struct sg_slice *x = a, *y = b;
+    size_t shorter = x->len < y->len ? x->len : y->len;
+    int order = shorter == 0 ? 0 : memcmp(x->ptr, y->ptr, shorter);
+    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static bool names_have(const struct sg_slice *names, size_t count, struct sg_slice name)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = slice_order(&names[middle], &name);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+static bool is_ident_char(char c, bool is_first)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           (!is_first && c >= '0' && c <= '9');
+}
+
+/* package.Service or package.Service/Method, each part a protobuf identifier. A name without a
+ * package could never match anything, so it is a mistake. */
+static bool is_method(const char *text)
+{
+    bool at_start = true, seen_dot = false, seen_slash = false;
+    for (; *text != '\0'; text++) {
+        if (*text == '.' || *text == '/') {
+            if (at_start || seen_slash)
+                return false;
+            seen_dot = seen_dot || *text == '.';
+            seen_slash = *text == '/';
+            at_start = true;
+        } else {
+            if (!is_ident_char(*text, at_start))
+                return false;
+            at_start = false;
+        }
+    }
+    return seen_dot && !at_start;
+}
+
+static enum sg_rc out_of_memory(struct sg_err *err)
+{
+    return SG_FAIL(err, SG_E_LIMIT, 0, "could not compile the list of callers: no memory");
+}
+
+static bool copy_str(struct sg_authz *authz, const char *str, struct sg_slice *ret)
+{
+    const char *copy = sg_arena_strdup(&authz->arena, sg_slice_str(str));
+    *ret = sg_slice_str(copy);
+    return copy != NULL;
+}
+
+static enum sg_rc copy_names(struct sg_authz *authz, const char *const *names, size_t count,
+                             struct sg_slice **ret, struct sg_err *err)
+{
+    if (count > LIST_BYTES_MAX / sizeof(struct sg_slice))
+        return out_of_memory(err);
+    struct sg_slice *copies = sg_arena_alloc(&authz->arena, count * sizeof(*copies));
+    if (copies == NULL)
+        return out_of_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        if (!copy_str(authz, names[i], &copies[i]))
+            return out_of_memory(err);
+    }
+    if (count > 0)
+        qsort(copies, count, sizeof(*copies), slice_order);
+    *ret = copies;
+    return SG_OK;
+}
+
+static enum sg_rc check_caller(const struct sg_authz_caller *caller, struct sg_err *err)
+{
+    if (caller->name == NULL || *caller->name == '\0')
+        return SG_FAIL(err, SG_E_INVALID, 0, "a caller has no name");
+    if (caller->ca == NULL || *caller->ca == '\0')
+        return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" has no CA", caller->name);
+    if (caller->uri == NULL || *caller->uri == '\0')
+        return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" has no URI", caller->name);
+    for (size_t i = 0; i < caller->method_count; i++) {
+        if (!is_method(caller->methods[i]))
+            return SG_FAIL(err, SG_E_INVALID, 0,
+                           "caller \"%s\" names the method \"%s\", which is neither "
+                           "package.Service nor package.Service/Method",
+                           caller->name, caller->methods[i]);
+    }
+    for (size_t i = 0; i < caller->key_count; i++) {
+        if (*caller->keys[i] == '\0')
+            return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" names an empty key", caller->name);
+    }
+    return SG_OK;
+}
+
+static enum sg_rc add_caller(struct sg_authz *authz, const struct sg_authz_caller *caller,
+                             struct sg_err *err)
+{
+    SG_TRY(check_caller(caller, err));
+
+    struct row *row = sg_arena_zalloc(&authz->arena, sizeof(*row));
+    struct sg_slice name;
+    if (row == NULL || !copy_str(authz, caller->name, &name) ||
+        !copy_str(authz, caller->ca, &row->ca) || !copy_str(authz, caller->uri, &row->uri))
+        return out_of_memory(err);
+    row->name = (const char *)name.ptr;
+    row->method_count = caller->method_count;
+    row->key_count = caller->key_count;
+    SG_TRY(copy_names(authz, caller->methods, caller->method_count, &row->methods, err));
+    SG_TRY(copy_names(authz, caller->keys, caller->key_count, &row->keys, err));
+
+    struct row **slot = slot_of(authz, row->ca, row->uri);
+    if (*slot != NULL)
+        return SG_FAIL(err, SG_E_INVALID, 0, "callers \"%s\" and \"%s\" have the same CA and URI",
+                       (*slot)->name, row->name);
+    *slot = row;
+    return SG_OK;
+}
+
+enum sg_rc sg_authz_new(const struct sg_authz_caller *callers, size_t count, struct sg_authz **ret,
+                        struct sg_err *err)
+{
+    size_t slot_count = 2;
+    if (count > LIST_BYTES_MAX / (2 * sizeof(struct row *)))
+        return out_of_memory(err);
+    while (slot_count < 2 * count)
+        slot_count *= 2;
+
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = calloc(1, sizeof(*authz));
+    if (authz == NULL)
+        return out_of_memory(err);
+    sg_arena_init(&authz->arena, LIST_BYTES_MAX);
+    authz->slot_mask = slot_count - 1;
+    authz->slots = calloc(slot_count, sizeof(struct row *));
+    if (authz->slots == NULL)
+        return out_of_memory(err);
+    for (size_t i = 0; i < count; i++)
+        SG_TRY(add_caller(authz, &callers[i], err));
+
+    *ret = SG_STEAL(authz);
+    return SG_OK;
+}
+
+void sg_authz_free(struct sg_authz *authz)
+{
+    if (authz == NULL)
+        return;
+    sg_arena_done(&authz->arena);
+    free(authz->slots);
+    free(authz);
+}
+
+/* Whether the row allows the method itself, or the service it belongs to. */
+static bool row_has_method(const struct row *row, struct sg_slice method)
+{
+    const uint8_t *slash = method.len == 0 ? NULL : memchr(method.ptr, '/', method.len);
+    if (slash == NULL)
+        return false; /* a request names one method, never a whole service */
+    struct sg_slice service = {method.ptr, (size_t)(slash - method.ptr)};
+    return names_have(row->methods, row->method_count, method) ||
+           names_have(row->methods, row->method_count, service);
+}
+
+void sg_authz_decide(const struct sg_authz *authz, const struct sg_authz_request *request,
+                     struct sg_authz_decision *ret)
+{
+    *ret = (struct sg_authz_decision){.reason = SG_R_CALLER_UNKNOWN, .rule = "default-deny"};
+
+    const struct row *row = *slot_of(authz, sg_slice_str(request->ca), request->uri);
+    if (row == NULL)
+        return;
+    ret->rule = row->name;
+    if (!row_has_method(row, sg_slice_str(request->method))) {
+        ret->reason = SG_R_METHOD_NOT_ALLOWED;
+        return;
+    }
+    if (request->key.len > 0 && !names_have(row->keys, row->key_count, request->key)) {
+        ret->reason = SG_R_KEY_NOT_FOUND;
+        return;
+    }
+    ret->reason = SG_R_NONE;
+    ret->is_allowed = true;
+}

@@ -1,0 +1,372 @@
+#include "authz/authz.h"
+
+#include <stdio.h>
+
+#include "tests/support/unit.h"
+
+#define SIGN "sealgate.v1.SigningService/Sign"
+#define BATCH "sealgate.v1.SigningService/BatchSign"
+#define LIST "sealgate.v1.KeyService/ListKeys"
+
+#define ROW(n, c, u, m, k)                                                                         \
+    {                                                                                              \
+        .name = (n), .ca = (c), .uri = (u), .methods = (m), .method_count = SG_COUNT(m),           \
+        .keys = (k), .key_count = SG_COUNT(k)                                                      \
+    }
+
+static const char *const sign_only[] = {SIGN};
+static const char *const services[] = {"sealgate.v1.SigningService", LIST};
+static const char *const one_key[] = {"tax-2026"};
+static const char *const three_keys[] = {"tax-2026", "land", "a"};
+
+static const struct sg_authz_caller callers[] = {
+    ROW("tax-portal", "main", "urn:portal:tax", sign_only, one_key),
+    ROW("land-portal", "main", "urn:portal:land", services, three_keys),
+    ROW("guest", "other", "urn:portal:tax", services, one_key),
+    {.name = "nothing", .ca = "main", .uri = "urn:portal:none"},
+};
+
+static struct sg_authz *compile(const struct sg_authz_caller *rows, size_t count)
+{
+    struct sg_authz *authz = NULL;
+    struct sg_err err = {0};
+    if (sg_authz_new(rows, count, &authz, &err) != SG_OK)
+        fail_msg("%s", err.msg);
+    return authz;
+}
+
+static const struct {
+    const char *name, *ca;
+    struct sg_slice uri;
+    const char *method;
+    struct sg_slice key;
+    enum sg_reason reason; /* none: allowed */
+    const char *rule;
+} cases[] = {
+    {"a listed method with a listed key", "main", SG_SLICE("urn:portal:tax"), SIGN,
+     SG_SLICE("tax-2026"), SG_R_NONE, "tax-portal"},
+    {"a method of a listed service", "main", SG_SLICE("urn:portal:land"), BATCH, SG_SLICE("land"),
+     SG_R_NONE, "land-portal"},
+    {"a key of one letter", "main", SG_SLICE("urn:portal:land"), SIGN, SG_SLICE("a"), SG_R_NONE,
+     "land-portal"},
+    {"a method about no one key",
+     "main",
+     SG_SLICE("urn:portal:land"),
+     LIST,
+     {0},
+     SG_R_NONE,
+     "land-portal"},
+    {"the same URI from another CA is another row",
+     "other",
+     SG_SLICE("urn:portal:tax"),
+     LIST,
+     {0},
+     SG_R_NONE,
+     "guest"},
+    {"an unknown URI", "main", SG_SLICE("urn:portal:what"), SIGN, SG_SLICE("tax-2026"),
+     SG_R_CALLER_UNKNOWN, "default-deny"},
+    {"an unknown CA", "third", SG_SLICE("urn:portal:tax"), SIGN, SG_SLICE("tax-2026"),
+     SG_R_CALLER_UNKNOWN, "default-deny"},
+    {"no identity at all",
+     NULL,
+     {0},
+     SIGN,
+     SG_SLICE("tax-2026"),
+     SG_R_CALLER_UNKNOWN,
+     "default-deny"},
+    {"a URI in capitals", "main", SG_SLICE("URN:portal:tax"), SIGN, SG_SLICE("tax-2026"),
+     SG_R_CALLER_UNKNOWN, "default-deny"},
+    {"a URI that a listed one begins with", "main", SG_SLICE("urn:portal:ta"), SIGN,
+     SG_SLICE("tax-2026"), SG_R_CALLER_UNKNOWN, "default-deny"},
+    {"a URI that begins with a listed one", "main", SG_SLICE("urn:portal:tax2"), SIGN,
+     SG_SLICE("tax-2026"), SG_R_CALLER_UNKNOWN, "default-deny"},
+    {"a URI with a NUL behind a listed one", "main", SG_SLICE("urn:portal:tax\0x"), SIGN,
+     SG_SLICE("tax-2026"), SG_R_CALLER_UNKNOWN, "default-deny"},
+    {"a method that is not listed", "main", SG_SLICE("urn:portal:tax"), BATCH, SG_SLICE("tax-2026"),
+     SG_R_METHOD_NOT_ALLOWED, "tax-portal"},
+    {"a service whose name begins with a listed one", "main", SG_SLICE("urn:portal:land"),
+     "sealgate.v1.SigningServiceX/Sign", SG_SLICE("land"), SG_R_METHOD_NOT_ALLOWED, "land-portal"},
+    {"a service is no method", "main", SG_SLICE("urn:portal:land"), "sealgate.v1.SigningService",
+     SG_SLICE("land"), SG_R_METHOD_NOT_ALLOWED, "land-portal"},
+    {"no method",
+     "main",
+     SG_SLICE("urn:portal:land"),
+     "",
+     {0},
+     SG_R_METHOD_NOT_ALLOWED,
+     "land-portal"},
+    {"a row without methods",
+     "main",
+     SG_SLICE("urn:portal:none"),
+     SIGN,
+     {0},
+     SG_R_METHOD_NOT_ALLOWED,
+     "nothing"},
+    {"a key that is not listed", "main", SG_SLICE("urn:portal:tax"), SIGN, SG_SLICE("land"),
+     SG_R_KEY_NOT_FOUND, "tax-portal"},
+    {"a key that begins with a listed one", "main", SG_SLICE("urn:portal:tax"), SIGN,
+     SG_SLICE("tax-20267"), SG_R_KEY_NOT_FOUND, "tax-portal"},
+    {"a key that a listed one begins with", "main", SG_SLICE("urn:portal:tax"), SIGN,
+     SG_SLICE("tax-202"), SG_R_KEY_NOT_FOUND, "tax-portal"},
+    {"a method denied is said before a key denied", "main", SG_SLICE("urn:portal:tax"), BATCH,
+     SG_SLICE("land"), SG_R_METHOD_NOT_ALLOWED, "tax-portal"},
+};
+
+static void decide_follows_the_table(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        struct sg_authz_request request = {cases[i].ca, cases[i].uri, cases[i].method,
+                                           cases[i].key};
+        struct sg_authz_decision decision = {0};
+        print_message("  %s\n", cases[i].name);
+        sg_authz_decide(authz, &request, &decision);
+        assert_int_equal(decision.is_allowed, cases[i].reason == SG_R_NONE);
+        assert_int_equal(decision.reason, cases[i].reason);
+        assert_string_equal(decision.rule, cases[i].rule);
+    }
+}
+
+static void a_zeroed_decision_is_a_denial(void **state)
+{
+    (void)state;
+    struct sg_authz_decision decision;
+    memset(&decision, 0, sizeof(decision));
+    assert_false(decision.is_allowed);
+}
+
+static void a_decision_is_written_whole_also_over_an_old_yes(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
+    struct sg_authz_request request = {"main", SG_SLICE("urn:x"), SIGN, {0}};
+    struct sg_authz_decision decision = {.is_allowed = true, .rule = "old"};
+    sg_authz_decide(authz, &request, &decision);
+    assert_false(decision.is_allowed);
+    assert_int_equal(decision.reason, SG_R_CALLER_UNKNOWN);
+}
+
+static void an_empty_list_denies_everybody(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(NULL, 0);
+    struct sg_authz_request request = {"main", SG_SLICE("urn:portal:tax"), SIGN, {0}};
+    struct sg_authz_decision decision;
+    sg_authz_decide(authz, &request, &decision);
+    assert_false(decision.is_allowed);
+    assert_string_equal(decision.rule, "default-deny");
+}
+
+/* "land" is in another caller's row, "ghost" in none: this caller must not see a difference. */
+static void a_denied_key_looks_like_one_that_does_not_exist(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
+    struct sg_authz_request denied = {"main", SG_SLICE("urn:portal:tax"), SIGN, SG_SLICE("land")};
+    struct sg_authz_request absent = {"main", SG_SLICE("urn:portal:tax"), SIGN, SG_SLICE("ghost")};
+    struct sg_authz_decision a, b;
+    memset(&a, 0, sizeof(a));
+    memset(&b, 0xff, sizeof(b));
+    sg_authz_decide(authz, &denied, &a);
+    sg_authz_decide(authz, &absent, &b);
+    assert_int_equal(a.is_allowed, b.is_allowed);
+    assert_int_equal(a.reason, b.reason);
+    assert_ptr_equal(a.rule, b.rule);
+    assert_int_equal(sg_reason_rc(a.reason), SG_E_NOT_FOUND);
+}
+
+static void the_list_is_a_copy(void **state)
+{
+    (void)state;
+    char name[] = "tax", ca[] = "main", uri[] = "urn:a", method[] = SIGN, key[] = "k";
+    const char *methods[] = {method}, *keys[] = {key};
+    struct sg_authz_caller row = ROW(name, ca, uri, methods, keys);
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(&row, 1);
+    name[0] = ca[0] = uri[0] = method[0] = key[0] = 'x';
+    methods[0] = keys[0] = NULL;
+
+    struct sg_authz_request request = {"main", SG_SLICE("urn:a"), SIGN, SG_SLICE("k")};
+    struct sg_authz_decision decision;
+    sg_authz_decide(authz, &request, &decision);
+    assert_true(decision.is_allowed);
+    assert_string_equal(decision.rule, "tax");
+}
+
+static void two_rows_with_one_identity_are_refused(void **state)
+{
+    (void)state;
+    const struct sg_authz_caller twice[] = {
+        ROW("first", "main", "urn:a", sign_only, one_key),
+        ROW("other", "main", "urn:b", sign_only, one_key),
+        ROW("second", "main", "urn:a", services, three_keys),
+    };
+    struct sg_authz *authz = NULL;
+    struct sg_err err = {0};
+    assert_int_equal(sg_authz_new(twice, SG_COUNT(twice), &authz, &err), SG_E_INVALID);
+    assert_null(authz);
+    assert_non_null(strstr(err.msg, "\"first\" and \"second\""));
+    assert_int_equal(sg_authz_new(twice, 2, &authz, &err), SG_OK);
+    sg_authz_free(authz);
+}
+
+static const struct {
+    const char *name, *row, *ca, *uri, *method, *key;
+    enum sg_rc rc;
+} rows[] = {
+    {"a method", "r", "c", "u", SIGN, "k", SG_OK},
+    {"a service", "r", "c", "u", "grpc.health.v1.Health", "k", SG_OK},
+    {"no name", NULL, "c", "u", SIGN, "k", SG_E_INVALID},
+    {"an empty name", "", "c", "u", SIGN, "k", SG_E_INVALID},
+    {"an empty CA", "r", "", "u", SIGN, "k", SG_E_INVALID},
+    {"an empty URI", "r", "c", "", SIGN, "k", SG_E_INVALID},
+    {"an empty key", "r", "c", "u", SIGN, "", SG_E_INVALID},
+    {"an empty method", "r", "c", "u", "", "k", SG_E_INVALID},
+    {"a method without its service", "r", "c", "u", "Sign", "k", SG_E_INVALID},
+    {"a service without its package", "r", "c", "u", "SigningService/Sign", "k", SG_E_INVALID},
+    {"a path", "r", "c", "u", "/sealgate.v1.SigningService/Sign", "k", SG_E_INVALID},
+    {"a wildcard", "r", "c", "u", "sealgate.v1.SigningService/*", "k", SG_E_INVALID},
+    {"an empty method of a service", "r", "c", "u", "a.B/", "k", SG_E_INVALID},
+    {"two slashes", "r", "c", "u", "a.B/C/D", "k", SG_E_INVALID},
+    {"a dot behind the slash", "r", "c", "u", "a.B/C.D", "k", SG_E_INVALID},
+    {"two dots", "r", "c", "u", "a..B/C", "k", SG_E_INVALID},
+    {"a digit first", "r", "c", "u", "a.1B/C", "k", SG_E_INVALID},
+    {"a space", "r", "c", "u", "a.B/C ", "k", SG_E_INVALID},
+};
+
+static void malformed_rows_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(rows); i++) {
+        const char *methods[] = {rows[i].method}, *keys[] = {rows[i].key};
+        struct sg_authz_caller row = ROW(rows[i].row, rows[i].ca, rows[i].uri, methods, keys);
+        struct sg_authz *authz = NULL;
+        struct sg_err err = {0};
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(sg_authz_new(&row, 1, &authz, &err), rows[i].rc);
+        assert_int_equal(authz == NULL, rows[i].rc != SG_OK);
+        sg_authz_free(authz);
+    }
+}
+
+/* A small generator of its own, so that a failure comes again. */
+static uint32_t next_number(uint32_t *seed, uint32_t below)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 16) % below;
+}
+
+static const char *const cas[] = {"a", "b", "ab"};
+static const char *const uris[] = {"u:1", "u:11", "u:2", "b", "bu:1"};
+static const char *const methods[] = {"p.S/A", "p.S/B", "p.T/A", "p.S", "p.T"};
+static const char *const keys[] = {"k", "kk", "key", "l"};
+
+/* What the list means, written as plainly as can be. */
+static bool reference(const struct sg_authz_caller *list, size_t count,
+                      const struct sg_authz_request *request)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool has_method = false, has_key = request->key.len == 0;
+        if (strcmp(list[i].ca, request->ca) != 0 || !sg_slice_is(request->uri, list[i].uri))
+            continue;
+        for (size_t m = 0; m < list[i].method_count; m++) {
+            size_t len = strlen(list[i].methods[m]);
+            if (strcmp(list[i].methods[m], request->method) == 0 ||
+                (strncmp(list[i].methods[m], request->method, len) == 0 &&
+                 request->method[len] == '/'))
+                has_method = true;
+        }
+        for (size_t k = 0; k < list[i].key_count; k++)
+            has_key = has_key || sg_slice_is(request->key, list[i].keys[k]);
+        return has_method && has_key;
+    }
+    return false;
+}
+
+static void compare_all_requests(const struct sg_authz_caller *list, size_t count)
+{
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(list, count);
+    for (size_t n = 0; n < 3 * 5 * 3 * 5; n++) {
+        struct sg_authz_request request = {
+            cas[n % 3], sg_slice_str(uris[n / 3 % 5]), methods[n / 15 % 3], {0}};
+        if (n / 45 > 0)
+            request.key = sg_slice_str(keys[n / 45 - 1]);
+        struct sg_authz_decision decision;
+        sg_authz_decide(authz, &request, &decision);
+        assert_int_equal(decision.is_allowed, reference(list, count, &request));
+        assert_int_equal(decision.is_allowed, decision.reason == SG_R_NONE);
+    }
+}
+
+static void random_lists_decide_as_the_plain_reading_does(void **state)
+{
+    (void)state;
+    uint32_t seed = 2026;
+    for (int round = 0; round < 300; round++) {
+        const char *names[15][8];
+        struct sg_authz_caller list[15];
+        size_t count = 0;
+        for (uint32_t i = 0; i < 15; i++) { /* each identity at most once */
+            if (next_number(&seed, 2) == 0)
+                continue;
+            struct sg_authz_caller *row = &list[count];
+            *row = (struct sg_authz_caller){.name = "r", .ca = cas[i % 3], .uri = uris[i / 3]};
+            row->method_count = next_number(&seed, 4);
+            row->key_count = next_number(&seed, 4);
+            for (size_t m = 0; m < row->method_count; m++)
+                names[count][m] = methods[next_number(&seed, 5)];
+            for (size_t k = 0; k < row->key_count; k++)
+                names[count][4 + k] = keys[next_number(&seed, 4)];
+            row->methods = names[count];
+            row->keys = names[count] + 4;
+            count++;
+        }
+        compare_all_requests(list, count);
+    }
+}
+
+static void many_callers_are_told_apart(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000 };
+    char(*texts)[32] = calloc(COUNT, sizeof(*texts));
+    const char **own = calloc(COUNT, sizeof(*own));
+    struct sg_authz_caller *list = calloc(COUNT, sizeof(*list));
+    assert_true(texts != NULL && own != NULL && list != NULL);
+    for (size_t i = 0; i < COUNT; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "urn:caller:%zu", i);
+        own[i] = texts[i] + 4;
+        list[i] = (struct sg_authz_caller){texts[i], "main", texts[i], sign_only, 1, &own[i], 1};
+    }
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(list, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        struct sg_authz_request request = {"main", sg_slice_str(texts[i]), SIGN,
+                                           sg_slice_str(own[i])};
+        struct sg_authz_decision decision;
+        sg_authz_decide(authz, &request, &decision);
+        assert_true(decision.is_allowed);
+        request.key = sg_slice_str(own[(i + 1) % COUNT]);
+        sg_authz_decide(authz, &request, &decision);
+        assert_false(decision.is_allowed);
+    }
+    free(list);
+    free(own);
+    free(texts);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decide_follows_the_table),
+        cmocka_unit_test(a_zeroed_decision_is_a_denial),
+        cmocka_unit_test(a_decision_is_written_whole_also_over_an_old_yes),
+        cmocka_unit_test(an_empty_list_denies_everybody),
+        cmocka_unit_test(a_denied_key_looks_like_one_that_does_not_exist),
+        cmocka_unit_test(the_list_is_a_copy),
+        cmocka_unit_test(two_rows_with_one_identity_are_refused),
+        cmocka_unit_test(malformed_rows_are_refused),
+        cmocka_unit_test(random_lists_decide_as_the_plain_reading_does),
+        cmocka_unit_test(many_callers_are_told_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
