@@ -38,4 +38,9 @@ enum sg_grpc_code sg_grpc_code_of(enum sg_rc rc);
 /* "INVALID_ARGUMENT"; "UNKNOWN" for a number that is none. */
 const char *sg_grpc_code_name(enum sg_grpc_code code);
 
+/* For a client whose stream died by this HTTP/2 error before a status came. */
+enum sg_grpc_code sg_grpc_code_of_h2(uint32_t error);
+/* For a client that got this HTTP status and no grpc-status. Servers never go the other way. */
+enum sg_grpc_code sg_grpc_code_of_http(int status);
+
 #endif
