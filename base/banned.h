@@ -10,7 +10,11 @@
 #include <string.h>
 #include <time.h>
 
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol atof gmtime localtime rand \
-    srand strncat tmpnam mktemp
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol atof gmtime localtime \
+    strncat tmpnam mktemp
+
+/* OpenSSL's headers have parameters of this name, which a poisoned word would not survive. */
+int rand(void) __attribute__((deprecated("use RAND_bytes or a generator with a seed")));
+void srand(unsigned int seed) __attribute__((deprecated("use RAND_bytes")));
 
 #endif
