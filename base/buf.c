@@ -23,6 +23,8 @@ void sg_buf_clear(struct sg_buf *buf)
     buf->failed = false;
 }
 
+/* One byte more than `cap` is allocated, for the NUL that printf wants: so a buffer may be filled
+ * to its last byte by every kind of append. */
 static bool grow(struct sg_buf *buf, size_t need)
 {
     size_t cap = buf->cap == 0 ? FIRST_BYTES : buf->cap;
@@ -31,7 +33,7 @@ static bool grow(struct sg_buf *buf, size_t need)
     if (cap > buf->max)
         cap = buf->max;
 
-    uint8_t *ptr = realloc(buf->ptr, cap);
+    uint8_t *ptr = cap == SIZE_MAX ? NULL : realloc(buf->ptr, cap + 1);
     if (ptr == NULL)
         return false;
     buf->ptr = ptr;
@@ -43,7 +45,8 @@ uint8_t *sg_buf_room(struct sg_buf *buf, size_t len)
 {
     if (buf->failed)
         return NULL;
-    if (len > buf->max - buf->len || (buf->len + len > buf->cap && !grow(buf, buf->len + len))) {
+    bool is_short = buf->ptr == NULL || len > buf->cap - buf->len;
+    if (len > buf->max - buf->len || (is_short && !grow(buf, buf->len + len))) {
         buf->failed = true;
         return NULL;
     }
@@ -96,8 +99,7 @@ void sg_buf_printf(struct sg_buf *buf, const char *fmt, ...)
     va_copy(again, args);
 
     int len = vsnprintf(NULL, 0, fmt, args);
-    /* vsnprintf writes a NUL too, which is not claimed. */
-    uint8_t *room = len < 0 ? NULL : sg_buf_room(buf, (size_t)len + 1);
+    uint8_t *room = len < 0 ? NULL : sg_buf_room(buf, (size_t)len);
     if (room != NULL) {
         vsnprintf((char *)room, (size_t)len + 1, fmt, again);
         buf->len += (size_t)len;

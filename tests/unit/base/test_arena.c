@@ -2,6 +2,7 @@
 
 #include <stdalign.h>
 
+#include "tests/support/failmalloc.h"
 #include "tests/support/unit.h"
 
 static void allocations_are_aligned_and_apart(void **state)
@@ -60,6 +61,24 @@ static void strdup_copies_and_ends_with_nul(void **state)
     sg_arena_done(&arena);
 }
 
+static bool take_much(void *arg)
+{
+    (void)arg;
+    struct sg_arena arena;
+    bool is_ok = true;
+    sg_arena_init(&arena, 1 << 20);
+    for (size_t i = 0; i < 100; i++)
+        is_ok = sg_arena_zalloc(&arena, 1000) != NULL && is_ok;
+    sg_arena_done(&arena);
+    return is_ok;
+}
+
+static void no_memory_is_told_and_the_arena_stays_whole(void **state)
+{
+    (void)state;
+    assert_true(sg_failmalloc_each(take_much, NULL) > 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -67,6 +86,7 @@ int main(void)
         cmocka_unit_test(the_cap_holds_whatever_is_asked),
         cmocka_unit_test(a_length_near_the_top_does_not_wrap),
         cmocka_unit_test(strdup_copies_and_ends_with_nul),
+        cmocka_unit_test(no_memory_is_told_and_the_arena_stays_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
