@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol atof gmtime localtime \
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol atof gmtime localtime      \
     strncat tmpnam mktemp
 
 /* OpenSSL's headers have parameters of this name, which a poisoned word would not survive. */
