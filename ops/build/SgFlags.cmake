@@ -19,7 +19,8 @@ add_library(sg_flags INTERFACE)
 target_compile_options(sg_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:
     -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes
     -Wswitch-enum -Wvla -Wundef -Wformat=2 -Wcast-qual -Wwrite-strings -fno-common
-    -include ${PROJECT_SOURCE_DIR}/base/banned.h>)
+    -include ${PROJECT_SOURCE_DIR}/base/banned.h
+    -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=>) # an error says "hsm/link.c:7" wherever it was built
 target_compile_definitions(sg_flags INTERFACE _GNU_SOURCE)
 if(SG_WERROR)
     target_compile_options(sg_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-Werror>)
