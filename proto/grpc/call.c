@@ -1,0 +1,272 @@
+#include "proto/grpc/call.h"
+
+#include "proto/grpc/call_priv.h"
+#include "proto/grpc/gzip.h"
+
+/* What handlers use, and the steps that every protocol has in common. */
+
+const struct sg_method *sg_call_method(const struct sg_call *call)
+{
+    return call->method;
+}
+
+struct sg_arena *sg_call_arena(struct sg_call *call)
+{
+    return &call->arena;
+}
+
+int64_t sg_call_deadline(const struct sg_call *call)
+{
+    return call->deadline_ns;
+}
+
+int64_t sg_call_started(const struct sg_call *call)
+{
+    return call->started_ns;
+}
+
+void *sg_call_connection(const struct sg_call *call)
+{
+    return call->server->connection;
+}
+
+void *sg_call_user(const struct sg_call *call)
+{
+    return call->user;
+}
+
+void sg_call_set_user(struct sg_call *call, void *user)
+{
+    call->user = user;
+}
+
+struct sg_slice sg_call_metadata(const struct sg_call *call, const char *name)
+{
+    return sg_metadata_find(&call->request, sg_slice_str(name));
+}
+
+bool sg_call_is_over(const struct sg_call *call)
+{
+    return call->is_finished || call->stream.is_closed;
+}
+
+enum sg_rc sg_call_add_metadata(struct sg_call *call, const char *name, struct sg_slice value,
+                                struct sg_err *err)
+{
+    struct sg_metadata *to = call->stream.is_responded ? &call->tail : &call->head;
+    return sg_metadata_add_own(to, &call->arena, sg_slice_str(name), value, err);
+}
+
+/* --- the response --- */
+
+static const struct sg_h2_field status_200 = {
+    {(const uint8_t *)":status", 7}, {(const uint8_t *)"200", 3}, true};
+
+static struct sg_h2_field *put_metadata(struct sg_h2_field *to, const struct sg_metadata *metadata)
+{
+    for (const struct sg_metadata_entry *e = metadata->first; e != NULL; e = e->next)
+        *to++ = (struct sg_h2_field){e->name, e->value, true};
+    return to;
+}
+
+/* Sends the head, and with is_end the status and nothing more. */
+static enum sg_rc respond(struct sg_call *call, size_t status_count, bool is_end,
+                          struct sg_err *err)
+{
+    enum { OWN = 3 };
+    struct sg_h2_field few[OWN + SG_CODEC_FIELDS_MAX], *fields = few;
+    if (call->head.count > 0) {
+        size_t count = SG_COUNT(few) + call->head.count;
+        fields = sg_arena_alloc(&call->arena, count * sizeof(*fields));
+        if (fields == NULL)
+            return SG_FAIL(err, SG_E_LIMIT, 0, "could not respond: the call's memory is full");
+    }
+
+    struct sg_h2_field *to = fields;
+    *to++ = status_200;
+    *to++ = (struct sg_h2_field){SG_SLICE("content-type"), call->content_type, true};
+    if (call->offer_coding)
+        *to++ =
+            (struct sg_h2_field){SG_SLICE("grpc-accept-encoding"), SG_SLICE("identity,gzip"), true};
+    to = put_metadata(to, &call->head);
+    for (size_t i = 0; i < status_count; i++)
+        *to++ = call->status_fields[i];
+    return sg_h2_respond(&call->stream, fields, (size_t)(to - fields), is_end, err);
+}
+
+/* Ends a response that has begun. Trailers that find no room lose the handler's metadata. */
+static void end(struct sg_call *call, size_t status_count)
+{
+    struct sg_h2_field *fields = call->status_fields;
+    size_t count = status_count;
+    if (call->tail.count > 0) {
+        struct sg_h2_field *more =
+            sg_arena_alloc(&call->arena, (status_count + call->tail.count) * sizeof(*fields));
+        if (more != NULL) {
+            memcpy(more, fields, status_count * sizeof(*fields));
+            put_metadata(more + status_count, &call->tail);
+            fields = more;
+            count += call->tail.count;
+        }
+    }
+    sg_h2_end(&call->stream, fields, count);
+}
+
+void sg_call_finish(struct sg_call *call, const struct sg_status *status)
+{
+    if (sg_call_is_over(call))
+        return;
+    call->is_finished = true;
+
+    enum sg_rc rc = SG_OK;
+    struct sg_buf *out = sg_h2_out(&call->stream);
+    size_t before = out->len;
+    size_t count = call->codec->finish(call, status, out, call->status_fields);
+    if (!call->stream.is_responded)
+        rc = respond(call, out->len > before ? 0 : count, out->len == before, NULL);
+    if (rc != SG_OK)
+        sg_h2_reset(&call->stream, SG_H2_INTERNAL_ERROR);
+    else
+        end(call, count);
+}
+
+enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret_full,
+                        struct sg_err *err)
+{
+    size_t max = call->server->limits.send_bytes_max;
+    if (sg_call_is_over(call))
+        return SG_FAIL(err, SG_E_CONFLICT, 0, "could not send: the call is over");
+    size_t waiting = sg_h2_waiting(&call->stream);
+    if (message.len > UINT32_MAX || waiting > max || message.len > max - waiting)
+        return SG_FAIL(err, SG_E_LIMIT, 0, "could not send %zu bytes: %zu are waiting", message.len,
+                       waiting);
+    struct sg_buf *out = sg_h2_out(&call->stream);
+    call->codec->message(call, message, out);
+    SG_TRY(sg_buf_check(out, err));
+    if (!call->stream.is_responded)
+        SG_TRY(respond(call, 0, false, err));
+    sg_h2_flush(&call->stream);
+
+    *ret_full = sg_h2_waiting(&call->stream) > max / 2;
+    if (*ret_full)
+        sg_h2_want_writable(&call->stream, max / 4);
+    return SG_OK;
+}
+
+/* --- failures --- */
+
+/*
+ * The message of an encoded google.rpc.Status (field 2), so that grpc-message says the same as
+ * the details. Whatever `describe` left out or wrote badly gives the empty slice.
+ */
+static struct sg_slice message_of(struct sg_slice details)
+{
+    while (details.len > 1) {
+        uint8_t key = sg_slice_take(&details, 1).ptr[0];
+        uint64_t value = 0;
+        for (unsigned shift = 0, more = 1; more != 0; shift += 7) {
+            if (details.len == 0 || shift > 56)
+                return (struct sg_slice){0};
+            uint8_t byte = sg_slice_take(&details, 1).ptr[0];
+            value |= (uint64_t)(byte & 0x7F) << shift;
+            more = byte & 0x80;
+        }
+        if ((key & 7) == 0)
+            continue;
+        if ((key & 7) != 2 || value > details.len)
+            break;
+        struct sg_slice bytes = sg_slice_take(&details, (size_t)value);
+        if (key == (2 << 3 | 2))
+            return bytes;
+    }
+    return (struct sg_slice){0};
+}
+
+enum { DETAILS_MAX = 8192 };
+
+static void fail(struct sg_call *call, const struct sg_err *err, struct sg_slice message)
+{
+    const struct sg_call_handler *handler = call->server->handler;
+    if (sg_call_is_over(call))
+        return;
+    struct sg_buf details;
+    sg_buf_init(&details, DETAILS_MAX);
+    handler->describe(handler->arg, call, err, &details);
+    if (details.failed)
+        sg_buf_clear(&details);
+
+    struct sg_status status = {sg_grpc_code_of(err->rc), message, sg_buf_slice(&details)};
+    struct sg_slice said = message_of(status.details);
+    if (said.len > 0)
+        status.message = said;
+    /* A failure is never OK, even when whoever failed forgot to say how. */
+    if (status.code == SG_GRPC_OK)
+        status.code = SG_GRPC_INTERNAL;
+    sg_call_finish(call, &status);
+    sg_buf_done(&details);
+}
+
+void sg_call_fail(struct sg_call *call, const struct sg_err *err)
+{
+    /* err->msg is the operator's: unless describe speaks, the client hears the advice only. */
+    fail(call, err, sg_slice_str(sg_reason_next(err->reason)));
+}
+
+void sg_call_refuse(struct sg_call *call, const struct sg_err *err)
+{
+    fail(call, err, sg_slice_str(err->msg));
+}
+
+void sg_call_respond_http(struct sg_call *call, const char *status)
+{
+    call->is_finished = true;
+    struct sg_h2_field fields[] = {
+        {SG_SLICE(":status"), sg_slice_str(status), true},
+        {SG_SLICE("allow"), SG_SLICE("POST"), true},
+    };
+    bool says_how = strcmp(status, "405") == 0;
+    if (sg_h2_respond(&call->stream, fields, says_how ? 2 : 1, true, NULL) != SG_OK)
+        sg_h2_reset(&call->stream, SG_H2_INTERNAL_ERROR);
+}
+
+/* --- the request's messages --- */
+
+void sg_call_deliver(struct sg_call *call, const struct sg_frame *frame)
+{
+    const struct sg_call_handler *handler = call->server->handler;
+    if (!frame->is_compressed) {
+        handler->message(handler->arg, call, frame->body);
+        return;
+    }
+
+    struct sg_err err;
+    enum sg_rc rc;
+    struct sg_buf plain;
+    sg_buf_init(&plain, call->server->limits.message_bytes_max);
+    if (call->is_gzip)
+        rc = sg_gunzip(frame->body, &plain, &err);
+    else
+        rc = SG_FAIL(&err, SG_E_INTERNAL, 0, "message is compressed, but no coding was named");
+    if (rc == SG_OK)
+        handler->message(handler->arg, call, sg_buf_slice(&plain));
+    else
+        sg_call_refuse(call, &err);
+    sg_buf_done(&plain);
+}
+
+void sg_call_half_close(struct sg_call *call)
+{
+    const struct sg_call_handler *handler = call->server->handler;
+    call->is_half_closed = true;
+    handler->half_close(handler->arg, call);
+}
+
+void sg_call_tell_closed(struct sg_call *call)
+{
+    const struct sg_call_handler *handler = call->server->handler;
+    bool is_owed = call->is_begun && !call->is_told;
+    call->is_told = true;
+    call->is_finished = true;
+    if (is_owed)
+        handler->closed(handler->arg, call);
+}

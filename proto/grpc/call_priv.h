@@ -1,0 +1,119 @@
+#ifndef SG_PROTO_GRPC_CALL_PRIV_H
+#define SG_PROTO_GRPC_CALL_PRIV_H
+
+#include <sys/queue.h>
+
+#include "proto/grpc/call.h"
+#include "proto/grpc/frame.h"
+#include "proto/grpc/metadata.h"
+#include "proto/grpc/server.h"
+#include "proto/h2/h2.h"
+
+/*
+ * The inside of a call, for the files that make it up: server.c (the connection and its timers),
+ * request.c (header fields become a call), call.c (what handlers use), and one codec per protocol.
+ *
+ * A protocol is a codec: how its requests are told apart, how their bodies become messages, and
+ * how messages and a status become a response. Nothing else knows which protocol a call speaks.
+ */
+struct sg_codec {
+    /* Whether a request of this content type is its own, and if so the content type of the
+     * response (static). */
+    bool (*accepts)(struct sg_slice content_type, struct sg_slice *ret_response);
+    /* The request headers are complete: reads what they say of the protocol, and the time-out into
+     * *ret_timeout_ns (INT64_MAX: none). Not SG_OK ends the call. */
+    enum sg_rc (*begin)(struct sg_call *call, int64_t *ret_timeout_ns, struct sg_err *err);
+    /* Bytes of the body: calls sg_call_deliver() and sg_call_half_close() as they say. Returns
+     * how many bytes it still holds. */
+    size_t (*data)(struct sg_call *call, struct sg_slice bytes, bool is_end);
+    /* Appends a message to the body. The length is within limits. */
+    void (*message)(struct sg_call *call, struct sg_slice message, struct sg_buf *out);
+    /* How `status` is told at the end: appends to the body, or writes fields for the trailers
+     * (at most SG_CODEC_FIELDS_MAX, living as long as the stream) and returns how many. */
+    size_t (*finish)(struct sg_call *call, const struct sg_status *status, struct sg_buf *out,
+                     struct sg_h2_field *fields);
+};
+
+enum { SG_CODEC_FIELDS_MAX = 3 };
+
+extern const struct sg_codec sg_codec_grpc;
+
+/* The codec of a content type and the content type of its responses; NULL: none (415). */
+const struct sg_codec *sg_codec_find(struct sg_slice content_type, struct sg_slice *ret_response);
+
+struct sg_call {
+    struct sg_h2_stream stream; /* first: the connection hands back a pointer to it */
+    TAILQ_ENTRY(sg_call) link;  /* in server->calls, or (next only) in server->spare */
+    struct sg_rpc_server *server;
+    const struct sg_codec *codec;
+    const struct sg_method *method;
+    void *user;
+    int64_t started_ns, deadline_ns;
+    int64_t linger_until_ns; /* INT64_MAX: not lingering */
+    size_t linger_bytes;     /* received since it finished */
+    struct sg_arena arena;
+    struct sg_metadata request, head, tail;
+    struct sg_slice content_type; /* of the response; static */
+    const struct sg_err *refusal; /* in the arena: the headers are not in order */
+
+    struct sg_h2_field status_fields[SG_CODEC_FIELDS_MAX];
+
+    struct sg_frame_reader reader;
+    struct sg_frame only; /* the message of a call that may have one, until half-close */
+
+    bool is_post, has_content_type;
+    bool has_headers;  /* the block is complete; what follows are trailers */
+    bool is_gzip;      /* the request's messages may be compressed */
+    bool offer_coding; /* the response says which codings we take */
+    bool has_message;  /* the client has sent at least one */
+    bool is_begun;     /* the handler has it */
+    bool is_half_closed;
+    bool is_finished; /* by us */
+    bool is_told;     /* the handler has had its closed */
+};
+
+struct sg_rpc_server {
+    struct sg_h2 *h2;
+    struct sg_h2_events events;
+    struct sg_rpc_limits limits;
+    const struct sg_method_table *table;
+    const struct sg_call_handler *handler;
+    void *connection;
+
+    TAILQ_HEAD(sg_call_list, sg_call) calls, spare;
+    size_t open, spare_count;
+    int64_t now_ns;
+    int64_t due_ns; /* not after the first of all that follows; made exact by every tick */
+    int64_t idle_since_ns;
+    int64_t age_due_ns;
+    int64_t drain_due_ns; /* second phase of our own drain */
+    int64_t grace_due_ns;
+    int64_t received_ns;    /* last time anything came */
+    int64_t pinged_ns;      /* our PING is under way since; 0: none is */
+    int64_t client_ping_ns; /* last PING of the client that was in order */
+    unsigned strikes;
+};
+
+/* request.c: events of the connection about one call. */
+void sg_request_field(struct sg_call *call, struct sg_slice name, struct sg_slice value);
+void sg_request_headers(struct sg_call *call);
+
+/* call.c: a codec found a message, perhaps compressed. */
+void sg_call_deliver(struct sg_call *call, const struct sg_frame *frame);
+/* A codec saw the end of the request, in order. */
+void sg_call_half_close(struct sg_call *call);
+/* Ends the call with an error that this layer found: its message is fit for the client. */
+void sg_call_refuse(struct sg_call *call, const struct sg_err *err);
+/* The handler's last event, once. */
+void sg_call_tell_closed(struct sg_call *call);
+/* A response of HTTP alone, for what is no call. */
+void sg_call_respond_http(struct sg_call *call, const char *status);
+
+/* server.c: something is to happen at `at_ns`. */
+static inline void sg_rpc_server_wake_at(struct sg_rpc_server *server, int64_t at_ns)
+{
+    if (at_ns < server->due_ns)
+        server->due_ns = at_ns;
+}
+
+#endif

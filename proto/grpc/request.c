@@ -1,0 +1,145 @@
+#include "proto/grpc/call_priv.h"
+
+/* A header block becomes a call, or is refused. */
+
+static bool is_name(struct sg_slice name, const char *literal, size_t len)
+{
+    return memcmp(name.ptr, literal, len) == 0;
+}
+
+/* The lengths have been compared by the switch that uses this. */
+#define IS(name, literal) is_name((name), literal, sizeof(literal) - 1)
+
+/* Where to say what is wrong; NULL when that has been said. It is told when the block ends. */
+static struct sg_err *refuse(struct sg_call *call)
+{
+    static const struct sg_err no_room = {
+        .rc = SG_E_LIMIT,
+        .reason = SG_R_MESSAGE_TOO_LARGE,
+        .where = SG_WHERE,
+        .msg = "no room for the headers",
+    };
+    if (call->refusal != NULL)
+        return NULL;
+    struct sg_err *err = sg_arena_zalloc(&call->arena, sizeof(*err));
+    call->refusal = err == NULL ? &no_room : err;
+    return err;
+}
+
+static void take_path(struct sg_call *call, struct sg_slice path)
+{
+    call->method = sg_method_find(call->server->table, path);
+    if (call->method == NULL) {
+        struct sg_err *err = refuse(call);
+        if (err != NULL)
+            SG_IGNORE(SG_REFUSE(err, SG_R_METHOD_NOT_SERVED, "no method \"%.*s\"",
+                                (int)(path.len < 100 ? path.len : 100), (const char *)path.ptr));
+    }
+}
+
+static void take_content_type(struct sg_call *call, struct sg_slice value)
+{
+    /* Said twice, it is not clear what the body is: then it is nothing. */
+    call->codec = call->has_content_type ? NULL : sg_codec_find(value, &call->content_type);
+    call->has_content_type = true;
+}
+
+static void keep(struct sg_call *call, struct sg_slice name, struct sg_slice value)
+{
+    struct sg_err why;
+    if (call->refusal != NULL)
+        return;
+    if (sg_metadata_add_wire(&call->request, &call->arena, name, value, &why) != SG_OK) {
+        struct sg_err *err = refuse(call);
+        if (err != NULL)
+            *err = why;
+    }
+}
+
+void sg_request_field(struct sg_call *call, struct sg_slice name, struct sg_slice value)
+{
+    /* Trailers of a request mean nothing in gRPC. */
+    if (call->has_headers)
+        return;
+
+    switch (name.len) {
+    case 2: /* A hint for finding proxies that drop trailers; not our business to judge. */
+        if (IS(name, "te"))
+            return;
+        break;
+    case 5:
+        if (IS(name, ":path")) {
+            take_path(call, value);
+            return;
+        }
+        break;
+    case 7:
+        if (IS(name, ":method")) {
+            call->is_post = sg_slice_eq(value, SG_SLICE("POST"));
+            return;
+        }
+        if (IS(name, ":scheme"))
+            return;
+        break;
+    case 12:
+        if (IS(name, "content-type")) {
+            take_content_type(call, value);
+            return;
+        }
+        break;
+    default:
+        break;
+    }
+    keep(call, name, value);
+}
+
+/* The deadline runs from the header block's end, and is never later than ours. */
+static void set_deadline(struct sg_call *call, int64_t timeout_ns)
+{
+    int64_t max = call->server->limits.deadline_ns_max;
+    call->deadline_ns = call->started_ns + (timeout_ns < max ? timeout_ns : max);
+    sg_rpc_server_wake_at(call->server, call->deadline_ns);
+}
+
+void sg_request_headers(struct sg_call *call)
+{
+    struct sg_rpc_server *server = call->server;
+    if (call->has_headers)
+        return;
+    call->has_headers = true;
+    call->started_ns = server->now_ns;
+    set_deadline(call, INT64_MAX);
+
+    if (!call->is_post) {
+        sg_call_respond_http(call, "405");
+        return;
+    }
+    if (call->codec == NULL) {
+        sg_call_respond_http(call, call->stream.is_header_over ? "431" : "415");
+        return;
+    }
+
+    struct sg_err err;
+    int64_t timeout_ns = INT64_MAX;
+    if (call->stream.is_header_over) {
+        SG_IGNORE(SG_REFUSE(&err, SG_R_MESSAGE_TOO_LARGE, "headers are over the limit of %zu bytes",
+                            server->limits.header_bytes_max));
+        sg_call_refuse(call, &err);
+        return;
+    }
+    if (call->refusal != NULL) {
+        sg_call_refuse(call, call->refusal);
+        return;
+    }
+    if (call->codec->begin(call, &timeout_ns, &err) != SG_OK) {
+        sg_call_refuse(call, &err);
+        return;
+    }
+    set_deadline(call, timeout_ns);
+
+    call->is_begun = true;
+    if (server->handler->begin(server->handler->arg, call, &err) != SG_OK) {
+        call->is_begun = false;
+        sg_call_fail(call, &err);
+    }
+}

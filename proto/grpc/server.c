@@ -1,0 +1,423 @@
+#include "proto/grpc/server.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "proto/grpc/call_priv.h"
+
+/* The connection of a server: which calls are open on it, and everything that has to do with time.
+ */
+
+const struct sg_rpc_limits sg_rpc_limits_default = {
+    .message_bytes_max = 1 << 20,
+    .call_bytes_max = 4 << 20,
+    .send_bytes_max = 1 << 20,
+    .header_bytes_max = 16 << 10,
+    .streams_max = 128,
+    .connection_bytes_max = 4 << 20,
+    .deadline_ns_max = 60 * SG_NS_PER_S,
+    .header_ns_max = 5 * SG_NS_PER_S,
+    .idle_ns_max = 300 * SG_NS_PER_S,
+    .age_ns_max = 0,
+    .age_grace_ns = 60 * SG_NS_PER_S,
+    .ping_interval_ns = 7200 * SG_NS_PER_S,
+    .ping_timeout_ns = 20 * SG_NS_PER_S,
+    .client_ping_ns_min = 300 * SG_NS_PER_S,
+    .allow_ping_without_calls = false,
+};
+
+enum {
+    SPARE_CALLS_MAX = 32,          /* kept for the next ones */
+    LINGER_BYTES_MAX = 256 * 1024, /* of a request that nobody reads any more */
+    STRIKES_MAX = 2,               /* pings too many that are forgiven: gRFC A8 */
+};
+
+/* How long a client that has its answer may go on sending its request: research on curl 7.88
+ * showed that it drops the answer when the stream is reset at once. */
+#define LINGER_NS SG_NS_PER_S
+/* Between the two GOAWAYs: longer than any round trip. */
+#define DRAIN_NS (2 * SG_NS_PER_S)
+/* gRFC A8: without calls, pings more often than this are strikes. */
+#define IDLE_PING_NS (7200 * SG_NS_PER_S)
+
+/* Calls are reused with their memory cleared, so that one costs few allocations. */
+static struct sg_call *call_new(struct sg_rpc_server *server)
+{
+    struct sg_call *call = TAILQ_FIRST(&server->spare);
+    if (call != NULL) {
+        TAILQ_REMOVE(&server->spare, call, link);
+        server->spare_count--;
+        memset(call, 0, sizeof(*call));
+    } else if ((call = calloc(1, sizeof(*call))) == NULL) {
+        return NULL;
+    }
+    call->server = server;
+    call->linger_until_ns = INT64_MAX;
+    call->deadline_ns = INT64_MAX;
+    sg_arena_init(&call->arena, server->limits.call_bytes_max);
+    TAILQ_INSERT_TAIL(&server->calls, call, link);
+    server->open++;
+    return call;
+}
+
+static void call_free(struct sg_call *call)
+{
+    struct sg_rpc_server *server = call->server;
+    TAILQ_REMOVE(&server->calls, call, link);
+    if (--server->open == 0) {
+        server->idle_since_ns = server->now_ns;
+        if (server->limits.idle_ns_max > 0)
+            sg_rpc_server_wake_at(server, server->now_ns + server->limits.idle_ns_max);
+    }
+    sg_frame_reader_done(&call->reader);
+    sg_arena_done(&call->arena);
+    if (server->spare_count < SPARE_CALLS_MAX) {
+        TAILQ_INSERT_HEAD(&server->spare, call, link);
+        server->spare_count++;
+    } else {
+        free(call);
+    }
+}
+
+/* --- events of the connection --- */
+
+static struct sg_call *call_of(struct sg_h2_stream *stream)
+{
+    return (struct sg_call *)stream;
+}
+
+static struct sg_h2_stream *on_open(void *arg)
+{
+    struct sg_call *call = call_new(arg);
+    return call == NULL ? NULL : &call->stream;
+}
+
+static void on_field(void *arg, struct sg_h2_stream *stream, struct sg_slice name,
+                     struct sg_slice value)
+{
+    (void)arg;
+    sg_request_field(call_of(stream), name, value);
+}
+
+static void on_headers(void *arg, struct sg_h2_stream *stream)
+{
+    (void)arg;
+    sg_request_headers(call_of(stream));
+}
+
+/* From `at_ns` on the stream of a finished call is reset rather than read. */
+static void linger(struct sg_call *call, int64_t at_ns)
+{
+    if (at_ns < call->linger_until_ns)
+        call->linger_until_ns = at_ns;
+    sg_rpc_server_wake_at(call->server, call->linger_until_ns);
+}
+
+static void on_data(void *arg, struct sg_h2_stream *stream, struct sg_slice bytes, bool is_end)
+{
+    struct sg_rpc_server *server = arg;
+    struct sg_call *call = call_of(stream);
+    size_t kept = 0;
+
+    if (!call->is_finished) {
+        kept = call->codec->data(call, bytes, is_end);
+    } else {
+        call->linger_bytes += bytes.len;
+        if (call->linger_bytes > LINGER_BYTES_MAX && stream->is_local_ended)
+            linger(call, server->now_ns);
+    }
+    sg_h2_keep(stream, kept);
+}
+
+static void on_ended(void *arg, struct sg_h2_stream *stream)
+{
+    struct sg_rpc_server *server = arg;
+    struct sg_call *call = call_of(stream);
+    linger(call, server->now_ns + (call->linger_bytes > LINGER_BYTES_MAX ? 0 : LINGER_NS));
+}
+
+static void on_writable(void *arg, struct sg_h2_stream *stream)
+{
+    struct sg_rpc_server *server = arg;
+    struct sg_call *call = call_of(stream);
+    if (!call->is_finished)
+        server->handler->writable(server->handler->arg, call);
+}
+
+static void on_closed(void *arg, struct sg_h2_stream *stream, uint32_t error)
+{
+    (void)arg, (void)error;
+    sg_call_tell_closed(call_of(stream));
+    call_free(call_of(stream));
+}
+
+/* gRFC A8, "Server Enforcement". */
+static void on_ping(void *arg)
+{
+    struct sg_rpc_server *server = arg;
+    bool is_idle = server->open == 0 && !server->limits.allow_ping_without_calls;
+    int64_t min = is_idle ? IDLE_PING_NS : server->limits.client_ping_ns_min;
+    if (server->client_ping_ns == INT64_MIN || server->now_ns - server->client_ping_ns >= min) {
+        server->client_ping_ns = server->now_ns;
+        return;
+    }
+    if (++server->strikes > STRIKES_MAX)
+        sg_h2_terminate(server->h2, SG_H2_ENHANCE_YOUR_CALM, "too_many_pings");
+}
+
+/* We have just sent what the client may measure by: its next ping is fair. */
+static void on_progress(void *arg)
+{
+    struct sg_rpc_server *server = arg;
+    server->client_ping_ns = INT64_MIN;
+    server->strikes = 0;
+}
+
+/* --- opening and closing --- */
+
+/* A tenth more or less, so that connections made together do not end together. No randomness
+ * in here: the address and the time differ enough. */
+static int64_t spread(int64_t ns, const void *seed, int64_t now_ns)
+{
+    uint64_t hash = ((uint64_t)(uintptr_t)seed ^ (uint64_t)now_ns) * UINT64_C(0x9E3779B97F4A7C15);
+    return ns - ns / 10 + (int64_t)(hash >> 32) % (ns / 5 + 1);
+}
+
+enum sg_rc sg_rpc_server_new(const struct sg_rpc_limits *limits,
+                             const struct sg_method_table *table,
+                             const struct sg_call_handler *handler, void *connection,
+                             int64_t now_ns, struct sg_rpc_server **ret, struct sg_err *err)
+{
+    /* The library's own: stream states and tables of full house, header blocks under way. */
+    enum { LIBRARY_FIXED = 1 << 20, LIBRARY_PER_STREAM = 16 << 10, STREAM_WINDOW = 256 << 10 };
+
+    SG_AUTO(sg_rpc_server_free) struct sg_rpc_server *server = calloc(1, sizeof(*server));
+    if (server == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not open a connection: out of memory");
+    server->limits = *limits;
+    server->table = table;
+    server->handler = handler;
+    server->connection = connection;
+    server->now_ns = server->idle_since_ns = server->received_ns = now_ns;
+    server->client_ping_ns = INT64_MIN;
+    server->age_due_ns = server->drain_due_ns = server->grace_due_ns = INT64_MAX;
+    server->due_ns = now_ns; /* the first tick finds out */
+    if (limits->age_ns_max > 0)
+        server->age_due_ns = now_ns + spread(limits->age_ns_max, server, now_ns);
+    TAILQ_INIT(&server->calls);
+    TAILQ_INIT(&server->spare);
+    server->events = (struct sg_h2_events){
+        .arg = server,
+        .open = on_open,
+        .field = on_field,
+        .headers = on_headers,
+        .data = on_data,
+        .writable = on_writable,
+        .ended = on_ended,
+        .closed = on_closed,
+        .ping = on_ping,
+        .progress = on_progress,
+    };
+
+    /* A window is opened again when half of it has been used up, so twice of what may be held
+     * lets a fair peer always go on. */
+    size_t window = 2 * limits->connection_bytes_max;
+    struct sg_h2_limits h2_limits = {
+        .streams_max = limits->streams_max,
+        .header_bytes_max = limits->header_bytes_max,
+        .connection_window = window,
+        .stream_window = window < STREAM_WINDOW ? window : STREAM_WINDOW,
+        .send_bytes_max = 2 * limits->send_bytes_max + SG_FRAME_PREFIX_LEN,
+        .library_memory_max = LIBRARY_FIXED + limits->streams_max * (size_t)LIBRARY_PER_STREAM,
+    };
+    SG_TRY(sg_h2_server_new(&h2_limits, &server->events, now_ns, &server->h2, err));
+    *ret = SG_STEAL(server);
+    return SG_OK;
+}
+
+void sg_rpc_server_free(struct sg_rpc_server *server)
+{
+    if (server == NULL)
+        return;
+    struct sg_call *call;
+    while ((call = TAILQ_FIRST(&server->calls)) != NULL) {
+        sg_call_tell_closed(call);
+        sg_h2_forget(&call->stream);
+        call_free(call);
+    }
+    sg_h2_free(server->h2);
+    while ((call = TAILQ_FIRST(&server->spare)) != NULL) {
+        TAILQ_REMOVE(&server->spare, call, link);
+        free(call);
+    }
+    free(server);
+}
+
+/* --- bytes --- */
+
+enum sg_rc sg_rpc_server_feed(struct sg_rpc_server *server, int64_t now_ns, struct sg_slice bytes,
+                              struct sg_err *err)
+{
+    server->now_ns = now_ns;
+    server->received_ns = now_ns;
+    server->pinged_ns = 0;
+    SG_TRY(sg_h2_feed(server->h2, now_ns, bytes, err));
+    if (sg_h2_header_began(server->h2) != 0)
+        sg_rpc_server_wake_at(server,
+                              sg_h2_header_began(server->h2) + server->limits.header_ns_max);
+    return SG_OK;
+}
+
+enum sg_rc sg_rpc_server_pull(struct sg_rpc_server *server, size_t max_bytes, struct sg_buf *out,
+                              struct sg_err *err)
+{
+    return sg_h2_pull(server->h2, max_bytes, out, err);
+}
+
+bool sg_rpc_server_wants_pull(const struct sg_rpc_server *server)
+{
+    return sg_h2_wants_pull(server->h2);
+}
+
+/* --- time --- */
+
+int64_t sg_rpc_server_due(const struct sg_rpc_server *server)
+{
+    return server->due_ns;
+}
+
+/* The handler hears of it at once; the client as soon as it reads. */
+static void call_expired(struct sg_call *call)
+{
+    struct sg_err err;
+    if (!call->is_finished) {
+        SG_IGNORE(SG_REFUSE(&err, SG_R_DEADLINE, "the deadline has passed"));
+        sg_call_refuse(call, &err);
+    }
+    sg_call_tell_closed(call);
+    call->deadline_ns = INT64_MAX;
+    /* What the client does not take now it will not want later. */
+    linger(call, call->server->now_ns + LINGER_NS);
+}
+
+static void tick_calls(struct sg_rpc_server *server)
+{
+    /* Nothing in here frees a call: that is for the connection's events. */
+    struct sg_call *call;
+    TAILQ_FOREACH(call, &server->calls, link)
+    {
+        if (call->deadline_ns <= server->now_ns)
+            call_expired(call);
+        if (call->linger_until_ns <= server->now_ns) {
+            sg_h2_reset(&call->stream, call->stream.is_local_ended ? SG_H2_NO_ERROR : SG_H2_CANCEL);
+            call->linger_until_ns = INT64_MAX;
+        }
+        sg_rpc_server_wake_at(server, call->deadline_ns);
+        sg_rpc_server_wake_at(server, call->linger_until_ns);
+    }
+}
+
+/* gRFC A9: our ping when nothing has come for long; without an answer the peer is gone. */
+static enum sg_rc tick_ping(struct sg_rpc_server *server, struct sg_err *err)
+{
+    const struct sg_rpc_limits *limits = &server->limits;
+    if (limits->ping_interval_ns == 0)
+        return SG_OK;
+    if (server->pinged_ns == 0) {
+        int64_t at_ns = server->received_ns + limits->ping_interval_ns;
+        if (server->now_ns < at_ns) {
+            sg_rpc_server_wake_at(server, at_ns);
+            return SG_OK;
+        }
+        sg_h2_ping(server->h2);
+        server->pinged_ns = server->now_ns;
+    }
+    if (server->now_ns >= server->pinged_ns + limits->ping_timeout_ns)
+        return SG_FAIL(err, SG_E_TIMEOUT, 0, "closed the connection: no answer to a ping");
+    sg_rpc_server_wake_at(server, server->pinged_ns + limits->ping_timeout_ns);
+    return SG_OK;
+}
+
+static void begin_drain(struct sg_rpc_server *server, const char *debug)
+{
+    sg_h2_goaway(server->h2, true, debug);
+    if (server->drain_due_ns == INT64_MAX)
+        server->drain_due_ns = server->now_ns + DRAIN_NS;
+}
+
+static enum sg_rc tick_age(struct sg_rpc_server *server, struct sg_err *err)
+{
+    const struct sg_rpc_limits *limits = &server->limits;
+    int64_t idle_due_ns = INT64_MAX;
+    if (limits->idle_ns_max > 0 && server->open == 0 && server->drain_due_ns == INT64_MAX)
+        idle_due_ns = server->idle_since_ns + limits->idle_ns_max;
+
+    if (idle_due_ns <= server->now_ns) {
+        begin_drain(server, "max_idle");
+        idle_due_ns = INT64_MAX;
+    }
+    if (server->age_due_ns <= server->now_ns) {
+        begin_drain(server, "max_age");
+        server->grace_due_ns = server->now_ns + limits->age_grace_ns;
+        server->age_due_ns = INT64_MAX;
+    }
+    if (server->drain_due_ns <= server->now_ns)
+        sg_h2_goaway(server->h2, false, "");
+    else
+        sg_rpc_server_wake_at(server, server->drain_due_ns);
+    if (server->grace_due_ns <= server->now_ns)
+        return SG_FAIL(err, SG_E_TIMEOUT, 0, "closed the connection: too old");
+
+    sg_rpc_server_wake_at(server, idle_due_ns);
+    sg_rpc_server_wake_at(server, server->age_due_ns);
+    sg_rpc_server_wake_at(server, server->grace_due_ns);
+    return SG_OK;
+}
+
+enum sg_rc sg_rpc_server_tick(struct sg_rpc_server *server, int64_t now_ns, struct sg_err *err)
+{
+    server->now_ns = now_ns;
+    if (now_ns < server->due_ns)
+        return SG_OK;
+    server->due_ns = INT64_MAX;
+
+    int64_t began_ns = sg_h2_header_began(server->h2);
+    if (began_ns != 0) {
+        if (began_ns + server->limits.header_ns_max <= now_ns) {
+            sg_h2_terminate(server->h2, SG_H2_ENHANCE_YOUR_CALM, "header_timeout");
+            return SG_FAIL(err, SG_E_TIMEOUT, 0, "closed the connection: headers took too long");
+        }
+        sg_rpc_server_wake_at(server, began_ns + server->limits.header_ns_max);
+    }
+    tick_calls(server);
+    SG_TRY(tick_ping(server, err));
+    return tick_age(server, err);
+}
+
+/* --- the end --- */
+
+void sg_rpc_server_drain_notice(struct sg_rpc_server *server)
+{
+    sg_h2_goaway(server->h2, true, "");
+}
+
+void sg_rpc_server_drain(struct sg_rpc_server *server)
+{
+    sg_h2_goaway(server->h2, false, "");
+    server->drain_due_ns = server->now_ns;
+}
+
+bool sg_rpc_server_is_done(const struct sg_rpc_server *server)
+{
+    if (sg_h2_wants_pull(server->h2))
+        return false;
+    if (sg_h2_is_over(server->h2))
+        return true;
+    bool takes_none = sg_h2_is_leaving(server->h2) || sg_h2_is_peer_leaving(server->h2);
+    return takes_none && server->open == 0;
+}
+
+size_t sg_rpc_server_open_calls(const struct sg_rpc_server *server)
+{
+    return server->open;
+}
