@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# --check-config says yes to what the daemon would start with, and where a bad file is bad.
+. "$(dirname "$0")/../lib.sh"
+own_instance config
+cd "$work"
+sealgated=$SEALGATE_BUILD/bin/sealgated
+
+$sealgated --check-config --config "$dir/sealgate.yaml" || fail "a good configuration is refused"
+ok "good configuration"
+
+# refused NAME SED-EXPRESSION TEXT: the file so changed is refused, and the complaint names TEXT.
+refused() {
+    # Relative paths are taken from the folder of the file.
+    sed -e "$2" "$dir/sealgate.yaml" >"$dir/bad.yaml"
+    ! cmp -s "$dir/sealgate.yaml" "$dir/bad.yaml" || fail "$1: nothing was changed"
+    if $sealgated --check-config --config "$dir/bad.yaml" >said 2>&1; then fail "$1 is accepted"; fi
+    grep -qF -- "$3" said || { cat said; fail "$1: the complaint does not name \"$3\""; }
+    ok "$1: $(head -n 1 said)"
+}
+refused "an option that does not exist" 's/^reflection:/reflexion:/' reflexion
+refused "a value of another kind" 's/^reflection: true/reflection: maybe/' reflection
+refused "a number out of its range" 's/^crl_reload_s: 1/crl_reload_s: 0/' crl_reload_s
+refused "a file that is not there" 's/server\.pem/none.pem/' none.pem
+refused "a key on a token that is not there" '0,/token: softhsm/s//token: nowhere/' nowhere
+refused "a caller's key that is not there" 's/keys: \[dev-p256\]/keys: [dev-p257]/' dev-p257
+refused "a caller's CA that is not there" '0,/ca: dev-ca/s//ca: other-ca/' other-ca
+refused "a key without its id" '0,/    id: .*/s///' id
+if $sealgated --check-config --config "$dir/none.yaml" >said 2>&1; then fail "no file is accepted"; fi
+ok "no file: $(head -n 1 said)"

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# kill -9 of the token process under load: calls succeed or fail with UNAVAILABLE and a time to
+# come again, signing resumes within two seconds, and the gateway does not go.
+. "$(dirname "$0")/../lib.sh"
+own_instance token_killed
+cd "$work"
+head -c 100 /dev/urandom >document
+
+load() { # one result a line: "ok", or the error as JSON
+    while [ ! -e stop ]; do
+        if sealgate sign --key dev-p256 --file document --out "$1.sig" --output json >"$1.out" 2>&1; then
+            echo ok
+        else
+            tr -d '\n' <"$1.out"
+            echo
+        fi
+    done >"$1.results"
+}
+gateway=$(role_pid gateway)
+load a &
+load b &
+load c &
+sleep 1
+for round in 1 2 3; do
+    token=$(role_pid token)
+    [ -n "$token" ] || fail "there is no token process"
+    kill -9 "$token"
+    killed=$(date +%s%N)
+    within 3 sealgate sign --key dev-p256 --file document --out after.sig >/dev/null 2>&1 ||
+        fail "no signature for 3 seconds after the token process was killed"
+    took=$((($(date +%s%N) - killed) / 1000000))
+    [ $took -le 2000 ] || fail "signing resumed after $took ms"
+    ok "round $round: signing resumed after $took ms"
+    [ "$(role_pid gateway)" = "$gateway" ] || fail "the gateway process changed"
+    [ "$(role_pid token)" != "$token" ] || fail "the token process is the one that was killed"
+    sleep 0.5
+done
+touch stop
+wait
+cat ./*.results >results
+good=$(grep -cx ok results) || fail "no call succeeded"
+grep -vx ok results >refusals || true
+while read -r line; do
+    case "$line" in
+    *UNAVAILABLE*retry_after_ms\":\ 0* | *retry_after_ms\":0[,}]*) fail "no time to come again: $line" ;;
+    *UNAVAILABLE*retry_after_ms*) ;;
+    *) fail "a call failed otherwise: $line" ;;
+    esac
+done <refusals
+ok "$good calls succeeded, $(wc -l <refusals) were told to come again"

@@ -1,0 +1,48 @@
+# What the end-to-end tests share. Sourced, not run; bash.
+#
+# Each such test has a development instance of its own, so that it may kill and revoke as it likes:
+# own_instance makes it, and whatever happens it is stopped at the end.
+set -euo pipefail
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../ops/lib/common.sh"
+. "$top/ops/lib/pki.sh"
+
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+ok() { printf 'ok: %s\n' "$*"; }
+
+# own_instance NAME: up, its folder in $dir, its environment exported, a work folder in $work.
+own_instance() {
+    export SEALGATE_BUILD=${SEALGATE_BUILD:?set by ctest}
+    export SEALGATE_DEV_DIR=$SEALGATE_BUILD/e2e/$1
+    dir=$SEALGATE_DEV_DIR
+    "$top/ops/dev" reset 2>/dev/null
+    trap instance_end EXIT
+    SEALGATE_DEV_PORT=$(free_port) SEALGATE_DEV_METRICS_PORT=$(free_port) "$top/ops/dev" up
+    eval "$("$top/ops/dev" env)"
+    work=$dir/work
+    mkdir -p "$work"
+}
+
+# Stops the instance; a complaint of a sanitizer in its log fails the test.
+instance_end() {
+    local rc=$?
+    trap - EXIT
+    [ "$rc" = 0 ] || { echo "end of $dir/log:"; tail -n 30 "$dir/log"; } >&2
+    "$top/ops/dev" down || rc=1
+    if grep -nE 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$dir/log" >&2; then rc=1; fi
+    exit "$rc"
+}
+
+# role_pid NAME: the process of the instance that runs as that role: gateway, token.
+role_pid() {
+    "$top/ops/dev" status | grep -E "^[0-9]+ .*sealgated $1( |\$)" | cut -d' ' -f1 | head -n 1
+}
+
+# within SECONDS COMMAND...: until it succeeds.
+within() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.05
+    done
+}
