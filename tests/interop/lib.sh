@@ -1,0 +1,42 @@
+# What the runners of the foreign clients need. Sourced, not run; bash.
+#
+# A runner exits 77 (ctest: skipped) with its reason when what it needs cannot be had on this
+# machine. With CI=true only a registry that cannot be reached is a reason.
+
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../ops/lib/common.sh"
+
+skip() { printf 'skipped: %s\n' "$*"; exit 77; }
+
+# Something that ops/deps installs is not there.
+lacking() {
+    [ "${CI:-}" != true ] || die "$1 is missing: ops/deps interop"
+    skip "$1 is missing: ops/deps interop"
+}
+
+need() { command -v "$1" >/dev/null || lacking "$1"; }
+
+# The packages of DIR/package-lock.json, installed once per build folder into $work/node_modules.
+npm_install() {
+    local from=$1 log
+    need npm
+    mkdir -p "$work"
+    cp "$from/package.json" "$from/package-lock.json" "$work/"
+    cmp -s "$work/package-lock.json" "$work/node_modules/.installed" && return
+    log=$(mktemp)
+    if ! (cd "$work" && npm ci --no-audit --no-fund --ignore-scripts) >"$log" 2>&1; then
+        if grep -qE 'ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|E50[0-9]' "$log"; then
+            skip "the npm registry cannot be reached: $(grep -m1 -E 'code|errno' "$log" || true)"
+        fi
+        cat "$log" >&2
+        die "npm ci failed"
+    fi
+    cp "$work/package-lock.json" "$work/node_modules/.installed"
+}
+
+work=${SEALGATE_BUILD:?set by ctest}/interop
+
+# connect: the environment of the instance, as client dev.
+connect() {
+    eval "$("$top/ops/dev" env)"
+    export INSTANCE_PKI=${SEALGATE_DEV_DIR:?set by ctest}/pki
+}
