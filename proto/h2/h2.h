@@ -46,6 +46,7 @@ struct sg_h2_field {
 struct sg_h2_stream {
     struct sg_h2 *h2;
     int32_t id;
+    bool is_begun;         /* client: our header block has left */
     bool is_local_ended;   /* our END_STREAM has left */
     bool is_remote_ended;  /* theirs has come */
     bool is_closed;        /* `closed` was told, or the stream was never opened */

@@ -81,6 +81,14 @@ static void count_reset(struct sg_h2 *h2, uint32_t error)
         sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, "too_many_stream_errors");
 }
 
+/* From here on the server may have acted on it. */
+static void note_begun(struct sg_h2 *h2, int32_t id)
+{
+    struct sg_h2_stream *stream = sg_h2_find(h2, id);
+    if (stream != NULL)
+        stream->is_begun = true;
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     (void)session;
@@ -91,6 +99,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         sg_bucket_give(&h2->glitches, SG_H2_GLITCHES_PER_DATA);
         break;
     case NGHTTP2_HEADERS:
+        if (!h2->is_server)
+            note_begun(h2, frame->hd.stream_id);
         break;
     case NGHTTP2_RST_STREAM:
         count_reset(h2, frame->rst_stream.error_code);
