@@ -33,7 +33,8 @@ void sg_loop_stop(struct sg_loop *loop);
  * of the turn. */
 int64_t sg_loop_now(const struct sg_loop *loop);
 
-/* A descriptor: `fn` gets the EPOLL* bits that are ready. Level-triggered. */
+/* A descriptor: `fn` gets the EPOLL* bits that are ready. Level-triggered. EPOLLERR and EPOLLHUP
+ * come unasked, turn after turn: whoever does not act on them must remove the watch. */
 struct sg_watch {
     int fd;
     void (*fn)(void *arg, uint32_t events);
@@ -49,7 +50,8 @@ void sg_watch_set(struct sg_loop *loop, struct sg_watch *watch, uint32_t events)
 /* Before the descriptor is closed. Not added: does nothing. */
 void sg_watch_remove(struct sg_loop *loop, struct sg_watch *watch);
 
-/* A timer: `fn` runs once, at or after `due_ns`. Setting it again moves it. */
+/* A timer: `fn` runs once, at or after `due_ns`, with the resolution of a millisecond. Setting it
+ * again moves it, which cannot fail. Set by a timer to now, it runs in the next turn. */
 struct sg_timer {
     void (*fn)(void *arg);
     void *arg;
@@ -73,12 +75,12 @@ struct sg_wake {
 
 void sg_wake_add(struct sg_loop *loop, struct sg_wake *wake);
 void sg_wake_remove(struct sg_loop *loop, struct sg_wake *wake);
-/* Thread: any, as long as the wake is added. Does not block; makes no system call while the
- * loop is awake. */
+/* Thread: any, as long as the wake is added; a thread has returned from here before the wake is
+ * removed or the loop freed. Does not block; makes no system call while the loop is awake. */
 void sg_wake_signal(struct sg_wake *wake);
 
-/* A hook: while armed, `fn` runs at the end of this turn, after all events, and is disarmed
- * before. */
+/* A hook: while armed, `fn` runs at the end of this turn, after all events, in the order of arming,
+ * and is disarmed before. Armed by a hook, it runs in the next turn, which then does not wait. */
 struct sg_hook {
     void (*fn)(void *arg);
     void *arg;

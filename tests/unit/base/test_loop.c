@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/failmalloc.h"
@@ -588,6 +589,55 @@ static void a_signal_does_not_fail_the_turn(void **state)
     assert_int_equal(sigaction(SIGALRM, &old, NULL), 0);
 }
 
+/* Bugs of an owner end the process. */
+static struct end twice;
+
+static void add_twice(void)
+{
+    end_open(&twice, 'a', EPOLLIN);
+    SG_IGNORE(sg_watch_add(loop, &twice.watch, NULL));
+}
+
+static void turn_inside(void *arg)
+{
+    (void)arg;
+    SG_IGNORE(sg_loop_turn(loop, 0, NULL));
+}
+
+static void turn_within_a_turn(void)
+{
+    struct alarm a;
+    alarm_set(&a, 'a', 1);
+    a.timer.fn = turn_inside;
+    SG_IGNORE(sg_loop_turn(loop, 0, NULL));
+}
+
+static void free_with_a_timer_set(void)
+{
+    struct alarm a;
+    alarm_set(&a, 'a', 5000);
+    sg_loop_free(loop);
+}
+
+static void a_bug_of_an_owner_ends_the_process(void **state)
+{
+    (void)state;
+    void (*const bugs[])(void) = {add_twice, turn_within_a_turn, free_with_a_timer_set};
+    for (size_t i = 0; i < SG_COUNT(bugs); i++) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            signal(SIGABRT, SIG_DFL); /* cmocka catches it */
+            close(STDERR_FILENO);
+            bugs[i]();
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    }
+}
+
 static bool use_all(void *arg)
 {
     (void)arg;
@@ -650,6 +700,7 @@ int main(void)
         TEST(run_ends_after_the_turn_that_stopped_it),
         TEST(now_stands_still_within_a_turn),
         TEST(a_signal_does_not_fail_the_turn),
+        TEST(a_bug_of_an_owner_ends_the_process),
         TEST(no_memory_is_told_and_nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
