@@ -1,0 +1,87 @@
+#include "hsm/pin.h"
+#include "hsm/pkcs11/p11_priv.h"
+
+static void set_pin_state(struct sg_p11 *p11, enum sg_pin_state state)
+{
+    pthread_mutex_lock(&p11->facts);
+    p11->info.pin = state;
+    pthread_mutex_unlock(&p11->facts);
+}
+
+/*
+ * C_Login, with the latch around it. The PIN is read for the occasion and gone afterwards, which
+ * also means that a corrected file works without a restart.
+ */
+static enum sg_outcome log_in_locked(struct sg_p11 *p11, struct sg_err *err)
+{
+    SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
+    if (sg_pin_read(p11->pin_file, &secret, err) != SG_OK)
+        return SG_OUT_PIN;
+    struct sg_slice pin = sg_secret_bytes(secret);
+
+    if (sg_pin_begin(p11->state_dir, pin, err) != SG_OK) {
+        set_pin_state(p11, SG_PIN_LATCHED);
+        return SG_OUT_PIN;
+    }
+    CK_UTF8CHAR *bytes;
+    memcpy(&bytes, &pin.ptr, sizeof(bytes)); /* PKCS#11 has no const; C_Login only reads */
+    CK_RV rv = p11->fn->C_Login(p11->anchor, CKU_USER, bytes, pin.len);
+    if (rv == CKR_USER_ALREADY_LOGGED_IN)
+        rv = CKR_OK;
+
+    enum sg_outcome outcome = rv == CKR_OK ? SG_OUT_OK : sg_p11_fail(err, rv, "log in");
+    if (outcome == SG_OUT_PIN) {
+        set_pin_state(p11, SG_PIN_LATCHED);
+        /* When this fails the try still counts as one whose outcome nobody saw. */
+        SG_IGNORE(sg_pin_refused(p11->state_dir, rv, NULL));
+        return outcome;
+    }
+    if (outcome == SG_OUT_OK)
+        set_pin_state(p11, SG_PIN_ACCEPTED);
+    /* A latch that stays behind is counted once more and removed by the next success. */
+    SG_IGNORE(sg_pin_clear(p11->state_dir, NULL));
+    return outcome;
+}
+
+static enum sg_outcome open_anchor_locked(struct sg_p11 *p11, struct sg_err *err)
+{
+    if (p11->anchor != CK_INVALID_HANDLE)
+        p11->fn->C_CloseSession(p11->anchor);
+    p11->anchor = CK_INVALID_HANDLE;
+
+    CK_SESSION_HANDLE handle;
+    CK_RV rv = p11->fn->C_OpenSession(p11->slot, CKF_SERIAL_SESSION, NULL, NULL, &handle);
+    if (rv != CKR_OK)
+        return sg_p11_fail(err, rv, "open the session that holds the login");
+    p11->anchor = handle;
+    return SG_OUT_OK;
+}
+
+static enum sg_outcome login_locked(struct sg_p11 *p11, bool is_forgotten, struct sg_err *err)
+{
+    CK_SESSION_INFO info;
+    bool is_alive =
+        p11->anchor != CK_INVALID_HANDLE && p11->fn->C_GetSessionInfo(p11->anchor, &info) == CKR_OK;
+    if (is_alive && !is_forgotten &&
+        (info.state == CKS_RO_USER_FUNCTIONS || info.state == CKS_RW_USER_FUNCTIONS))
+        return SG_OUT_OK;
+
+    enum sg_outcome outcome = is_alive ? SG_OUT_OK : open_anchor_locked(p11, err);
+    if (outcome == SG_OUT_OK)
+        outcome = log_in_locked(p11, err);
+    /* Whoever comes now finds their sessions and handles void; those waiting, that it is done. */
+    if (outcome == SG_OUT_OK)
+        p11->generation++;
+    return outcome;
+}
+
+enum sg_outcome sg_p11_login(struct sg_p11 *p11, uint64_t seen_generation, bool is_forgotten,
+                             struct sg_err *err)
+{
+    enum sg_outcome outcome = SG_OUT_OK;
+    pthread_mutex_lock(&p11->login);
+    if (p11->generation == seen_generation)
+        outcome = login_locked(p11, is_forgotten, err);
+    pthread_mutex_unlock(&p11->login);
+    return outcome;
+}

@@ -1,0 +1,120 @@
+#ifndef SG_HSM_PKCS11_P11_PRIV_H
+#define SG_HSM_PKCS11_P11_PRIV_H
+
+#include <p11-kit/pkcs11.h>
+#include <pthread.h>
+
+#include "hsm/pkcs11/p11.h"
+
+/* PKCS#11 3.0; p11-kit's header of Debian 12 is older. */
+#define SG_CKM_SHA3_256 0x2b0UL
+#define SG_CKM_SHA3_384 0x2c0UL
+#define SG_CKM_SHA3_512 0x2d0UL
+#define SG_CKG_MGF1_SHA3_256 0x7UL
+#define SG_CKG_MGF1_SHA3_384 0x8UL
+#define SG_CKG_MGF1_SHA3_512 0x9UL
+
+/* A key that LOAD_KEY was asked for and that passed. */
+struct sg_p11_key {
+    enum sg_key_type type;
+    CK_OBJECT_HANDLE handle;
+    uint64_t generation; /* of the login the handle was found under; another: find it again */
+    size_t id_len, spki_len;
+    uint8_t id[SG_JOB_ID_MAX];
+    uint8_t spki[SG_JOB_SPKI_MAX];
+};
+
+/*
+ * Locks are taken in the order inside, login, then keys or facts, which are leaves.
+ */
+struct sg_p11 {
+    /* Set at start, never written again. */
+    void *library;
+    CK_FUNCTION_LIST *fn;
+    const char *module_path, *pin_file, *state_dir; /* the configuration's, which outlives us */
+    struct sg_keyref ref;
+    size_t workers;
+    bool allow_extractable;
+
+    /* Held for reading around every call into the module; for writing around C_Finalize and
+     * C_Initialize, which PKCS#11 allows only while no other thread is inside. Prefers the
+     * writer, or a busy token would never be recovered. */
+    pthread_rwlock_t inside;
+    bool is_initialized, is_open; /* written while `inside` is held for writing */
+    CK_SLOT_ID slot;
+
+    /* Moves on when sessions or handles from before are void. */
+    _Atomic uint64_t generation;
+
+    /* Holds the login: PKCS#11 logs out when the last session closes. One login at a time. */
+    pthread_mutex_t login;
+    CK_SESSION_HANDLE anchor;
+
+    pthread_mutex_t facts;
+    struct sg_p11_info info;
+    _Atomic size_t bearable; /* info.workers, for those who ask before every job */
+
+    pthread_mutex_t keys_lock;
+    struct sg_p11_key **buckets; /* open addressing by CKA_ID; entries never go */
+    size_t bucket_count, key_count;
+};
+
+struct sg_p11_session {
+    struct sg_p11 *p11;
+    CK_SESSION_HANDLE handle; /* CK_INVALID_HANDLE: none open */
+    uint64_t generation;      /* it was opened under */
+    _Atomic int64_t busy_since_ns;
+};
+
+/* errors.c: the class of a return value, and an error whose message ends in its name. */
+enum sg_outcome sg_p11_class(CK_RV rv);
+enum sg_outcome sg_p11_fail(struct sg_err *err, CK_RV rv, const char *what);
+enum sg_outcome sg_p11_refuse(struct sg_err *err, enum sg_outcome outcome, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* module.c: all with `inside` held for writing. */
+enum sg_outcome sg_p11_initialize(struct sg_p11 *p11, struct sg_err *err);
+void sg_p11_finalize(struct sg_p11 *p11);
+
+/* login.c: with `inside` held for reading or writing. */
+/*
+ * Sees to it that the anchor session lives and is logged in. Does nothing when somebody else did
+ * since `seen_generation`. `is_forgotten`: the token says it is not logged in, so the session's
+ * own state is not believed.
+ */
+enum sg_outcome sg_p11_login(struct sg_p11 *p11, uint64_t seen_generation, bool is_forgotten,
+                             struct sg_err *err);
+
+/* session.c */
+/* Opens the session when it is not, or was opened under another generation. */
+enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_err *err);
+void sg_p11_session_close(struct sg_p11_session *session);
+void sg_p11_enter(struct sg_p11_session *session);
+void sg_p11_leave(struct sg_p11_session *session);
+/* After a first failure of this class: mends what it says is broken. True: try once more. */
+bool sg_p11_mend(struct sg_p11_session *session, enum sg_outcome outcome, struct sg_slice id,
+                 struct sg_err *err);
+
+/* keys.c */
+/* Copies the loaded key `id` to `*ret`. False: not loaded. Thread: any. */
+bool sg_p11_keys_get(struct sg_p11 *p11, struct sg_slice id, struct sg_p11_key *ret);
+/* The handle is stale. */
+void sg_p11_keys_forget(struct sg_p11 *p11, struct sg_slice id);
+/* As sg_p11_keys_get, with a handle of this generation: finds and judges again when needed. */
+enum sg_outcome sg_p11_keys_ready(struct sg_p11_session *session, struct sg_slice id,
+                                  struct sg_p11_key *ret, struct sg_err *err);
+/* The handles of at most `max` objects of `cls` with this CKA_ID (empty: any). */
+enum sg_outcome sg_p11_find(struct sg_p11_session *session, CK_OBJECT_CLASS cls, struct sg_slice id,
+                            CK_OBJECT_HANDLE *ret, CK_ULONG max, CK_ULONG *ret_count,
+                            struct sg_err *err);
+
+/* spki.c: the DER public key of what CKA_ID names, checked to be of `type`. */
+enum sg_outcome sg_p11_export_spki(struct sg_p11_session *session, struct sg_slice id,
+                                   CK_OBJECT_HANDLE private_key, enum sg_key_type type,
+                                   uint8_t *out, size_t *ret_len, struct sg_err *err);
+/* One attribute into `out`; its length, or SIZE_MAX when the object does not have it. */
+enum sg_outcome sg_p11_attr(struct sg_p11_session *session, CK_OBJECT_HANDLE object,
+                            CK_ATTRIBUTE_TYPE type, void *out, size_t max, size_t *ret_len,
+                            struct sg_err *err);
+
+#endif

@@ -1,0 +1,258 @@
+#include "hsm/pool.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    CONNS_MAX = 16,      /* gateways, and those that are just being replaced */
+    TURN_MESSAGES = 16,  /* taken from one connection before others get a look */
+    SEND_WAIT_MS = 1000, /* a gateway that reads no answers for so long is given up */
+    PARK_MS = 200,
+};
+#define STOP_DATA UINT64_MAX
+
+struct conn {
+    int fd;
+    uint32_t generation; /* tells an event of an earlier connection in this place */
+    unsigned users;      /* threads that are at it, and one for being open; 0: place is free */
+    bool is_open;
+};
+
+struct thread {
+    struct sg_pool *pool;
+    size_t number;
+    pthread_t id;
+    int epoll_fd;
+    uint8_t *message;
+    struct sg_buf answer;
+};
+
+struct sg_pool {
+    /* Set at start, never written again. */
+    struct sg_pool_config config;
+    int stop_fd;
+    size_t started;
+    struct thread *threads;
+
+    pthread_mutex_t lock;
+    struct conn conns[CONNS_MAX];
+};
+
+static struct conn *acquire(struct sg_pool *pool, uint64_t data)
+{
+    struct conn *conn = &pool->conns[(uint32_t)data];
+    pthread_mutex_lock(&pool->lock);
+    bool is_it = conn->is_open && conn->generation == data >> 32;
+    if (is_it)
+        conn->users++;
+    pthread_mutex_unlock(&pool->lock);
+    return is_it ? conn : NULL;
+}
+
+static void release_locked(struct conn *conn)
+{
+    if (--conn->users > 0)
+        return;
+    close(conn->fd); /* and by that out of every epoll */
+    conn->generation++;
+}
+
+static void release(struct sg_pool *pool, struct conn *conn, bool is_over)
+{
+    pthread_mutex_lock(&pool->lock);
+    if (is_over && conn->is_open) {
+        conn->is_open = false;
+        shutdown(conn->fd, SHUT_RDWR);
+        release_locked(conn);
+    }
+    release_locked(conn);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static bool send_answer(int fd, struct sg_slice answer)
+{
+    for (;;) {
+        ssize_t sent = send(fd, answer.ptr, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent == (ssize_t)answer.len)
+            return true;
+        if (sent < 0 && errno == EINTR)
+            continue;
+        struct pollfd room = {.fd = fd, .events = POLLOUT};
+        if (sent >= 0 || errno != EAGAIN || poll(&room, 1, SEND_WAIT_MS) <= 0)
+            return false;
+    }
+}
+
+/* Takes messages until there are none. False: the connection is over. */
+static bool serve(struct thread *thread, int fd)
+{
+    const struct sg_pool_config *config = &thread->pool->config;
+
+    for (int n = 0; n < TURN_MESSAGES; n++) {
+        ssize_t len = recv(fd, thread->message, config->message_max, MSG_DONTWAIT | MSG_TRUNC);
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0)
+            return errno == EAGAIN;
+        if (len == 0 || (size_t)len > config->message_max)
+            return false;
+
+        sg_buf_clear(&thread->answer);
+        if (!config->handle(config->arg, thread->number, sg_slice_of(thread->message, (size_t)len),
+                            &thread->answer) ||
+            thread->answer.failed || !send_answer(fd, sg_buf_slice(&thread->answer)))
+            return false;
+        if (config->may_serve != NULL && !config->may_serve(config->arg, thread->number))
+            break;
+    }
+    return true;
+}
+
+/* False: the pool stops. */
+static bool turn(struct thread *thread)
+{
+    struct sg_pool *pool = thread->pool;
+    struct epoll_event events[CONNS_MAX + 1];
+
+    int count = epoll_wait(thread->epoll_fd, events, SG_COUNT(events), -1);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u64 == STOP_DATA)
+            return false;
+        struct conn *conn = acquire(pool, events[i].data.u64);
+        if (conn != NULL)
+            release(pool, conn, !serve(thread, conn->fd));
+    }
+    return true;
+}
+
+static bool is_stopping(struct sg_pool *pool, int wait_ms)
+{
+    struct pollfd stop = {.fd = pool->stop_fd, .events = POLLIN};
+    return poll(&stop, 1, wait_ms) > 0;
+}
+
+void sg_pool_pause(struct sg_pool *pool, int ms)
+{
+    is_stopping(pool, ms);
+}
+
+static void *run(void *arg)
+{
+    struct thread *thread = arg;
+    struct sg_pool *pool = thread->pool;
+    const struct sg_pool_config *config = &pool->config;
+
+    pthread_setname_np(pthread_self(), config->name);
+    if (config->begin != NULL)
+        config->begin(config->arg, thread->number);
+    for (;;) {
+        if (config->may_serve != NULL && !config->may_serve(config->arg, thread->number)) {
+            if (is_stopping(pool, PARK_MS))
+                return NULL;
+        } else if (!turn(thread)) {
+            return NULL;
+        }
+    }
+}
+
+static enum sg_rc start_thread(struct sg_pool *pool, struct thread *thread, struct sg_err *err)
+{
+    struct epoll_event stop = {.events = EPOLLIN, .data.u64 = STOP_DATA};
+
+    sg_buf_init(&thread->answer, pool->config.answer_max);
+    thread->pool = pool;
+    thread->number = pool->started;
+    thread->message = malloc(pool->config.message_max);
+    thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (thread->message != NULL && thread->epoll_fd >= 0 &&
+        epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, pool->stop_fd, &stop) == 0 &&
+        pthread_create(&thread->id, NULL, run, thread) == 0) {
+        pool->started++;
+        return SG_OK;
+    }
+    if (thread->epoll_fd >= 0)
+        close(thread->epoll_fd);
+    free(thread->message);
+    return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not start thread %zu of %zu",
+                   pool->started + 1, pool->config.threads);
+}
+
+enum sg_rc sg_pool_start(const struct sg_pool_config *config, struct sg_pool **ret,
+                         struct sg_err *err)
+{
+    SG_AUTO(sg_pool_stop) struct sg_pool *pool = calloc(1, sizeof(*pool));
+    if (pool == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate a pool of threads");
+    pthread_mutex_init(&pool->lock, NULL);
+    pool->config = *config;
+    pool->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pool->threads = calloc(config->threads, sizeof(struct thread));
+    if (pool->stop_fd < 0 || pool->threads == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate a pool of threads");
+    *ret = pool; /* before the threads: their callbacks may use it */
+    while (pool->started < config->threads) {
+        enum sg_rc rc = start_thread(pool, &pool->threads[pool->started], err);
+        if (rc != SG_OK) {
+            *ret = NULL;
+            return rc;
+        }
+    }
+    (void)SG_STEAL(pool);
+    return SG_OK;
+}
+
+void sg_pool_stop(struct sg_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    if (pool->stop_fd >= 0)
+        eventfd_write(pool->stop_fd, 1); /* stays readable for all of them */
+    for (size_t i = 0; i < pool->started; i++) {
+        pthread_join(pool->threads[i].id, NULL);
+        close(pool->threads[i].epoll_fd);
+        free(pool->threads[i].message);
+        sg_buf_done(&pool->threads[i].answer);
+    }
+    for (size_t i = 0; i < CONNS_MAX; i++)
+        if (pool->conns[i].users > 0)
+            close(pool->conns[i].fd);
+    if (pool->stop_fd >= 0)
+        close(pool->stop_fd);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool->threads);
+    free(pool);
+}
+
+enum sg_rc sg_pool_add(struct sg_pool *pool, int fd, struct sg_err *err)
+{
+    struct conn *conn = NULL;
+
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < CONNS_MAX && conn == NULL; i++)
+        if (pool->conns[i].users == 0)
+            conn = &pool->conns[i];
+    if (conn != NULL) {
+        conn->fd = fd;
+        conn->users = 1;
+        conn->is_open = true;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (conn == NULL) {
+        close(fd);
+        return SG_FAIL(err, SG_E_LIMIT, 0, "could not take another connection: %d are open",
+                       CONNS_MAX);
+    }
+
+    uint64_t data = (uint64_t)conn->generation << 32 | (uint64_t)(conn - pool->conns);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = data};
+    for (size_t i = 0; i < pool->started; i++)
+        if (epoll_ctl(pool->threads[i].epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+            return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno,
+                           "could not watch a connection: %m");
+    return SG_OK;
+}

@@ -1,0 +1,48 @@
+#ifndef SG_HSM_POOL_H
+#define SG_HSM_POOL_H
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+
+/*
+ * Threads of the token process that share its connections: whichever is free takes the next
+ * message off the socket, so the kernel's queue is the only queue and nothing is dealt out in
+ * advance to a thread that may be stuck in a call. While messages keep coming a thread makes one
+ * recv and one send for each.
+ *
+ * Each thread waits on an epoll of its own with EPOLLEXCLUSIVE, so that a message wakes one of
+ * them; a shared epoll would wake a chain of them for each.
+ */
+struct sg_pool;
+
+struct sg_pool_config {
+    const char *name; /* of the threads, for ps and gdb */
+    size_t threads;
+    size_t message_max; /* a longer one ends the connection */
+    size_t answer_max;
+    void *arg;
+
+    /* All four run in thread `i`, and `stop_wait` below may be used from them. */
+    /* Before the first message; may be NULL. */
+    void (*begin)(void *arg, size_t i);
+    /* Appends the one answer to `out`. False ends the connection instead. */
+    bool (*handle)(void *arg, size_t i, struct sg_slice message, struct sg_buf *out);
+    /* Whether this thread is to take messages now; asked again a little later. May be NULL. */
+    bool (*may_serve)(void *arg, size_t i);
+};
+
+/* Strings and `config->arg` outlive the pool. */
+SG_MUST_USE enum sg_rc sg_pool_start(const struct sg_pool_config *config, struct sg_pool **ret,
+                                     struct sg_err *err);
+/* Ends the threads after the message each is at, and closes the connections. */
+void sg_pool_stop(struct sg_pool *pool);
+SG_DEFINE_AUTO(struct sg_pool, sg_pool_stop);
+
+/* Owns: `fd`, also when it fails. Errors: SG_E_LIMIT, too many connections. */
+SG_MUST_USE enum sg_rc sg_pool_add(struct sg_pool *pool, int fd, struct sg_err *err);
+
+/* Sleeps, but no longer than until the pool is to stop. Thread: any of the pool. */
+void sg_pool_pause(struct sg_pool *pool, int ms);
+
+#endif
