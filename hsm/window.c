@@ -1,0 +1,230 @@
+#include <stdlib.h>
+
+#include "hsm/hsm_priv.h"
+
+/* The low bits of a serial name the place, the others tell its uses apart. */
+enum { PLACE_BITS = 10 };
+_Static_assert(SG_PLACES_MAX == 1 << PLACE_BITS, "a serial names a place");
+
+enum { DEATHS_MAX = 2, CAPACITY_ATTEMPTS_MAX = 4 };
+
+size_t sg_window_size(const struct sg_backend *backend)
+{
+    size_t size = backend->workers * SG_BACKEND_JOBS_PER_WORKER;
+    return size < SG_PLACES_MAX ? size : SG_PLACES_MAX;
+}
+
+void sg_window_send(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
+                    int64_t now)
+{
+    size_t at = backend->first_free;
+    while (backend->places[at].serial != 0)
+        at++;
+    SG_ASSERT(at < SG_PLACES_MAX);
+    backend->first_free = at + 1;
+    backend->in_flight++;
+
+    job->serial = ++backend->serial << PLACE_BITS | at;
+    job->send_ns = now;
+    backend->places[at] = (struct sg_place){
+        .job = job, .key = key, .scheme = job->scheme, .serial = job->serial, .send_ns = now};
+    sg_link_put(&backend->sign, &(struct sg_request){
+                                    .kind = SG_JOB_SIGN,
+                                    .serial = job->serial,
+                                    .id = sg_slice_of(key->id, key->id_len),
+                                    .scheme = job->scheme,
+                                    .digest_alg = job->digest_alg,
+                                    .deadline_ns = job->deadline_ns,
+                                    .tbs = sg_slice_of(job->tbs, job->tbs_len),
+                                    .evidence = sg_slice_of(job->evidence, job->evidence_len),
+                                });
+}
+
+static void leave(struct sg_backend *backend, struct sg_place *place)
+{
+    size_t at = (size_t)(place - backend->places);
+    *place = (struct sg_place){0};
+    backend->in_flight--;
+    if (at < backend->first_free)
+        backend->first_free = at;
+}
+
+/* Back to the front, behind other retries. It stays admitted. */
+static void retry(struct sg_backend *backend, struct sg_hsm_job *job)
+{
+    job->attempts++;
+    backend->retried_total++;
+    backend->waiting++;
+    sg_job_list_push(&backend->retries, job);
+    sg_engine_wake(backend->hsm);
+}
+
+static void signed_by(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
+                      const struct sg_answer *answer, int64_t now)
+{
+    /* Times of another process are bounded by ours before they reach metrics. */
+    int64_t start = answer->start_ns;
+    if (start < job->send_ns || start > now)
+        start = job->send_ns;
+    job->hsm_ns = answer->hsm_ns <= now - start ? answer->hsm_ns : now - start;
+    job->queue_ns = start - job->submit_ns;
+    memcpy(job->signature, answer->signature.ptr, answer->signature.len);
+    job->signature_len = answer->signature.len;
+
+    int64_t *usual = &backend->usual_ns[key->type];
+    *usual = *usual == 0 ? job->hsm_ns : *usual + (job->hsm_ns - *usual) / 8;
+    key->deaths = 0;
+    sg_engine_finish(backend->hsm, job, NULL, 0);
+}
+
+static void not_signed(struct sg_backend *backend, struct sg_engine_key *key,
+                       struct sg_hsm_job *job, const struct sg_answer *answer, int64_t now)
+{
+    struct sg_err err;
+    sg_health_explain(answer->outcome, answer, &err);
+
+    switch (answer->outcome) {
+    case SG_OUT_SESSION:
+    case SG_OUT_HANDLE:
+    case SG_OUT_LOGIN:
+    case SG_OUT_TOKEN:
+    case SG_OUT_PIN:
+        /* Those sent before the last recovery are late news. */
+        if (job->send_ns >= backend->breaker.since_ns)
+            sg_health_trip(backend, &err);
+        if (job->attempts == 0 && answer->outcome != SG_OUT_PIN)
+            retry(backend, job);
+        else
+            sg_engine_finish(backend->hsm, job, &err, sg_health_retry_ms(backend, now));
+        return;
+    case SG_OUT_CAPACITY:
+        if (job->attempts < CAPACITY_ATTEMPTS_MAX)
+            retry(backend, job);
+        else
+            sg_engine_finish(backend->hsm, job, &err, sg_health_retry_ms(backend, now));
+        return;
+    case SG_OUT_NOT_LOADED:
+        /* The token process was replaced behind the link, or lost memory: tell it again. */
+        if (job->attempts == 0) {
+            if (key->state == SG_KEY_READY)
+                sg_engine_key_set(key, SG_KEY_LOADING, NULL);
+            backend->load_next = 0;
+            sg_health_load_keys(backend);
+            retry(backend, job);
+            return;
+        }
+        break;
+    case SG_OUT_KEY:
+        sg_engine_key_set(key, SG_KEY_UNUSABLE, &err);
+        break;
+    case SG_OUT_UNSUPPORTED:
+    case SG_OUT_EXPIRED:
+    case SG_OUT_REQUEST:
+    case SG_OUT_OK:
+    case SG_OUT_UNSET:
+    case SG_OUT_COUNT:
+        break;
+    }
+    sg_engine_finish(backend->hsm, job, &err, 0);
+}
+
+static size_t signature_len(const struct sg_engine_key *key, enum sg_scheme scheme)
+{
+    return sg_key_type_part_len(key->type) * (scheme == SG_SCHEME_ECDSA ? 2 : 1);
+}
+
+bool sg_window_answer(struct sg_backend *backend, const struct sg_answer *answer)
+{
+    struct sg_place *place = &backend->places[answer->serial & (SG_PLACES_MAX - 1)];
+    if (answer->kind != SG_JOB_SIGN || answer->serial == 0 || place->serial != answer->serial)
+        return false;
+    struct sg_hsm_job *job = place->job;
+    struct sg_engine_key *key = place->key;
+    if (answer->outcome == SG_OUT_OK && answer->signature.len != signature_len(key, place->scheme))
+        return false;
+
+    int64_t now = sg_engine_now(backend->hsm);
+    backend->answer_ns = now;
+    leave(backend, place);
+    if (job == NULL) /* answered for its deadline before */
+        return true;
+    if (answer->outcome == SG_OUT_OK)
+        signed_by(backend, key, job, answer, now);
+    else
+        not_signed(backend, key, job, answer, now);
+    return true;
+}
+
+/*
+ * A process that dies with one kind of work in it may have died of that. When it happens twice
+ * with nothing of that key signed in between, the key is put aside.
+ */
+static void blame(struct sg_backend *backend)
+{
+    const struct sg_place *first = NULL;
+    for (size_t i = 0; i < SG_PLACES_MAX; i++) {
+        const struct sg_place *place = &backend->places[i];
+        if (place->serial == 0)
+            continue;
+        if (first != NULL && (place->key != first->key || place->scheme != first->scheme))
+            return;
+        first = place;
+    }
+    if (first == NULL || ++first->key->deaths < DEATHS_MAX)
+        return;
+    struct sg_err err;
+    SG_IGNORE(SG_REFUSE(&err, SG_R_KEY_QUARANTINED,
+                        "token \"%s\" died twice while key \"%s\" alone was signing by %s",
+                        backend->name, first->key->name,
+                        sg_scheme_name(first->scheme))); /* made to be kept */
+    sg_engine_key_set(first->key, SG_KEY_QUARANTINED, &err);
+}
+
+void sg_window_lost(struct sg_backend *backend, const struct sg_err *err)
+{
+    int64_t now = sg_engine_now(backend->hsm);
+
+    if (backend->in_flight > 0)
+        blame(backend);
+    for (size_t i = 0; i < SG_PLACES_MAX && backend->in_flight > 0; i++) {
+        struct sg_place *place = &backend->places[i];
+        if (place->serial == 0)
+            continue;
+        struct sg_hsm_job *job = place->job;
+        leave(backend, place);
+        if (job == NULL)
+            continue;
+        if (job->attempts == 0)
+            retry(backend, job);
+        else
+            sg_engine_finish(backend->hsm, job, err, sg_health_retry_ms(backend, now));
+    }
+}
+
+void sg_window_expire(struct sg_backend *backend, int64_t now)
+{
+    for (size_t i = 0; i < SG_PLACES_MAX; i++) {
+        struct sg_place *place = &backend->places[i];
+        if (place->job == NULL || place->job->deadline_ns == 0 || now < place->job->deadline_ns)
+            continue;
+        struct sg_err err;
+        SG_IGNORE(SG_REFUSE(&err, SG_R_HSM_TIMEOUT,
+                            "could not sign in time: the token has not answered")); /* kept */
+        sg_engine_finish(backend->hsm, place->job, &err, 0);
+        place->job = NULL;
+    }
+}
+
+int64_t sg_window_oldest_ns(const struct sg_backend *backend)
+{
+    int64_t oldest = INT64_MAX;
+    size_t seen = 0;
+    for (size_t i = 0; i < SG_PLACES_MAX && seen < backend->in_flight; i++) {
+        if (backend->places[i].serial == 0)
+            continue;
+        seen++;
+        if (backend->places[i].send_ns < oldest)
+            oldest = backend->places[i].send_ns;
+    }
+    return oldest;
+}
