@@ -1,285 +1,16 @@
 #include "base/loop.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/failmalloc.h"
-#include "tests/support/unit.h"
-
-/* A clock that stands until it is moved. */
-static int64_t fake_ns;
-
-static int64_t fake_mono(const struct sg_clock *clock)
-{
-    (void)clock;
-    return fake_ns;
-}
-
-static const struct sg_clock fake_clock = {fake_mono, fake_mono};
-
-/* What happened, in order: a letter each. */
-static char story[64];
-static size_t story_len;
-
-static void tell(char letter)
-{
-    assert_true(story_len < sizeof(story) - 1);
-    story[story_len++] = letter;
-    story[story_len] = '\0';
-}
-
-static struct sg_loop *loop;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake_ns = 1000;
-    story_len = 0;
-    story[0] = '\0';
-    return sg_loop_new(&fake_clock, &loop, NULL) == SG_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sg_loop_free(loop);
-    return 0;
-}
-
-static void one_turn(void)
-{
-    assert_int_equal(sg_loop_turn(loop, 0, NULL), SG_OK);
-}
-
-/* A pair of sockets, one end watched. */
-struct end {
-    struct sg_watch watch;
-    int far;
-    char letter;
-    uint32_t got;
-    struct end *removes, *sets; /* what its callback does to another */
-};
-
-static void end_ready(void *arg, uint32_t events)
-{
-    struct end *end = arg;
-    tell(end->letter);
-    end->got = events;
-    if (end->removes != NULL)
-        sg_watch_remove(loop, &end->removes->watch);
-    if (end->sets != NULL)
-        sg_watch_set(loop, &end->sets->watch, 0);
-}
-
-static void end_open(struct end *end, char letter, uint32_t events)
-{
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    *end = (struct end){{.fd = fds[0], .fn = end_ready, .arg = end, .events = events},
-                        fds[1],
-                        letter,
-                        0,
-                        NULL,
-                        NULL};
-    assert_int_equal(sg_watch_add(loop, &end->watch, NULL), SG_OK);
-}
-
-static void end_close(struct end *end)
-{
-    sg_watch_remove(loop, &end->watch);
-    close(end->watch.fd);
-    if (end->far >= 0)
-        close(end->far);
-}
-
-static void end_send(struct end *end)
-{
-    assert_int_equal(write(end->far, "x", 1), 1);
-}
-
-/* Watches -------------------------------------------------------------------------------- */
-
-static void a_watch_is_told_while_it_is_ready(void **state)
-{
-    (void)state;
-    struct end end;
-    char byte;
-    end_open(&end, 'a', EPOLLIN);
-    one_turn();
-    assert_string_equal(story, "");
-    end_send(&end);
-    one_turn();
-    one_turn(); /* level-triggered: nobody has read yet */
-    assert_string_equal(story, "aa");
-    assert_int_equal(end.got, EPOLLIN);
-    assert_int_equal(read(end.watch.fd, &byte, 1), 1);
-    one_turn();
-    assert_string_equal(story, "aa");
-    end_close(&end);
-}
-
-static void a_watch_is_told_only_what_it_wants(void **state)
-{
-    (void)state;
-    struct end end;
-    end_open(&end, 'a', 0);
-    end_send(&end);
-    one_turn();
-    assert_string_equal(story, "");
-    sg_watch_set(loop, &end.watch, EPOLLOUT);
-    one_turn();
-    assert_int_equal(end.got, EPOLLOUT);
-    sg_watch_set(loop, &end.watch, EPOLLIN | EPOLLOUT);
-    one_turn();
-    assert_int_equal(end.got, EPOLLIN | EPOLLOUT);
-    assert_string_equal(story, "aa");
-    end_close(&end);
-}
-
-static void a_hang_up_is_told_unasked(void **state)
-{
-    (void)state;
-    struct end end;
-    end_open(&end, 'a', 0);
-    close(end.far);
-    end.far = -1;
-    one_turn();
-    assert_true((end.got & EPOLLHUP) != 0);
-    end_close(&end);
-}
-
-static void a_removed_watch_is_silent_though_its_event_was_fetched(void **state)
-{
-    (void)state;
-    struct end a, b;
-    end_open(&a, 'a', EPOLLIN);
-    end_open(&b, 'b', EPOLLIN);
-    a.removes = &b;
-    b.removes = &a;
-    end_send(&a);
-    end_send(&b);
-    one_turn();
-    assert_int_equal(story_len, 1); /* whichever came first removed the other */
-    end_close(&a);
-    end_close(&b);
-}
-
-static struct end *reborn;
-
-static void remove_and_add_again(void *arg, uint32_t events)
-{
-    (void)events;
-    struct end *dying = arg;
-    if (reborn == NULL)
-        return;
-    /* The new watch takes the slot of the old one, whose event may lie behind this one. */
-    struct end *other = reborn;
-    reborn = NULL;
-    tell('r');
-    sg_watch_remove(loop, &dying[1].watch);
-    close(dying[1].watch.fd);
-    close(dying[1].far);
-    end_open(other, 'n', EPOLLIN);
-}
-
-static void a_new_watch_does_not_inherit_the_event_of_the_old(void **state)
-{
-    (void)state;
-    struct end both[2], other;
-    end_open(&both[0], 'a', EPOLLIN);
-    end_open(&both[1], 'b', EPOLLIN);
-    both[0].watch.fn = remove_and_add_again;
-    both[0].watch.arg = both;
-    reborn = &other;
-    end_send(&both[0]); /* first: epoll gives ready descriptors in the order they became so */
-    end_send(&both[1]);
-    uint32_t slot = both[1].watch.slot;
-    one_turn();
-    assert_string_equal(story, "r");
-    assert_int_equal(other.watch.slot, slot);
-    one_turn();
-    assert_string_equal(story, "r");
-    end_close(&both[0]);
-    end_close(&other);
-}
-
-static void what_is_no_longer_wanted_is_not_told_in_the_same_turn(void **state)
-{
-    (void)state;
-    struct end a, b;
-    end_open(&a, 'a', EPOLLIN);
-    end_open(&b, 'b', EPOLLIN);
-    a.sets = &b;
-    b.sets = &a;
-    end_send(&a);
-    end_send(&b);
-    one_turn();
-    assert_int_equal(story_len, 1);
-    end_close(&a);
-    end_close(&b);
-}
-
-static void a_watch_may_remove_itself_and_removing_twice_is_nothing(void **state)
-{
-    (void)state;
-    struct end end;
-    end_open(&end, 'a', EPOLLIN);
-    end.removes = &end;
-    end_send(&end);
-    one_turn();
-    one_turn();
-    assert_string_equal(story, "a");
-    sg_watch_remove(loop, &end.watch);
-    end_close(&end);
-}
-
-static size_t told_count;
-
-static void count_and_remove(void *arg, uint32_t events)
-{
-    (void)events;
-    struct end *end = arg;
-    told_count++;
-    sg_watch_remove(loop, &end->watch);
-}
-
-static void many_watches_are_each_told(void **state)
-{
-    (void)state;
-    enum { MANY = 300 }; /* more than the first slots, and more than one fetch */
-    static struct end ends[MANY];
-    told_count = 0;
-    for (size_t i = 0; i < MANY; i++) {
-        end_open(&ends[i], 'm', EPOLLIN);
-        ends[i].watch.fn = count_and_remove;
-        end_send(&ends[i]);
-    }
-    for (size_t turns = 0; turns < 3; turns++)
-        one_turn();
-    assert_int_equal(told_count, MANY);
-    for (size_t i = 0; i < MANY; i++)
-        end_close(&ends[i]);
-}
-
-static void what_epoll_refuses_is_not_added(void **state)
-{
-    (void)state;
-    struct sg_err err;
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC); /* always ready: epoll does not take it */
-    struct sg_watch watch = {.fd = fd, .fn = end_ready, .events = EPOLLIN};
-    assert_int_equal(sg_watch_add(loop, &watch, &err), SG_E_INTERNAL);
-    assert_false(watch.is_added);
-    close(fd);
-    watch.fd = -1;
-    assert_int_equal(sg_watch_add(loop, &watch, &err), SG_E_INTERNAL);
-    sg_watch_remove(loop, &watch);
-}
+#include "tests/unit/base/loop_story.h"
 
 /* Timers --------------------------------------------------------------------------------- */
 
@@ -590,12 +321,20 @@ static void a_signal_does_not_fail_the_turn(void **state)
 }
 
 /* Bugs of an owner end the process. */
-static struct end twice;
+static void nothing(void *arg, uint32_t events)
+{
+    (void)arg;
+    (void)events;
+}
 
 static void add_twice(void)
 {
-    end_open(&twice, 'a', EPOLLIN);
-    SG_IGNORE(sg_watch_add(loop, &twice.watch, NULL));
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return;
+    struct sg_watch watch = {.fd = fds[0], .fn = nothing, .events = EPOLLIN};
+    SG_IGNORE(sg_watch_add(loop, &watch, NULL));
+    SG_IGNORE(sg_watch_add(loop, &watch, NULL));
 }
 
 static void turn_inside(void *arg)
@@ -638,6 +377,29 @@ static void a_bug_of_an_owner_ends_the_process(void **state)
     }
 }
 
+static void without_descriptors_there_is_no_loop(void **state)
+{
+    (void)state;
+    struct rlimit old, tight;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int first_free = dup(STDIN_FILENO);
+    close(first_free);
+    tight = old;
+    for (rlim_t room = 0; room < 2; room++) { /* none, and one where two are needed */
+        struct sg_loop *own;
+        struct sg_err err;
+        tight.rlim_cur = (rlim_t)first_free + room;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+        enum sg_rc rc = sg_loop_new(&fake_clock, &own, &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_int_equal(rc, SG_E_INTERNAL);
+        assert_int_equal(err.native, EMFILE);
+    }
+    int again = dup(STDIN_FILENO); /* the one that was opened is closed again */
+    assert_int_equal(again, first_free);
+    close(again);
+}
+
 static bool use_all(void *arg)
 {
     (void)arg;
@@ -646,7 +408,7 @@ static bool use_all(void *arg)
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) != 0)
         return false;
-    struct sg_watch watch = {.fd = fds[0], .fn = end_ready, .events = EPOLLIN};
+    struct sg_watch watch = {.fd = fds[0], .fn = nothing, .events = EPOLLIN};
     struct sg_err err;
     bool is_ok =
         sg_loop_new(&fake_clock, &own, &err) == SG_OK && sg_watch_add(own, &watch, &err) == SG_OK;
@@ -671,37 +433,27 @@ static void no_memory_is_told_and_nothing_is_left_behind(void **state)
     assert_int_equal(sg_failmalloc_each(use_all, NULL), 5); /* loop, slots, heap three times */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_watch_is_told_while_it_is_ready),
-        TEST(a_watch_is_told_only_what_it_wants),
-        TEST(a_hang_up_is_told_unasked),
-        TEST(a_removed_watch_is_silent_though_its_event_was_fetched),
-        TEST(a_new_watch_does_not_inherit_the_event_of_the_old),
-        TEST(what_is_no_longer_wanted_is_not_told_in_the_same_turn),
-        TEST(a_watch_may_remove_itself_and_removing_twice_is_nothing),
-        TEST(many_watches_are_each_told),
-        TEST(what_epoll_refuses_is_not_added),
-        TEST(timers_ring_in_order_and_not_before_they_are_due),
-        TEST(a_timer_moves_when_it_is_set_again),
-        TEST(a_cancelled_timer_does_not_ring_even_when_due_in_this_turn),
-        TEST(a_timer_that_sets_itself_to_now_rings_once_a_turn),
-        TEST(many_timers_keep_the_order_through_moves_and_cancels),
-        TEST(a_wait_ends_when_a_timer_is_due),
-        TEST(a_wait_ends_after_its_bound),
-        TEST(a_hook_runs_once_after_all_events_of_the_turn),
-        TEST(hooks_run_in_the_order_they_were_armed),
-        TEST(a_disarmed_hook_is_silent_wherever_it_stood),
-        TEST(a_hook_may_disarm_one_that_was_to_run_next),
-        TEST(a_hook_armed_by_a_hook_runs_in_the_next_turn_at_once),
-        TEST(run_ends_after_the_turn_that_stopped_it),
-        TEST(now_stands_still_within_a_turn),
-        TEST(a_signal_does_not_fail_the_turn),
-        TEST(a_bug_of_an_owner_ends_the_process),
-        TEST(no_memory_is_told_and_nothing_is_left_behind),
+        LOOP_TEST(timers_ring_in_order_and_not_before_they_are_due),
+        LOOP_TEST(a_timer_moves_when_it_is_set_again),
+        LOOP_TEST(a_cancelled_timer_does_not_ring_even_when_due_in_this_turn),
+        LOOP_TEST(a_timer_that_sets_itself_to_now_rings_once_a_turn),
+        LOOP_TEST(many_timers_keep_the_order_through_moves_and_cancels),
+        LOOP_TEST(a_wait_ends_when_a_timer_is_due),
+        LOOP_TEST(a_wait_ends_after_its_bound),
+        LOOP_TEST(a_hook_runs_once_after_all_events_of_the_turn),
+        LOOP_TEST(hooks_run_in_the_order_they_were_armed),
+        LOOP_TEST(a_disarmed_hook_is_silent_wherever_it_stood),
+        LOOP_TEST(a_hook_may_disarm_one_that_was_to_run_next),
+        LOOP_TEST(a_hook_armed_by_a_hook_runs_in_the_next_turn_at_once),
+        LOOP_TEST(run_ends_after_the_turn_that_stopped_it),
+        LOOP_TEST(now_stands_still_within_a_turn),
+        LOOP_TEST(a_signal_does_not_fail_the_turn),
+        LOOP_TEST(without_descriptors_there_is_no_loop),
+        LOOP_TEST(a_bug_of_an_owner_ends_the_process),
+        LOOP_TEST(no_memory_is_told_and_nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
