@@ -7,9 +7,7 @@ function(sg_module name)
     add_library(sg::${name} ALIAS sg_${name})
     target_sources(sg_${name} PUBLIC FILE_SET HEADERS
         BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
-    target_include_directories(sg_${name} PUBLIC ${PROJECT_SOURCE_DIR})
-    # SYSTEM: protoc-gen-c's macros cast const away.
-    target_include_directories(sg_${name} SYSTEM PUBLIC ${PROJECT_BINARY_DIR}/generated)
+    target_include_directories(sg_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
     target_link_libraries(sg_${name} PRIVATE sg_flags)
     foreach(module IN LISTS ARG_DEPENDS)
         target_link_libraries(sg_${name} PUBLIC sg::${module})

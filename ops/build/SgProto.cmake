@@ -40,6 +40,9 @@ function(sg_proto name)
             -I${PROJECT_SOURCE_DIR}/proto -I${SG_PROTOBUF_INCLUDE} --c_out=${out}
             --include_imports --include_source_info --descriptor_set_out=${out}/descriptors.pb
             ${ARG_PROTOS} ${ARG_WELL_KNOWN}
+        # The macros X__INIT cast const away, and clang says so wherever they are used.
+        COMMAND sed -i "s/(char \\*)protobuf_c_empty_string/(char *)(uintptr_t)protobuf_c_empty_string/g"
+            ${headers}
         DEPENDS ${inputs}
         COMMENT "Generating C from the .proto files"
         VERBATIM)
