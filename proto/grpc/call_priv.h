@@ -88,9 +88,10 @@ struct sg_rpc_server {
     int64_t age_due_ns;
     int64_t drain_due_ns; /* second phase of our own drain */
     int64_t grace_due_ns;
-    int64_t received_ns;    /* last time anything came */
-    int64_t pinged_ns;      /* our PING is under way since; 0: none is */
-    int64_t client_ping_ns; /* last PING of the client that was in order */
+    const char *drain_reason; /* static */
+    int64_t received_ns;      /* last time anything came */
+    int64_t pinged_ns;        /* our PING is under way since; 0: none is */
+    int64_t client_ping_ns;   /* last PING of the client that was in order */
     unsigned strikes;
 };
 

@@ -201,6 +201,7 @@ enum sg_rc sg_rpc_server_new(const struct sg_rpc_limits *limits,
     server->now_ns = server->idle_since_ns = server->received_ns = now_ns;
     server->client_ping_ns = INT64_MIN;
     server->age_due_ns = server->drain_due_ns = server->grace_due_ns = INT64_MAX;
+    server->drain_reason = "";
     server->due_ns = now_ns; /* the first tick finds out */
     if (limits->age_ns_max > 0)
         server->age_due_ns = now_ns + spread(limits->age_ns_max, server, now_ns);
@@ -340,9 +341,11 @@ static enum sg_rc tick_ping(struct sg_rpc_server *server, struct sg_err *err)
 
 static void begin_drain(struct sg_rpc_server *server, const char *debug)
 {
-    sg_h2_goaway(server->h2, true, debug);
-    if (server->drain_due_ns == INT64_MAX)
+    sg_h2_goaway(server->h2, true, "");
+    if (server->drain_due_ns == INT64_MAX) {
         server->drain_due_ns = server->now_ns + DRAIN_NS;
+        server->drain_reason = debug;
+    }
 }
 
 static enum sg_rc tick_age(struct sg_rpc_server *server, struct sg_err *err)
@@ -362,7 +365,7 @@ static enum sg_rc tick_age(struct sg_rpc_server *server, struct sg_err *err)
         server->age_due_ns = INT64_MAX;
     }
     if (server->drain_due_ns <= server->now_ns)
-        sg_h2_goaway(server->h2, false, "");
+        sg_h2_goaway(server->h2, false, server->drain_reason);
     else
         sg_rpc_server_wake_at(server, server->drain_due_ns);
     if (server->grace_due_ns <= server->now_ns)
@@ -404,7 +407,7 @@ void sg_rpc_server_drain_notice(struct sg_rpc_server *server)
 void sg_rpc_server_drain(struct sg_rpc_server *server)
 {
     sg_h2_goaway(server->h2, false, "");
-    server->drain_due_ns = server->now_ns;
+    server->drain_due_ns = server->now_ns; /* it does not become idle or old any more */
 }
 
 bool sg_rpc_server_is_done(const struct sg_rpc_server *server)

@@ -239,10 +239,13 @@ void sg_h2_goaway(struct sg_h2 *h2, bool is_notice, const char *debug)
         return;
     h2->is_notified = true;
     h2->is_leaving = !is_notice;
-    /* 2^31-1 promises nothing about streams under way: RFC 9113 §6.8. */
-    int32_t last = is_notice && h2->is_server
-                       ? INT32_MAX
-                       : nghttp2_session_get_last_proc_stream_id(h2->session);
+    if (is_notice && h2->is_server) {
+        /* The library's own form of it, since after any other GOAWAY it stops reading as soon as
+         * no stream is open. It cannot say why; the second one does. */
+        nghttp2_submit_shutdown_notice(h2->session);
+        return;
+    }
+    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->session);
     nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR,
                           (const uint8_t *)debug, strlen(debug));
 }

@@ -150,7 +150,7 @@ void sg_h2_keep(struct sg_h2_stream *stream, size_t bytes);
 
 void sg_h2_ping(struct sg_h2 *h2);
 /* GOAWAY for a graceful end. The first (is_notice) names the highest stream there can be and takes
- * streams still; the second names the last one taken. */
+ * streams still; the second names the last one taken and says why. */
 void sg_h2_goaway(struct sg_h2 *h2, bool is_notice, const char *debug);
 /* GOAWAY with an error; the connection is over once it has been pulled. */
 void sg_h2_terminate(struct sg_h2 *h2, enum sg_h2_error error, const char *debug);

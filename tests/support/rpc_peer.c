@@ -52,13 +52,6 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     if (answer != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
         (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS))
         answer->is_end = true;
-    if (frame->hd.type == NGHTTP2_GOAWAY) {
-        peer->goaways++;
-        peer->goaway_error = frame->goaway.error_code;
-        peer->goaway_last = frame->goaway.last_stream_id;
-        snprintf(peer->goaway_debug, sizeof(peer->goaway_debug), "%.*s",
-                 (int)frame->goaway.opaque_data_len, (const char *)frame->goaway.opaque_data);
-    }
     if (frame->hd.type == NGHTTP2_PING) {
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
             peer->pings_acked++;
@@ -212,6 +205,23 @@ void peer_raw(struct peer *peer, struct sg_slice bytes)
     }
 }
 
+/* The library's client stops listening after the first GOAWAY, so they are read here. A pull gives
+ * whole frames. */
+static void note_goaways(struct peer *peer, struct sg_slice frames)
+{
+    while (frames.len >= 9) {
+        size_t len = sg_be32(frames.ptr) >> 8;
+        struct sg_slice frame = sg_slice_take(&frames, 9 + len);
+        if (frame.ptr[3] != NGHTTP2_GOAWAY || len < 8)
+            continue;
+        peer->goaways++;
+        peer->goaway_last = (int32_t)sg_be32(frame.ptr + 9);
+        peer->goaway_error = sg_be32(frame.ptr + 13);
+        snprintf(peer->goaway_debug, sizeof(peer->goaway_debug), "%.*s", (int)len - 8,
+                 (const char *)frame.ptr + 17);
+    }
+}
+
 static bool pump_to_client(struct peer *peer)
 {
     struct sg_buf out;
@@ -221,10 +231,20 @@ static bool pump_to_client(struct peer *peer)
     bool moved = out.len > 0;
     REQUIRE(wanted || !moved);
     peer->received_bytes += out.len;
+    note_goaways(peer, sg_buf_slice(&out));
     if (moved)
         REQUIRE(nghttp2_session_mem_recv(peer->session, out.ptr, out.len) == (ssize_t)out.len);
     sg_buf_done(&out);
     return moved;
+}
+
+void peer_pull(struct peer *peer)
+{
+    struct sg_buf out;
+    sg_buf_init(&out, 1 << 24);
+    note(peer, sg_rpc_server_pull(peer->server, 1 << 24, &out, NULL));
+    note_goaways(peer, sg_buf_slice(&out));
+    sg_buf_done(&out);
 }
 
 void peer_run(struct peer *peer)

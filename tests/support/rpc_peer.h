@@ -63,6 +63,9 @@ struct peer_answer *peer_request(struct peer *peer, struct peer_request request)
 void peer_more(struct peer *peer, struct peer_answer *answer, struct sg_slice body, bool is_end);
 void peer_reset(struct peer *peer, struct peer_answer *answer, uint32_t error);
 void peer_ping(struct peer *peer);
+/* Pulls from the server without telling the client's library, which may no longer listen; GOAWAYs
+ * are counted all the same. */
+void peer_pull(struct peer *peer);
 /* Bytes of the script's own making, behind what the library has sent. */
 void peer_raw(struct peer *peer, struct sg_slice bytes);
 /* Exchanges bytes until both are quiet. */
