@@ -5,6 +5,7 @@
 
 struct sg_arena_chunk {
     struct sg_arena_chunk *older;
+    size_t len;
     alignas(max_align_t) uint8_t bytes[];
 };
 
@@ -24,6 +25,23 @@ void sg_arena_done(struct sg_arena *arena)
     sg_arena_init(arena, arena->max);
 }
 
+void sg_arena_reset(struct sg_arena *arena)
+{
+    struct sg_arena_chunk *chunk = arena->chunks;
+    if (chunk == NULL)
+        return;
+    while (chunk->older != NULL) {
+        struct sg_arena_chunk *older = chunk->older;
+        free(chunk);
+        chunk = older;
+    }
+    sg_arena_init(arena, arena->max);
+    arena->chunks = chunk;
+    arena->next = chunk->bytes;
+    arena->end = chunk->bytes + chunk->len;
+    arena->taken = chunk->len;
+}
+
 /* Takes a chunk with room for `len` at least; the rest of the previous one is given up. */
 static bool add_chunk(struct sg_arena *arena, size_t len)
 {
@@ -41,6 +59,7 @@ static bool add_chunk(struct sg_arena *arena, size_t len)
     if (chunk == NULL)
         return false;
     chunk->older = arena->chunks;
+    chunk->len = size;
     arena->chunks = chunk;
     arena->next = chunk->bytes;
     arena->end = chunk->bytes + size;

@@ -19,6 +19,8 @@ struct sg_arena {
 void sg_arena_init(struct sg_arena *arena, size_t max_bytes);
 /* Frees everything; the arena is as after sg_arena_init. */
 void sg_arena_done(struct sg_arena *arena);
+/* As sg_arena_done, but keeps the first chunk, for the next request of the same kind. */
+void sg_arena_reset(struct sg_arena *arena);
 
 /* `len` bytes aligned for any object, not cleared; NULL when the cap or the memory is reached. */
 void *sg_arena_alloc(struct sg_arena *arena, size_t len);

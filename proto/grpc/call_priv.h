@@ -76,6 +76,7 @@ struct sg_rpc_server {
     struct sg_h2 *h2;
     struct sg_h2_events events;
     struct sg_rpc_limits limits;
+    size_t held_max; /* bytes of half-sent messages, all calls together */
     const struct sg_method_table *table;
     const struct sg_call_handler *handler;
     void *connection;

@@ -44,17 +44,21 @@ enum {
 static struct sg_call *call_new(struct sg_rpc_server *server)
 {
     struct sg_call *call = TAILQ_FIRST(&server->spare);
+    struct sg_arena arena;
+    sg_arena_init(&arena, server->limits.call_bytes_max);
     if (call != NULL) {
         TAILQ_REMOVE(&server->spare, call, link);
         server->spare_count--;
-        memset(call, 0, sizeof(*call));
-    } else if ((call = calloc(1, sizeof(*call))) == NULL) {
+        arena = call->arena;
+    } else if ((call = malloc(sizeof(*call))) == NULL) {
         return NULL;
     }
-    call->server = server;
-    call->linger_until_ns = INT64_MAX;
-    call->deadline_ns = INT64_MAX;
-    sg_arena_init(&call->arena, server->limits.call_bytes_max);
+    *call = (struct sg_call){
+        .server = server,
+        .linger_until_ns = INT64_MAX,
+        .deadline_ns = INT64_MAX,
+        .arena = arena,
+    };
     TAILQ_INSERT_TAIL(&server->calls, call, link);
     server->open++;
     return call;
@@ -70,13 +74,26 @@ static void call_free(struct sg_call *call)
             sg_rpc_server_wake_at(server, server->now_ns + server->limits.idle_ns_max);
     }
     sg_frame_reader_done(&call->reader);
-    sg_arena_done(&call->arena);
     if (server->spare_count < SPARE_CALLS_MAX) {
+        sg_arena_reset(&call->arena);
         TAILQ_INSERT_HEAD(&server->spare, call, link);
         server->spare_count++;
     } else {
+        sg_arena_done(&call->arena);
         free(call);
     }
+}
+
+/* An idle connection holds none. */
+static void spare_free(struct sg_rpc_server *server)
+{
+    struct sg_call *call;
+    while ((call = TAILQ_FIRST(&server->spare)) != NULL) {
+        TAILQ_REMOVE(&server->spare, call, link);
+        sg_arena_done(&call->arena);
+        free(call);
+    }
+    server->spare_count = 0;
 }
 
 /* --- events of the connection --- */
@@ -113,6 +130,28 @@ static void linger(struct sg_call *call, int64_t at_ns)
     sg_rpc_server_wake_at(call->server, call->linger_until_ns);
 }
 
+/*
+ * Half-sent messages of many calls may together be more than the connection may hold, and then
+ * none of them could ever be completed. The largest gives way. Its client may try again.
+ */
+static void shed(struct sg_rpc_server *server)
+{
+    struct sg_call *call, *largest = NULL;
+    TAILQ_FOREACH(call, &server->calls, link)
+    {
+        if (largest == NULL || call->stream.unconsumed > largest->stream.unconsumed)
+            largest = call;
+    }
+    if (largest == NULL || largest->is_finished)
+        return;
+    struct sg_err err;
+    SG_IGNORE(SG_REFUSE(&err, SG_R_QUEUE_FULL,
+                        "more is being sent at once than this connection may hold"));
+    sg_call_refuse(largest, &err);
+    sg_frame_reader_done(&largest->reader);
+    sg_h2_keep(&largest->stream, 0);
+}
+
 static void on_data(void *arg, struct sg_h2_stream *stream, struct sg_slice bytes, bool is_end)
 {
     struct sg_rpc_server *server = arg;
@@ -127,6 +166,8 @@ static void on_data(void *arg, struct sg_h2_stream *stream, struct sg_slice byte
             linger(call, server->now_ns);
     }
     sg_h2_keep(stream, kept);
+    if (sg_h2_unconsumed(server->h2) > server->held_max)
+        shed(server);
 }
 
 static void on_ended(void *arg, struct sg_h2_stream *stream)
@@ -195,6 +236,10 @@ enum sg_rc sg_rpc_server_new(const struct sg_rpc_limits *limits,
     if (server == NULL)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not open a connection: out of memory");
     server->limits = *limits;
+    /* One message must fit, whatever the limits say. */
+    server->held_max = limits->connection_bytes_max > limits->message_bytes_max
+                           ? limits->connection_bytes_max
+                           : limits->message_bytes_max + SG_FRAME_PREFIX_LEN;
     server->table = table;
     server->handler = handler;
     server->connection = connection;
@@ -222,7 +267,7 @@ enum sg_rc sg_rpc_server_new(const struct sg_rpc_limits *limits,
 
     /* A window is opened again when half of it has been used up, so twice of what may be held
      * lets a fair peer always go on. */
-    size_t window = 2 * limits->connection_bytes_max;
+    size_t window = 2 * server->held_max;
     struct sg_h2_limits h2_limits = {
         .streams_max = limits->streams_max,
         .header_bytes_max = limits->header_bytes_max,
@@ -247,10 +292,7 @@ void sg_rpc_server_free(struct sg_rpc_server *server)
         call_free(call);
     }
     sg_h2_free(server->h2);
-    while ((call = TAILQ_FIRST(&server->spare)) != NULL) {
-        TAILQ_REMOVE(&server->spare, call, link);
-        free(call);
-    }
+    spare_free(server);
     free(server);
 }
 
@@ -392,6 +434,8 @@ enum sg_rc sg_rpc_server_tick(struct sg_rpc_server *server, int64_t now_ns, stru
         }
         sg_rpc_server_wake_at(server, began_ns + server->limits.header_ns_max);
     }
+    if (server->open == 0)
+        spare_free(server);
     tick_calls(server);
     SG_TRY(tick_ping(server, err));
     return tick_age(server, err);

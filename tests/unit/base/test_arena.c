@@ -79,12 +79,39 @@ static void no_memory_is_told_and_the_arena_stays_whole(void **state)
     assert_true(sg_failmalloc_each(take_much, NULL) > 2);
 }
 
+static void reset_forgets_all_and_keeps_one_chunk(void **state)
+{
+    (void)state;
+    struct sg_arena arena;
+    sg_arena_init(&arena, 100000);
+    sg_arena_reset(&arena);
+    assert_int_equal(arena.taken, 0);
+
+    uint8_t *first = sg_arena_alloc(&arena, 10);
+    size_t one_chunk = arena.taken;
+    while (sg_arena_alloc(&arena, 3000) != NULL)
+        ;
+    assert_true(arena.taken > one_chunk);
+    sg_arena_reset(&arena);
+    assert_int_equal(arena.taken, one_chunk);
+    assert_ptr_equal(sg_arena_alloc(&arena, 10), first);
+
+    /* The cap is as before. */
+    size_t got = 10;
+    while (sg_arena_alloc(&arena, 1000) != NULL)
+        got += 1000;
+    assert_true(got > 90000 && got <= 100000);
+    assert_true(arena.taken <= 100000);
+    sg_arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations_are_aligned_and_apart),
         cmocka_unit_test(the_cap_holds_whatever_is_asked),
         cmocka_unit_test(a_length_near_the_top_does_not_wrap),
+        cmocka_unit_test(reset_forgets_all_and_keeps_one_chunk),
         cmocka_unit_test(strdup_copies_and_ends_with_nul),
         cmocka_unit_test(no_memory_is_told_and_the_arena_stays_whole),
     };
