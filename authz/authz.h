@@ -39,6 +39,10 @@ struct sg_authz_decision {
     const char *rule;      /* the row that decided, or "default-deny"; lives as long as the list */
 };
 
+/* Whether the text is what a row may name as a method. Whether there is such a method is not known
+ * here. */
+bool sg_authz_is_method(const char *text);
+
 /*
  * Compiles the list; everything is copied. Errors: SG_E_INVALID for two rows with one identity,
  * an empty name or URI, or a malformed method.

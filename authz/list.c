@@ -79,7 +79,7 @@ static bool is_ident_char(char c, bool is_first)
 
 /* package.Service or package.Service/Method, each part a protobuf identifier. A name without a
  * package could never match anything, so it is a mistake. */
-static bool is_method(const char *text)
+bool sg_authz_is_method(const char *text)
 {
     bool at_start = true, seen_dot = false, seen_slash = false;
     for (; *text != '\0'; text++) {
@@ -137,7 +137,7 @@ static enum sg_rc check_caller(const struct sg_authz_caller *caller, struct sg_e
     if (caller->uri == NULL || *caller->uri == '\0')
         return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" has no URI", caller->name);
     for (size_t i = 0; i < caller->method_count; i++) {
-        if (!is_method(caller->methods[i]))
+        if (!sg_authz_is_method(caller->methods[i]))
             return SG_FAIL(err, SG_E_INVALID, 0,
                            "caller \"%s\" names the method \"%s\", which is neither "
                            "package.Service nor package.Service/Method",

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "tests/support/failmalloc.h"
 #include "tests/support/unit.h"
 
 #define SIGN "sealgate.v1.SigningService/Sign"
@@ -249,6 +250,37 @@ static void malformed_rows_are_refused(void **state)
     }
 }
 
+static bool compile_callers(void *arg)
+{
+    (void)arg;
+    struct sg_authz *authz = NULL;
+    enum sg_rc rc = sg_authz_new(callers, SG_COUNT(callers), &authz, NULL);
+    assert_true(rc == SG_OK || rc == SG_E_LIMIT);
+    sg_authz_free(authz);
+    return rc == SG_OK;
+}
+
+static void memory_that_runs_out_anywhere_is_an_error(void **state)
+{
+    (void)state;
+    assert_true(sg_failmalloc_each(compile_callers, NULL) >= 3);
+}
+
+static void deciding_takes_no_memory(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
+    sg_failmalloc_arm(1);
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        struct sg_authz_request request = {cases[i].ca, cases[i].uri, cases[i].method,
+                                           cases[i].key};
+        struct sg_authz_decision decision;
+        sg_authz_decide(authz, &request, &decision);
+        assert_int_equal(decision.is_allowed, cases[i].reason == SG_R_NONE);
+    }
+    assert_false(sg_failmalloc_disarm());
+}
+
 /* A small generator of its own, so that a failure comes again. */
 static uint32_t next_number(uint32_t *seed, uint32_t below)
 {
@@ -365,6 +397,8 @@ int main(void)
         cmocka_unit_test(the_list_is_a_copy),
         cmocka_unit_test(two_rows_with_one_identity_are_refused),
         cmocka_unit_test(malformed_rows_are_refused),
+        cmocka_unit_test(memory_that_runs_out_anywhere_is_an_error),
+        cmocka_unit_test(deciding_takes_no_memory),
         cmocka_unit_test(random_lists_decide_as_the_plain_reading_does),
         cmocka_unit_test(many_callers_are_told_apart),
     };

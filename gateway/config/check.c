@@ -1,0 +1,325 @@
+#include "gateway/config/bind_priv.h"
+
+#include <sys/un.h>
+
+#include "authz/authz.h"
+#include "gateway/config/address.h"
+
+/* Things that must differ, sorted ---------------------------------------------------------------
+ */
+
+struct entry {
+    struct sg_slice a, b; /* must not both be the same as another's */
+    const char *name;     /* of the row */
+    struct sg_yaml_pos pos;
+};
+
+struct entries {
+    struct entry *at;
+    size_t count;
+};
+
+static struct entries new_entries(struct sg_config_bind *bind, size_t count)
+{
+    struct entries entries = {sg_arena_alloc(bind->scratch, count * sizeof(struct entry)), 0};
+    bind->no_memory = bind->no_memory || entries.at == NULL;
+    return entries;
+}
+
+/* Rows with a missing or malformed part have been complained of already. */
+static void add_entry(struct entries *entries, struct sg_slice a, struct sg_slice b,
+                      const char *name, struct sg_yaml_pos pos)
+{
+    if (entries->at != NULL && a.len > 0 && name != NULL)
+        entries->at[entries->count++] = (struct entry){a, b, name, pos};
+}
+
+static int slice_order(struct sg_slice a, struct sg_slice b)
+{
+    size_t shorter = a.len < b.len ? a.len : b.len;
+    int order = shorter == 0 ? 0 : memcmp(a.ptr, b.ptr, shorter);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int entry_order(const void *x, const void *y)
+{
+    const struct entry *a = x, *b = y;
+    int order = slice_order(a->a, b->a);
+    if (order == 0)
+        order = slice_order(a->b, b->b);
+    return order != 0 ? order : (a->pos.line > b->pos.line) - (a->pos.line < b->pos.line);
+}
+
+/* Sorts them; says of each that is like the one before it that both `what`. */
+static void refuse_same(struct sg_config_bind *bind, struct entries *entries, const char *what)
+{
+    if (entries->count > 0)
+        qsort(entries->at, entries->count, sizeof(*entries->at), entry_order);
+    for (size_t i = 1; i < entries->count; i++) {
+        const struct entry *a = &entries->at[i - 1], *b = &entries->at[i];
+        if (sg_slice_eq(a->a, b->a) && sg_slice_eq(a->b, b->b))
+            sg_config_complain(bind, b->pos, "\"%s\" (line %zu) and \"%s\" %s", a->name,
+                               a->pos.line, b->name, what);
+    }
+}
+
+/* References ---------------------------------------------------------------------------------- */
+
+/* The names of a list, sorted; unique or complained of. */
+static struct entries index_names(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                                  const struct sg_list *list, const struct sg_config *config)
+{
+    const char *items = NULL;
+    size_t count = 0;
+    memcpy(&items, (const char *)config + list->offset, sizeof(items));
+    memcpy(&count, (const char *)config + list->count_offset, sizeof(count));
+    const struct sg_yaml_node *node = sg_yaml_items(root, list->name);
+    struct entries names = new_entries(bind, count);
+    for (size_t i = 0; i < count; i++, node = node->next) {
+        const char *name = NULL;
+        SG_ASSERT(strcmp(list->fields[0].name, "name") == 0);
+        memcpy(&name, items + i * list->item_size + list->fields[0].offset, sizeof(name));
+        add_entry(&names, sg_slice_str(name), (struct sg_slice){0}, name,
+                  sg_yaml_pos_of(node, "name"));
+    }
+    refuse_same(bind, &names, "have one name");
+    return names;
+}
+
+static const char *suggest_name(struct sg_config_bind *bind, const struct entries *names,
+                                const char *word)
+{
+    if (bind->complaints >= SG_CONFIG_REPORT_MAX) /* nobody would read it */
+        return NULL;
+    for (size_t i = 0; i < names->count; i++) {
+        if (sg_config_suggest(word, &names->at[i].name, 1) != NULL)
+            return names->at[i].name;
+    }
+    return NULL;
+}
+
+static void check_reference(struct sg_config_bind *bind, const struct entries *names,
+                            const char *what, const char *name, struct sg_yaml_pos pos)
+{
+    struct entry wanted = {.a = sg_slice_str(name)};
+    size_t low = 0, high = names->count;
+    if (name == NULL)
+        return;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = slice_order(names->at[middle].a, wanted.a);
+        if (order == 0)
+            return;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const char *near = suggest_name(bind, names, name);
+    sg_config_complain(bind, pos, "there is no %s \"%.64s\"%s%s%s", what, name,
+                       near == NULL ? "" : ": did you mean \"", near == NULL ? "" : near,
+                       near == NULL ? "" : "\"?");
+}
+
+/* Tokens -------------------------------------------------------------------------------------- */
+
+static void check_tokens(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                         const struct sg_config *config)
+{
+    const struct sg_yaml_node *node = sg_yaml_items(root, "tokens");
+    struct entries sockets = new_entries(bind, config->token_count);
+    struct entries states = new_entries(bind, config->token_count);
+    for (size_t i = 0; i < config->token_count; i++, node = node->next) {
+        const struct sg_config_token *token = &config->tokens[i];
+        if (token->uri != NULL && strncmp(token->uri, "pkcs11:", 7) != 0)
+            sg_config_complain(bind, sg_yaml_pos_of(node, "uri"),
+                               "\"uri\" must begin with \"pkcs11:\", as in "
+                               "\"pkcs11:token=sealgate\"");
+        size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+        if (token->socket != NULL && strlen(token->socket) > room)
+            sg_config_complain(bind, sg_yaml_pos_of(node, "socket"),
+                               "\"socket\" has %zu bytes with its folder, and a unix socket may "
+                               "have %zu",
+                               strlen(token->socket), room);
+        add_entry(&sockets, sg_slice_str(token->socket), (struct sg_slice){0}, token->name,
+                  sg_yaml_pos_of(node, "socket"));
+        add_entry(&states, sg_slice_str(token->state_dir), (struct sg_slice){0}, token->name,
+                  sg_yaml_pos_of(node, "state_dir"));
+    }
+    refuse_same(bind, &sockets, "have one socket");
+    refuse_same(bind, &states, "have one state_dir");
+}
+
+/* Keys ---------------------------------------------------------------------------------------- */
+
+static uint32_t schemes_of(enum sg_key_type type)
+{
+    uint32_t schemes = 0;
+    for (unsigned scheme = SG_SCHEME_UNSET + 1; scheme < SG_SCHEME_COUNT; scheme++) {
+        if (sg_key_type_does(type, (enum sg_scheme)scheme))
+            schemes |= UINT32_C(1) << scheme;
+    }
+    return schemes;
+}
+
+static void check_schemes(struct sg_config_bind *bind, const struct sg_yaml_node *node,
+                          struct sg_config_key *key)
+{
+    uint32_t able = schemes_of(key->type);
+    if (key->schemes == 0)
+        key->schemes = able;
+    for (unsigned scheme = SG_SCHEME_UNSET + 1; scheme < SG_SCHEME_COUNT; scheme++) {
+        if ((key->schemes & ~able & UINT32_C(1) << scheme) != 0)
+            sg_config_complain(bind, sg_yaml_pos_of(node, "schemes"),
+                               "a key of type %s does not sign by %s", sg_key_type_name(key->type),
+                               sg_scheme_name((enum sg_scheme)scheme));
+    }
+    if (key->default_scheme != SG_SCHEME_UNSET &&
+        (key->schemes & UINT32_C(1) << key->default_scheme) == 0)
+        sg_config_complain(bind, sg_yaml_pos_of(node, "default_scheme"),
+                           "\"default_scheme\" must be one of the key's schemes, and %s is not",
+                           sg_scheme_name(key->default_scheme));
+    if (key->default_scheme != SG_SCHEME_UNSET)
+        return;
+    enum sg_scheme usual = sg_key_type_default(key->type);
+    for (unsigned scheme = SG_SCHEME_COUNT - 1; scheme > SG_SCHEME_UNSET; scheme--) {
+        if ((key->schemes & UINT32_C(1) << scheme) != 0)
+            key->default_scheme = (enum sg_scheme)scheme;
+    }
+    if ((key->schemes & UINT32_C(1) << usual) != 0)
+        key->default_scheme = usual;
+}
+
+static void check_digests(struct sg_config_bind *bind, const struct sg_yaml_node *node,
+                          struct sg_config_key *key)
+{
+    bool is_ed25519 = key->type == SG_KEY_ED25519;
+    if (is_ed25519 && key->digests != 0)
+        sg_config_complain(bind, sg_yaml_pos_of(node, "digests"),
+                           "Ed25519 signs the message itself: remove \"digests\"");
+    if (!is_ed25519 && key->digests == 0)
+        key->digests = UINT32_C(1) << SG_DIGEST_SHA256 | UINT32_C(1) << SG_DIGEST_SHA384 |
+                       UINT32_C(1) << SG_DIGEST_SHA512;
+}
+
+static void check_keys(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                       const struct entries *tokens, struct sg_config *config)
+{
+    const struct sg_yaml_node *node = sg_yaml_items(root, "keys");
+    struct entries ids = new_entries(bind, config->key_count);
+    for (size_t i = 0; i < config->key_count; i++, node = node->next) {
+        /* The config is const for those it is given to; here it is still being made. */
+        struct sg_config_key *key = (struct sg_config_key *)(uintptr_t)&config->keys[i];
+        check_reference(bind, tokens, "token", key->token, sg_yaml_pos_of(node, "token"));
+        if (key->type == SG_KEY_UNSET)
+            continue;
+        check_schemes(bind, node, key);
+        check_digests(bind, node, key);
+        if (key->verify_sampled && !sg_key_type_does(key->type, SG_SCHEME_ECDSA))
+            sg_config_complain(bind, sg_yaml_pos_of(node, "verify_sampled"),
+                               "only ECDSA keys may be verified by samples");
+        if (key->id.len > 0)
+            add_entry(&ids, sg_slice_str(key->token), key->id, key->name,
+                      sg_yaml_pos_of(node, "id"));
+    }
+    refuse_same(bind, &ids, "have one id on one token");
+}
+
+/* Callers ------------------------------------------------------------------------------------- */
+
+/* scheme:rest in printable ASCII, as a certificate has it (RFC 5280 §4.2.1.6). */
+static bool is_uri(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    if (colon == NULL || colon == text || colon[1] == '\0' ||
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") !=
+            (size_t)(colon - text))
+        return false;
+    for (; *text != '\0'; text++) {
+        if (*text <= ' ' || *text >= 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static void check_caller_keys(struct sg_config_bind *bind, const struct sg_yaml_node *node,
+                              const struct entries *keys)
+{
+    for (const struct sg_yaml_node *item = sg_yaml_items(node, "keys"); item != NULL;
+         item = item->next) {
+        if (item->kind == SG_YAML_SCALAR && item->text[0] != '\0')
+            check_reference(bind, keys, "key", item->text, item->pos);
+    }
+}
+
+static void check_methods(struct sg_config_bind *bind, const struct sg_yaml_node *node)
+{
+    for (const struct sg_yaml_node *item = sg_yaml_items(node, "methods"); item != NULL;
+         item = item->next) {
+        if (item->kind == SG_YAML_SCALAR && item->text[0] != '\0' &&
+            !sg_authz_is_method(item->text))
+            sg_config_complain(bind, item->pos,
+                               "a method is named as sealgate.v1.SigningService/Sign, all of a "
+                               "service as sealgate.v1.SigningService; not \"%.40s\"",
+                               item->text);
+    }
+}
+
+static void check_callers(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                          const struct entries *cas, const struct entries *keys,
+                          const struct sg_config *config)
+{
+    const struct sg_yaml_node *node = sg_yaml_items(root, "callers");
+    struct entries identities = new_entries(bind, config->caller_count);
+    for (size_t i = 0; i < config->caller_count; i++, node = node->next) {
+        const struct sg_config_caller *caller = &config->callers[i];
+        check_reference(bind, cas, "client CA", caller->ca, sg_yaml_pos_of(node, "ca"));
+        check_caller_keys(bind, node, keys);
+        check_methods(bind, node);
+        if (caller->uri != NULL && !is_uri(caller->uri))
+            sg_config_complain(bind, sg_yaml_pos_of(node, "uri"),
+                               "\"uri\" must be a URI in ASCII, as in urn:example:tax-portal");
+        add_entry(&identities, sg_slice_str(caller->ca), sg_slice_str(caller->uri), caller->name,
+                  sg_yaml_pos_of(node, "uri"));
+    }
+    refuse_same(bind, &identities, "have one CA and URI");
+}
+
+/* Options ------------------------------------------------------------------------------------- */
+
+static void check_options(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                          const struct sg_config *config)
+{
+    struct sockaddr_storage address;
+    socklen_t len = 0;
+    struct sg_err err;
+    if (config->listen[0] == '\0')
+        sg_config_complain(bind, sg_yaml_pos_of(root, "listen"), "\"listen\" must not be empty");
+    else if (sg_address_parse(config->listen, &address, &len, &err) != SG_OK)
+        sg_config_complain(bind, sg_yaml_pos_of(root, "listen"), "%s", err.msg);
+    if (config->metrics_listen[0] != '\0' &&
+        sg_address_parse(config->metrics_listen, &address, &len, &err) != SG_OK)
+        sg_config_complain(bind, sg_yaml_pos_of(root, "metrics_listen"), "%s", err.msg);
+    if (config->call_bytes_max < config->message_bytes_max)
+        sg_config_complain(bind, sg_yaml_pos_of(root, "call_bytes_max"),
+                           "\"call_bytes_max\" is %lld, and a message alone may have %lld",
+                           (long long)config->call_bytes_max, (long long)config->message_bytes_max);
+}
+
+/* The order of sg_config_lists. */
+enum { CAS, TOKENS, KEYS, CALLERS, LISTS };
+
+void sg_config_check(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                     struct sg_config *config)
+{
+    struct entries names[LISTS];
+    SG_ASSERT(sg_config_list_count == LISTS);
+    for (size_t i = 0; i < sg_config_list_count; i++)
+        names[i] = index_names(bind, root, &sg_config_lists[i], config);
+    if (bind->no_memory)
+        return;
+    check_options(bind, root, config);
+    check_tokens(bind, root, config);
+    check_keys(bind, root, &names[TOKENS], config);
+    check_callers(bind, root, &names[CAS], &names[KEYS], config);
+}

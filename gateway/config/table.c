@@ -1,0 +1,160 @@
+#include "gateway/config/table_priv.h"
+
+#define AT(name) .offset = offsetof(struct sg_config, name)
+
+const struct sg_field sg_config_options[] = {
+#define OPTION_INT(n, lo, hi, d, w, h)                                                             \
+    {.name = #n,                                                                                   \
+     .help = (h),                                                                                  \
+     .kind = SG_FIELD_INT,                                                                         \
+     .when = SG_WHEN_##w,                                                                          \
+     AT(n),                                                                                        \
+     .min = (lo),                                                                                  \
+     .max = (hi),                                                                                  \
+     .def = (d)},
+#define OPTION_BOOL(n, d, w, h)                                                                    \
+    {.name = #n, .help = (h), .kind = SG_FIELD_BOOL, .when = SG_WHEN_##w, AT(n), .def = (d)},
+#define OPTION_STR(n, d, w, h)                                                                     \
+    {.name = #n, .help = (h), .kind = SG_FIELD_TEXT, .when = SG_WHEN_##w, AT(n), .text_def = (d)},
+#define OPTION_PATH(n, d, w, h)                                                                    \
+    {.name = #n, .help = (h), .kind = SG_FIELD_PATH, .when = SG_WHEN_##w, AT(n), .text_def = (d)},
+#define OPTION_ENUM(n, v, d, w, h)                                                                 \
+    {.name = #n,                                                                                   \
+     .help = (h),                                                                                  \
+     .kind = SG_FIELD_CHOICE,                                                                      \
+     .when = SG_WHEN_##w,                                                                          \
+     AT(n),                                                                                        \
+     .words = (v),                                                                                 \
+     .def = (d)},
+#include "gateway/config/options.def"
+#undef OPTION_INT
+#undef OPTION_BOOL
+#undef OPTION_STR
+#undef OPTION_PATH
+#undef OPTION_ENUM
+};
+const size_t sg_config_option_count = SG_COUNT(sg_config_options);
+
+static const char *key_type_word(int value)
+{
+    return value < SG_KEY_TYPE_COUNT ? sg_key_type_name((enum sg_key_type)value) : NULL;
+}
+
+static const char *scheme_word(int value)
+{
+    return value < SG_SCHEME_COUNT ? sg_scheme_name((enum sg_scheme)value) : NULL;
+}
+
+static const char *digest_word(int value)
+{
+    return value < SG_DIGEST_COUNT ? sg_digest_name((enum sg_digest_alg)value) : NULL;
+}
+
+/* One line each, so that a field reads as a row. */
+/* clang-format off */
+#define FIELD(type, member, k) .name = #member, .kind = SG_FIELD_##k, .offset = offsetof(struct type, member)
+
+static const struct sg_field ca_fields[] = {
+    {FIELD(sg_config_ca, name, NAME), .is_required = true, .example = "main",
+     .help = "What callers refer to it by."},
+    {FIELD(sg_config_ca, file, PATH), .is_required = true, .example = "client-ca.pem",
+     .help = "Certificate of the CA that issues client certificates itself, PEM."},
+    {FIELD(sg_config_ca, crl_file, PATH), .example = "client-ca.crl", .def_help = "no revocation is known",
+     .help = "Its certificate revocation list, PEM or DER; read again when it changes."},
+};
+
+static const struct sg_field token_fields[] = {
+    {FIELD(sg_config_token, name, NAME), .is_required = true, .example = "hsm",
+     .help = "What keys refer to it by; also a label of the metrics."},
+    {FIELD(sg_config_token, module, PATH), .is_required = true, .example = "/usr/lib/softhsm/libsofthsm2.so",
+     .help = "The vendor's PKCS#11 module."},
+    {FIELD(sg_config_token, uri, TEXT), .is_required = true, .max = 1024, .example = "\"pkcs11:token=sealgate\"",
+     .help = "Which token in it: RFC 7512, by token= and serial=; never by slot."},
+    {FIELD(sg_config_token, pin_file, SECRET), .is_required = true, .example = "credential:hsm-pin",
+     .help = "File with the PIN, or credential:NAME for one of systemd's. Only the token process reads it."},
+    {FIELD(sg_config_token, socket, PATH), .is_required = true, .example = "/run/sealgate/hsm.sock",
+     .help = "Unix socket of the token process."},
+    {FIELD(sg_config_token, state_dir, PATH), .is_required = true, .example = "/var/lib/sealgate/hsm",
+     .help = "Folder where the token process keeps its PIN latch across restarts."},
+    {FIELD(sg_config_token, workers, INT), .min = 0, .max = 256, .def = 0,
+     .help = "Sessions that sign at once; 0: as many as there are cores. A network HSM wants more, such as 32."},
+    {FIELD(sg_config_token, queue_max, INT), .min = 1, .max = 65536, .def = 1024,
+     .help = "Signatures that may wait in the gateway for this token; more are refused with a delay."},
+    {FIELD(sg_config_token, hang_ms, INT), .min = 100, .max = 600000, .def = 5000,
+     .help = "A call into the module that takes longer means that it hangs, in milliseconds."},
+    {FIELD(sg_config_token, user, TEXT), .max = 32, .example = "sealgate-token", .def_help = "the gateway's user",
+     .help = "User that the token process runs as, when sealgated starts it."},
+    {FIELD(sg_config_token, allow_extractable, BOOL),
+     .help = "Take keys that could leave the token. For development: such keys were imported."},
+};
+
+static const struct sg_field key_fields[] = {
+    {FIELD(sg_config_key, name, NAME), .is_required = true, .example = "tax-2026",
+     .help = "What callers call it: keys/NAME."},
+    {FIELD(sg_config_key, token, NAME), .is_required = true, .example = "hsm",
+     .help = "The token that holds it."},
+    {FIELD(sg_config_key, id, HEX), .is_required = true, .min = 1, .max = 64, .example = "\"01\"",
+     .help = "CKA_ID, in hexadecimal."},
+    {FIELD(sg_config_key, type, CHOICE), .is_required = true, .word = key_type_word, .example = "ec-p256",
+     .help = "What it must be on the token."},
+    {FIELD(sg_config_key, schemes, CHOICES), .word = scheme_word, .example = "[ecdsa]", .def_help = "all that the type can do",
+     .help = "Signature schemes that it may be used for."},
+    {FIELD(sg_config_key, digests, CHOICES), .word = digest_word, .example = "[sha256, sha384, sha512]",
+     .def_help = "sha256, sha384 and sha512; Ed25519 takes none",
+     .help = "Digests that it may sign."},
+    {FIELD(sg_config_key, default_scheme, CHOICE), .word = scheme_word, .example = "ecdsa", .def_help = "rsa-pkcs1 for RSA, unless it may only do rsa-pss",
+     .help = "The scheme when the caller names none."},
+    {FIELD(sg_config_key, public_key_file, PATH), .example = "tax-2026.pub.pem", .def_help = "the token's word counts",
+     .help = "Public key that it must have, PEM."},
+    {FIELD(sg_config_key, verify_sampled, BOOL),
+     .help = "ECDSA only: verify one signature in 64 before it is released, not each."},
+};
+
+static const struct sg_field caller_fields[] = {
+    {FIELD(sg_config_caller, name, NAME), .is_required = true, .example = "tax-portal",
+     .help = "What the log and the records call it."},
+    {FIELD(sg_config_caller, ca, NAME), .is_required = true, .example = "main",
+     .help = "The client CA that issued its certificate."},
+    {FIELD(sg_config_caller, uri, TEXT), .is_required = true, .max = 1024, .example = "\"urn:example:tax-portal\"",
+     .help = "The SAN URI in its certificate, byte by byte."},
+    {FIELD(sg_config_caller, methods, TEXTS), .count_offset = offsetof(struct sg_config_caller, method_count),
+     .is_required = true, .example = "[sealgate.v1.SigningService, sealgate.v1.KeyService/ListKeys]",
+     .help = "What it may call: package.Service for all of a service, or package.Service/Method."},
+    {FIELD(sg_config_caller, keys, TEXTS), .count_offset = offsetof(struct sg_config_caller, key_count),
+     .example = "[tax-2026]", .def_help = "no key",
+     .help = "The keys that it may use and see."},
+};
+
+#define LIST(type, array, count, f) .name = #array, .fields = f, .field_count = SG_COUNT(f),       \
+    .offset = offsetof(struct sg_config, array), .count_offset = offsetof(struct sg_config, count), \
+    .item_size = sizeof(struct type)
+
+const struct sg_list sg_config_lists[] = {
+    {LIST(sg_config_ca, client_cas, client_ca_count, ca_fields),
+     .help = "The CAs whose client certificates are accepted. Without one nobody can call."},
+    {LIST(sg_config_token, tokens, token_count, token_fields),
+     .help = "The tokens that hold the keys; each has a process of its own."},
+    {LIST(sg_config_key, keys, key_count, key_fields),
+     .help = "The keys that may be used."},
+    {LIST(sg_config_caller, callers, caller_count, caller_fields),
+     .help = "Who may call what with which key. What no row allows is denied."},
+};
+/* clang-format on */
+const size_t sg_config_list_count = SG_COUNT(sg_config_lists);
+
+struct sg_slice sg_field_word(const struct sg_field *field, size_t i, int *ret_value)
+{
+    if (field->words == NULL) {
+        *ret_value = (int)i + 1; /* zero is unset in every enum of base/algorithm.h */
+        return sg_slice_str(field->word((int)i + 1));
+    }
+    const char *at = field->words;
+    *ret_value = (int)i;
+    for (; i > 0; i--) {
+        at = strchr(at, '|');
+        if (at == NULL)
+            return (struct sg_slice){0};
+        at++;
+    }
+    return sg_slice_of(at, strcspn(at, "|"));
+}

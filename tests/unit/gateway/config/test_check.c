@@ -1,0 +1,231 @@
+#include "gateway/config/config.h"
+
+#include <stdio.h>
+
+#include "tests/support/unit.h"
+
+/* A file that is right, in the parts that a row may replace by its own. Lines are counted from
+ * the beginning of what the row replaces. */
+static const char tls[] = "tls_certificate_file: a.pem\ntls_key_file: b.pem\n";
+static const char cas[] = "client_cas:\n  - {name: main, file: ca.pem}\n";
+static const char tokens[] = "tokens:\n"
+                             "  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
+                             "     socket: /s, state_dir: /d}\n";
+static const char keys[] = "keys:\n"
+                           "  - {name: one, token: hsm, id: aa, type: ec-p256}\n"
+                           "  - {name: two, token: hsm, id: bb, type: rsa-2048}\n";
+static const char callers[] =
+    "callers:\n  - {name: portal, ca: main, uri: 'urn:a', methods: [a.B], keys: [one, two]}\n";
+
+enum part { OPTIONS, CAS, TOKENS, KEYS, CALLERS };
+
+#define TOKEN(n, s, d)                                                                             \
+    "  - {name: " n ", module: /m, uri: 'pkcs11:token=t', pin_file: p, socket: " s                 \
+    ", state_dir: " d "}\n"
+
+static const struct {
+    const char *name;
+    enum part part;
+    const char *text;
+    size_t line, column; /* 0: accepted */
+    const char *says;
+} cases[] = {
+    {"all as it is", OPTIONS, "", 0, 0, NULL},
+
+    {"an address without a port", OPTIONS, "listen: 127.0.0.1\n", 1, 9, "127.0.0.1:8443"},
+    {"an empty address", OPTIONS, "listen: ''\n", 1, 9, "must not be empty"},
+    {"a name for an address", OPTIONS, "listen: localhost:1\n", 1, 9, "localhost:1"},
+    {"IPv6", OPTIONS, "listen: '[::1]:8443'\n", 0, 0, NULL},
+    {"a bad address of the metrics", OPTIONS, "metrics_listen: 'x'\n", 1, 17, "127.0.0.1:8443"},
+    {"no metrics", OPTIONS, "metrics_listen: ''\n", 0, 0, NULL},
+    {"a call smaller than its message", OPTIONS,
+     "message_bytes_max: 1048576\ncall_bytes_max: 1048575\n", 2, 17, "a message alone"},
+    {"a call as large as its message", OPTIONS,
+     "message_bytes_max: 1048576\ncall_bytes_max: 1048576\n", 0, 0, NULL},
+
+    {"two CAs of one name", CAS,
+     "client_cas:\n  - {name: main, file: a}\n  - {name: main, file: b}\n", 3, 12,
+     "and \"main\" have one name"},
+
+    {"two tokens of one name", TOKENS,
+     "tokens:\n" TOKEN("hsm", "/a", "/b") TOKEN("hsm", "/c", "/d"), 3, 12, "have one name"},
+    {"two tokens on one socket", TOKENS,
+     "tokens:\n" TOKEN("hsm", "/a", "/b") TOKEN("other", "/a", "/d"), 3, 75, "have one socket"},
+    {"two tokens with one state", TOKENS,
+     "tokens:\n" TOKEN("hsm", "/a", "/b") TOKEN("other", "/c", "/b"), 3, 90, "have one state_dir"},
+    {"a URI that is no pkcs11 URI", TOKENS,
+     "tokens:\n  - {name: hsm, uri: 'token=t', module: /m, pin_file: p, socket: /s, state_dir: "
+     "/d}\n",
+     2, 22, "pkcs11:"},
+    {"a socket with a name of 107 bytes", TOKENS,
+     "tokens:\n" TOKEN("hsm",
+                       "/12345678901234567890123456789012345678901234567890123456789"
+                       "01234567890123456789012345678901234567890123456",
+                       "/d"),
+     0, 0, NULL},
+    {"a socket with a name of 108 bytes", TOKENS,
+     "tokens:\n" TOKEN("hsm",
+                       "/12345678901234567890123456789012345678901234567890123456789"
+                       "012345678901234567890123456789012345678901234567",
+                       "/d"),
+     2, 73, "a unix socket may have 107"},
+
+    {"a key on a token that is not there", KEYS,
+     "keys:\n  - {name: one, token: hms, id: aa, type: ec-p256}\n", 2, 24,
+     "there is no token \"hms\": did you mean \"hsm\"?"},
+    {"two keys of one name", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256}\n"
+     "  - {name: one, token: hsm, id: bb, type: ec-p256}\n",
+     3, 12, "have one name"},
+    {"two keys with one id", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256}\n"
+     "  - {name: two, token: hsm, id: AA, type: ec-p256}\n",
+     3, 33, "have one id on one token"},
+    {"an RSA key by ECDSA", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: rsa-2048, schemes: [ecdsa]}\n", 2, 62,
+     "does not sign by ecdsa"},
+    {"an EC key by PSS too", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256, schemes: [ecdsa, rsa-pss]}\n", 2,
+     61, "does not sign by rsa-pss"},
+    {"a default that the type cannot do", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256, default_scheme: rsa-pss}\n", 2, 68,
+     "one of the key's schemes"},
+    {"a default that is not listed", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: rsa-2048, schemes: [rsa-pss],\n"
+     "     default_scheme: rsa-pkcs1}\n",
+     3, 22, "one of the key's schemes"},
+    {"digests with Ed25519", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ed25519, digests: [sha512]}\n", 2, 61,
+     "remove \"digests\""},
+    {"an RSA key verified by samples", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: rsa-2048, verify_sampled: true}\n", 2, 69,
+     "only ECDSA"},
+    {"an Ed25519 key verified by samples", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ed25519, verify_sampled: true}\n", 2, 68,
+     "only ECDSA"},
+
+    {"a caller of a CA that is not there", CALLERS,
+     "callers:\n  - {name: p, ca: mian, uri: 'urn:a', methods: [a.B]}\n", 2, 19,
+     "there is no client CA \"mian\": did you mean \"main\"?"},
+    {"a caller of a key that is not there", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B], keys: [one, three]}\n", 2, 67,
+     "there is no key \"three\""},
+    {"a key with its resource name", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B], keys: [keys/one]}\n", 2, 62,
+     "there is no key \"keys/one\""},
+    {"a key twice", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B], keys: [one, one]}\n", 2, 67,
+     "\"one\" twice"},
+    {"a method twice", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B, a.C, a.B]}\n", 2, 59,
+     "\"a.B\" twice"},
+    {"a method that is none", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [Sign]}\n", 2, 49,
+     "sealgate.v1.SigningService/Sign"},
+    {"no methods", CALLERS, "callers:\n  - {name: p, ca: main, uri: 'urn:a'}\n", 2, 5,
+     "\"methods\" is missing"},
+    {"no keys", CALLERS, "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B]}\n", 0, 0,
+     NULL},
+    {"two callers of one name", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B]}\n"
+     "  - {name: p, ca: main, uri: 'urn:b', methods: [a.B]}\n",
+     3, 12, "have one name"},
+    {"two callers of one identity", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B]}\n"
+     "  - {name: q, ca: main, uri: 'urn:a', methods: [a.B]}\n",
+     3, 30, "and \"q\" have one CA and URI"},
+    {"a URI without a scheme", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: portal, methods: [a.B]}\n", 2, 30, "a URI"},
+    {"a URI with nothing behind its scheme", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:', methods: [a.B]}\n", 2, 30, "a URI"},
+    {"a URI with a space", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a b', methods: [a.B]}\n", 2, 30, "a URI"},
+    {"a URI in Vietnamese", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:chữ', methods: [a.B]}\n", 2, 30, "a URI"},
+};
+
+static void add(struct sg_buf *text, enum part part, const char *usual, size_t i, size_t *line)
+{
+    if (cases[i].part != part) {
+        sg_buf_add_str(text, usual);
+        return;
+    }
+    *line = cases[i].line;
+    for (size_t n = 0; n < text->len; n++)
+        *line += text->ptr[n] == '\n';
+    sg_buf_add_str(text, cases[i].text);
+}
+
+static void checks_follow_the_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        const struct sg_config *config = NULL;
+        struct sg_buf text, report;
+        struct sg_err err = {0};
+        char begin[64];
+        size_t line = 0;
+        sg_buf_init(&text, 1 << 16);
+        sg_buf_init(&report, 1 << 16);
+        sg_buf_add_str(&text, tls);
+        add(&text, OPTIONS, "", i, &line);
+        add(&text, CAS, cas, i, &line);
+        add(&text, TOKENS, tokens, i, &line);
+        add(&text, KEYS, keys, i, &line);
+        if (cases[i].part != KEYS) /* they name the keys */
+            add(&text, CALLERS, callers, i, &line);
+
+        print_message("  %s\n", cases[i].name);
+        enum sg_rc rc = sg_config_parse(sg_buf_slice(&text), "/etc", &report, &config, &err);
+        sg_buf_add_u8(&report, 0);
+        snprintf(begin, sizeof(begin), "config:%zu:%zu: ", line, cases[i].column);
+        if (cases[i].line == 0 && rc != SG_OK)
+            fail_msg("%s", (char *)report.ptr);
+        if (cases[i].line != 0 &&
+            (rc != SG_E_INVALID || strstr((char *)report.ptr, begin) == NULL ||
+             strstr((char *)report.ptr, cases[i].says) == NULL))
+            fail_msg("%d, want %s: %s", (int)rc, begin, (char *)report.ptr);
+        sg_config_free(config);
+        sg_buf_done(&text);
+        sg_buf_done(&report);
+    }
+}
+
+/* As many keys as fit, each named by one caller: must not take quadratic time. */
+static void thousands_of_keys_are_checked_quickly(void **state)
+{
+    (void)state;
+    enum { COUNT = 9000 };
+    const struct sg_config *config = NULL;
+    struct sg_buf text;
+    struct sg_err err = {0};
+    sg_buf_init(&text, 1 << 21);
+    sg_buf_add_str(&text, tls);
+    sg_buf_add_str(&text, cas);
+    sg_buf_add_str(&text, tokens);
+    sg_buf_add_str(&text, "keys:\n");
+    for (int i = 0; i < COUNT; i++)
+        sg_buf_printf(&text, "  - {name: key-%d, token: hsm, id: \"%08x\", type: ec-p256}\n", i, i);
+    sg_buf_add_str(&text,
+                   "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B], keys: [");
+    for (int i = 0; i < COUNT; i++)
+        sg_buf_printf(&text, "%skey-%d", i == 0 ? "" : ", ", COUNT - 1 - i);
+    sg_buf_add_str(&text, "]}\n");
+    assert_true(text.len < 1 << 20);
+    if (sg_config_parse(sg_buf_slice(&text), "/etc", NULL, &config, &err) != SG_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(config->key_count, COUNT);
+    assert_int_equal(config->callers[0].key_count, COUNT);
+    assert_string_equal(config->callers[0].keys[0], "key-8999");
+    sg_config_free(config);
+    sg_buf_done(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(checks_follow_the_table),
+        cmocka_unit_test(thousands_of_keys_are_checked_quickly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
