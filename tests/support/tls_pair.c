@@ -1,5 +1,6 @@
 #include "tests/support/tls_pair.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { BUFFER_MAX = 1 << 22 };

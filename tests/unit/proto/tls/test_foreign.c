@@ -1,5 +1,6 @@
 /*
- * What other clients may try. They are OpenSSL's own, without our options, over its memory BIOs.
+ * What other clients do, and what they may try. They are OpenSSL's own, without our options, over
+ * its memory BIOs.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -10,8 +11,9 @@
 
 static struct {
     struct sg_pki *pki;
-    const struct sg_pki_id *ca, *server;
-    struct sg_tls_ctx *ctx;
+    const struct sg_pki_id *ca, *server, *client;
+    struct sg_tls_trust *trust;
+    struct sg_tls_ctx *ctx; /* asks for a certificate */
 } world;
 
 /* A foreign client and our server. */
@@ -20,6 +22,7 @@ struct foreign {
     SSL *ssl;
     struct sg_tls_conn *server;
     struct sg_buf plain;
+    size_t step;   /* the server is fed so many bytes at a time; 0: all there is */
     enum sg_rc rc; /* of the server's first failure */
     struct sg_err err;
 };
@@ -35,8 +38,15 @@ static int set_up(void **state)
                                                                 .issuer = world.ca,
                                                                 .san = "DNS:sign.example",
                                                                 .eku = "serverAuth"});
+    world.client = sg_pki_make(world.pki, &(struct sg_pki_spec){.name = "client",
+                                                                .issuer = world.ca,
+                                                                .san = "URI:urn:example:1",
+                                                                .eku = "clientAuth"});
+    const struct sg_tls_ca ca = {"services", world.ca->cert_file, NULL};
+    if (sg_tls_trust_load(&ca, 1, false, &world.trust, &err) != SG_OK)
+        fail_msg("%s", err.msg);
     const struct sg_tls_server_options options = {world.server->cert_file, world.server->key_file,
-                                                  NULL, protocols, 1};
+                                                  world.trust, protocols, 1};
     if (sg_tls_server_ctx_new(&options, &world.ctx, &err) != SG_OK)
         fail_msg("%s", err.msg);
     return 0;
@@ -46,6 +56,7 @@ static int tear_down(void **state)
 {
     (void)state;
     sg_tls_ctx_free(world.ctx);
+    sg_tls_trust_free(world.trust);
     sg_pki_free(world.pki);
     return 0;
 }
@@ -89,9 +100,12 @@ static void exchange(struct foreign *foreign)
 {
     uint8_t bytes[65536];
     int len = BIO_read(SSL_get_wbio(foreign->ssl), bytes, sizeof(bytes));
-    if (len > 0 && foreign->rc == SG_OK)
-        foreign->rc = sg_tls_feed(foreign->server, sg_slice_of(bytes, (size_t)len), &foreign->plain,
-                                  &foreign->err);
+    size_t left = len > 0 ? (size_t)len : 0, step = foreign->step == 0 ? left : foreign->step;
+    for (const uint8_t *at = bytes; left > 0 && foreign->rc == SG_OK; at += step, left -= step) {
+        step = step > left ? left : step;
+        foreign->rc =
+            sg_tls_feed(foreign->server, sg_slice_of(at, step), &foreign->plain, &foreign->err);
+    }
     struct sg_buf *out = sg_tls_out(foreign->server);
     if (out->len > 0)
         assert_int_equal(BIO_write(SSL_get_rbio(foreign->ssl), out->ptr, (int)out->len), out->len);
@@ -143,6 +157,31 @@ static void versions_suites_and_protocols_follow_the_table(void **state)
         assert_int_equal(shake_hands(&foreign), rows[i].is_welcome);
         assert_int_equal(foreign.rc, rows[i].is_welcome ? SG_OK : SG_E_INVALID);
         assert_int_equal(sg_tls_is_ready(foreign.server), rows[i].is_welcome);
+        foreign_done(&foreign);
+    }
+}
+
+static void every_version_knows_the_client_whatever_the_pieces(void **state)
+{
+    (void)state;
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t i = 0; i < 2 * SG_COUNT(versions); i++) {
+        struct foreign foreign;
+        foreign_init(&foreign, versions[i / 2], NULL, "\2h2");
+        foreign.step = i % 2;
+        assert_int_equal(SSL_use_certificate(foreign.ssl, world.client->cert), 1);
+        assert_int_equal(SSL_use_PrivateKey(foreign.ssl, world.client->key), 1);
+        assert_true(shake_hands(&foreign));
+        assert_string_equal(sg_tls_peer(foreign.server)->ca, "services");
+        assert_string_equal(sg_tls_peer(foreign.server)->uri, "urn:example:1");
+
+        char answer[8];
+        assert_int_equal(SSL_write(foreign.ssl, "question", 8), 8);
+        assert_int_equal(sg_tls_send(foreign.server, SG_SLICE("answer"), NULL), SG_OK);
+        exchange(&foreign);
+        assert_true(sg_slice_is(sg_buf_slice(&foreign.plain), "question"));
+        assert_int_equal(SSL_read(foreign.ssl, answer, sizeof(answer)), 6);
+        assert_memory_equal(answer, "answer", 6);
         foreign_done(&foreign);
     }
 }
@@ -238,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_suites_and_protocols_follow_the_table),
+        cmocka_unit_test(every_version_knows_the_client_whatever_the_pieces),
         cmocka_unit_test(nothing_can_be_resumed),
         cmocka_unit_test(renegotiation_is_refused_and_counted),
         cmocka_unit_test(key_updates_are_counted),
