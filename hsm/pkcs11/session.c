@@ -73,15 +73,22 @@ enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_e
 bool sg_p11_mend(struct sg_p11_session *session, enum sg_outcome outcome, struct sg_slice id,
                  struct sg_err *err)
 {
+    struct sg_p11_key key;
+    bool is_forgotten = outcome == SG_OUT_LOGIN;
+
     if (outcome == SG_OUT_HANDLE)
         sg_p11_keys_forget(session->p11, id);
     else if (outcome == SG_OUT_SESSION)
         sg_p11_session_close(session);
+    else if (outcome == SG_OUT_KEY)
+        /* A key that was there and is not found: without a login private objects are not shown. */
+        is_forgotten = sg_p11_keys_get(session->p11, id, &key);
     else if (outcome != SG_OUT_LOGIN)
         return false;
-    /* All three also follow from a token that restarted and forgot the login. */
-    return sg_p11_login(session->p11, session->generation, outcome == SG_OUT_LOGIN, err) ==
-           SG_OUT_OK;
+    /* All of them also follow from a token that restarted and forgot the login. */
+    uint64_t seen = session->generation;
+    return sg_p11_login(session->p11, seen, is_forgotten, err) == SG_OUT_OK &&
+           (outcome != SG_OUT_KEY || session->p11->generation != seen);
 }
 
 /* PSS parameters by digest: PKCS#11 3.0 §2.1.10. */

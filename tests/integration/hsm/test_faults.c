@@ -1,0 +1,440 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tests/fake/pkcs11/fault.h"
+#include "tests/integration/hsm/rig.h"
+
+static const char *const specs[] = {"a:ec-p256", "b:ec-p256"};
+
+static struct rig rig;
+static struct rig_engine engine;
+static struct fault_control *control;
+
+static int make(void **state)
+{
+    (void)state;
+    setenv("ASAN_OPTIONS", "fast_unwind_on_malloc=1", 0); /* no Ed25519 here (token.c) */
+    rig_make(&rig, specs, SG_COUNT(specs));
+    int fd = open(rig.control, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, sizeof(*control)), 0);
+    control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    assert_ptr_not_equal(control, MAP_FAILED);
+    return 0;
+}
+
+static int remove_all(void **state)
+{
+    (void)state;
+    munmap(control, sizeof(*control));
+    rig_remove(&rig);
+    return 0;
+}
+
+static int reset(void **state)
+{
+    (void)state;
+    rig_fault(&rig, "reset", NULL);
+    return 0;
+}
+
+static int end_token(void **state)
+{
+    (void)state;
+    rig_fault(&rig, "reset", NULL); /* also frees what hangs */
+    if (rig.token > 0)
+        rig_token_end(&rig, SIGTERM);
+    return 0;
+}
+
+static void begin(size_t workers, bool is_supervised, const struct rig_limits *limits)
+{
+    rig_token_start(
+        &rig,
+        &(struct rig_token){.workers = workers, .is_faulty = true, .is_supervised = is_supervised});
+    rig_engine_start(&engine, &rig, limits);
+    rig_await_keys(&engine, 10000);
+}
+
+static void submit(uint64_t tag, size_t key, int64_t timeout_ms)
+{
+    struct sg_err err = {0};
+    assert_int_equal(
+        rig_submit(&engine, tag, key, SG_SCHEME_ECDSA, SG_DIGEST_SHA256, timeout_ms, &err), SG_OK);
+}
+
+static enum sg_reason refused(uint64_t tag, size_t key, int64_t timeout_ms)
+{
+    struct sg_err err = {0};
+    assert_int_not_equal(
+        rig_submit(&engine, tag, key, SG_SCHEME_ECDSA, SG_DIGEST_SHA256, timeout_ms, &err), SG_OK);
+    return err.reason;
+}
+
+static struct sg_hsm_token_info token_info(void)
+{
+    struct sg_hsm_token_info info;
+    sg_hsm_token_info(engine.hsm, 0, &info);
+    return info;
+}
+
+/* The token process under the supervisor, by the kernel's list of its children. */
+static pid_t supervised_pid(void)
+{
+    char path[64];
+    int pid = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", rig.token, rig.token);
+    FILE *file = fopen(path, "r");
+    if (file != NULL) {
+        if (fscanf(file, "%d", &pid) != 1)
+            pid = 0;
+        fclose(file);
+    }
+    return pid;
+}
+
+/* ---- Death ---- */
+
+static void killed_under_load_every_job_comes_back_once_and_signing_resumes(void **state)
+{
+    (void)state;
+    enum { KILLS = 4, BETWEEN = 200, IN_FLIGHT = 64 };
+    uint64_t tag = 0;
+    size_t kills = 0, unavailable = 0;
+    int64_t slowest_ns = 0, signed_ns = rig_now_ns();
+
+    begin(2, true, NULL);
+    while (engine.signed_count < (KILLS + 1) * BETWEEN) {
+        struct sg_err err;
+        while (tag - engine.done_count < IN_FLIGHT && tag < RIG_JOBS_MAX &&
+               rig_submit(&engine, tag, tag % 2, SG_SCHEME_ECDSA, SG_DIGEST_SHA256, 0, &err) ==
+                   SG_OK)
+            tag++;
+        rig_pass(&engine, 2);
+        if (engine.last_signed_ns > signed_ns) {
+            if (engine.last_signed_ns - signed_ns > slowest_ns)
+                slowest_ns = engine.last_signed_ns - signed_ns;
+            signed_ns = engine.last_signed_ns;
+        }
+        /* Each time in the middle of work. */
+        if (kills < KILLS && engine.signed_count >= (kills + 1) * BETWEEN) {
+            kill(supervised_pid(), SIGKILL);
+            kills++;
+        }
+        assert_true(rig_now_ns() - signed_ns < 5 * SG_NS_PER_S);
+    }
+    rig_run(&engine, tag, 10000);
+    for (uint64_t i = 0; i < tag; i++) {
+        const struct sg_hsm_job *job = engine.done[i].job;
+        assert_int_equal(engine.done[i].times, 1);
+        if (job->is_signed) {
+            assert_true(rig_verifies(&engine, job));
+            continue;
+        }
+        assert_int_equal(job->err.rc, SG_E_UNAVAILABLE);
+        assert_true(job->retry_ms > 0);
+        unavailable++;
+    }
+    print_message("  %zu kills, %llu jobs, %zu unavailable, %llu retried, longest gap %lld ms\n",
+                  kills, (unsigned long long)tag, unavailable,
+                  (unsigned long long)token_info().retried_total,
+                  (long long)(slowest_ns / SG_NS_PER_MS));
+    assert_int_equal(kills, KILLS);
+    assert_int_equal(token_info().restarts_total, KILLS);
+    assert_true(slowest_ns < 2 * SG_NS_PER_S);
+    rig_engine_end(&engine);
+}
+
+static void signing_resumes_within_two_seconds_of_a_kill(void **state)
+{
+    (void)state;
+    begin(2, true, NULL);
+    submit(0, 0, 0);
+    rig_run(&engine, 1, 5000);
+    kill(supervised_pid(), SIGKILL);
+    int64_t killed_ns = rig_now_ns();
+    submit(1, 0, 0); /* waits for the new process instead of failing */
+    rig_run(&engine, 2, 5000);
+    assert_true(engine.done[1].job->is_signed);
+    print_message("  resumed after %lld ms\n",
+                  (long long)((rig_now_ns() - killed_ns) / SG_NS_PER_MS));
+    assert_true(rig_now_ns() - killed_ns < 2 * SG_NS_PER_S);
+    rig_engine_end(&engine);
+}
+
+static void a_token_that_stays_away_fails_its_jobs_with_a_retry_delay(void **state)
+{
+    (void)state;
+    begin(1, false, NULL);
+    control->of[FAULT_Sign].latency_us = 100000;
+    for (uint64_t i = 0; i < 8; i++)
+        submit(i, 0, 0);
+    rig_pass(&engine, 20);
+    rig_token_end(&rig, SIGKILL);
+    rig_run(&engine, 8, 4000);
+    for (uint64_t i = 0; i < 8; i++) {
+        assert_false(engine.done[i].job->is_signed);
+        assert_int_equal(engine.done[i].job->err.reason, SG_R_TOKEN_LOST);
+        assert_true(engine.done[i].job->retry_ms > 0);
+    }
+    assert_int_equal(refused(8, 0, 0), SG_R_TOKEN_BREAKER_OPEN);
+    assert_int_equal(token_info().state, SG_TOKEN_DOWN);
+
+    /* And when it is back, all is as before. */
+    control->of[FAULT_Sign].latency_us = 0;
+    rig_token_start(&rig, &(struct rig_token){.workers = 1, .is_faulty = true});
+    rig_await_keys(&engine, 5000);
+    submit(9, 0, 0);
+    rig_run(&engine, 9, 5000);
+    assert_true(engine.done[9].job->is_signed);
+    rig_engine_end(&engine);
+}
+
+static void a_key_that_kills_the_token_twice_is_quarantined(void **state)
+{
+    (void)state;
+    begin(1, true, NULL);
+    control->crash = 2;
+    submit(0, 0, 0);
+    rig_run(&engine, 1, 8000);
+    assert_false(engine.done[0].job->is_signed);
+    assert_int_equal(engine.done[0].times, 1);
+    assert_int_equal(refused(1, 0, 0), SG_R_KEY_QUARANTINED);
+
+    submit(2, 1, 0); /* the other key goes on */
+    rig_run(&engine, 2, 8000);
+    assert_true(engine.done[2].job->is_signed);
+    rig_engine_end(&engine);
+}
+
+static void a_hung_call_costs_the_process_and_no_job(void **state)
+{
+    (void)state;
+    begin(2, true, &(struct rig_limits){.hang_ms = 300});
+    control->of[FAULT_Sign].is_hanging = 1;
+    for (uint64_t i = 0; i < 8; i++)
+        submit(i, i % 2, 0);
+    int64_t start_ns = rig_now_ns();
+    rig_await(&engine, SG_TOKEN_DOWN, 3000);
+    assert_true(rig_now_ns() - start_ns >= 300 * SG_NS_PER_MS);
+    control->of[FAULT_Sign].is_hanging = 0;
+    rig_run(&engine, 8, 5000);
+    assert_int_equal(engine.signed_count, 8);
+    assert_int_equal(token_info().restarts_total, 1);
+    rig_engine_end(&engine);
+}
+
+/* ---- The token's own faults ---- */
+
+static void a_restarted_token_costs_no_job_and_opens_no_breaker(void **state)
+{
+    (void)state;
+    begin(4, false, NULL);
+    for (uint64_t i = 0; i < 400; i++) {
+        submit(i, i % 2, 0);
+        if (i % 100 == 50)
+            control->restarts++;
+        rig_pass(&engine, 1);
+    }
+    rig_run(&engine, 400, 10000);
+    for (uint64_t i = 0; i < 400; i++)
+        if (!engine.done[i].job->is_signed)
+            print_message("  %s\n", engine.done[i].job->err.msg);
+    assert_int_equal(engine.signed_count, 400);
+    assert_int_equal(token_info().restarts_total, 0);
+    rig_engine_end(&engine);
+}
+
+static void a_token_that_is_down_opens_the_breaker_and_closes_it_when_back(void **state)
+{
+    (void)state;
+    begin(2, false, NULL);
+    control->down_rv = 0x30;
+    submit(0, 0, 0);
+    rig_await(&engine, SG_TOKEN_DOWN, 2000);
+    rig_run(&engine, 1, 4000); /* retried, then given up after the two seconds */
+    assert_int_equal(engine.done[0].job->err.reason, SG_R_TOKEN_LOST);
+    assert_int_equal(refused(1, 0, 0), SG_R_TOKEN_BREAKER_OPEN);
+    uint64_t asked = control->of[FAULT_GetSlotList].calls + control->of[FAULT_Initialize].calls;
+    rig_pass(&engine, 500);
+    asked = control->of[FAULT_GetSlotList].calls + control->of[FAULT_Initialize].calls - asked;
+    assert_true(asked < 10); /* asked now and then, not all the time */
+
+    control->down_rv = 0;
+    rig_await(&engine, SG_TOKEN_UP, 8000);
+    submit(2, 0, 0);
+    rig_run(&engine, 2, 5000);
+    assert_true(engine.done[2].job->is_signed);
+    rig_engine_end(&engine);
+}
+
+static void short_of_sessions_those_that_have_one_do_the_work(void **state)
+{
+    (void)state;
+    control->max_sessions = 4; /* the anchor's, the admin thread's, and two */
+    begin(4, false, NULL);
+    for (uint64_t i = 0; i < 100; i++)
+        submit(i, 0, 0);
+    rig_run(&engine, 100, 10000);
+    assert_int_equal(engine.signed_count, 100);
+    rig_engine_end(&engine);
+}
+
+static void a_wrong_signature_quarantines_its_key_and_no_other(void **state)
+{
+    (void)state;
+    begin(1, false, NULL);
+    control->corrupt = 1;
+    submit(0, 0, 0);
+    rig_run(&engine, 1, 5000);
+    assert_true(engine.done[0].job->is_signed); /* the engine does not verify: its caller does */
+    assert_false(rig_verifies(&engine, engine.done[0].job));
+    sg_hsm_report_bad(engine.hsm, engine.done[0].job);
+    assert_int_equal(refused(1, 0, 0), SG_R_KEY_QUARANTINED);
+    submit(2, 1, 0);
+    rig_run(&engine, 2, 5000);
+    assert_true(rig_verifies(&engine, engine.done[2].job));
+    rig_engine_end(&engine);
+}
+
+static void an_unknown_answer_is_the_requests_own_fault(void **state)
+{
+    (void)state;
+    begin(1, false, NULL);
+    control->of[FAULT_SignInit].error_rv = 0x80000077;
+    control->of[FAULT_SignInit].error_count = 1;
+    submit(0, 0, 0);
+    submit(1, 0, 0);
+    rig_run(&engine, 2, 5000);
+    assert_int_equal(engine.signed_count, 1);
+    size_t failed = engine.done[0].job->is_signed ? 1 : 0;
+    assert_int_equal(engine.done[failed].job->err.reason, SG_R_UNEXPECTED_CKR);
+    assert_int_equal(engine.done[failed].job->err.native, 0x80000077);
+    assert_int_equal(token_info().state, SG_TOKEN_UP);
+    rig_engine_end(&engine);
+}
+
+/* ---- The PIN ---- */
+
+static void write_pin(const char *pin)
+{
+    int fd = open(rig.pin_file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_int_equal(write(fd, pin, strlen(pin)), strlen(pin));
+    close(fd);
+}
+
+static void a_wrong_pin_is_tried_once_also_over_restarts(void **state)
+{
+    (void)state;
+    write_pin("0000");
+    rig_token_start(&rig, &(struct rig_token){.is_faulty = true});
+    rig_engine_start(&engine, &rig, NULL);
+    rig_await(&engine, SG_TOKEN_PIN_LATCHED, 5000);
+    rig_pass(&engine, 500);
+    assert_int_equal(control->of[FAULT_Login].calls, 1);
+    assert_int_equal(refused(0, 0, 0), SG_R_TOKEN_PIN);
+
+    rig_token_end(&rig, SIGKILL);
+    rig_token_start(&rig, &(struct rig_token){.is_faulty = true});
+    rig_pass(&engine, 1500);
+    assert_int_equal(token_info().state, SG_TOKEN_PIN_LATCHED);
+    assert_int_equal(control->of[FAULT_Login].calls, 1);
+
+    /* Another PIN is another credential: it is tried. */
+    write_pin("1234567890");
+    rig_await_keys(&engine, 10000);
+    assert_int_equal(control->of[FAULT_Login].calls, 2);
+    submit(1, 0, 0);
+    rig_run(&engine, 1, 5000);
+    assert_true(engine.done[1].job->is_signed);
+    rig_engine_end(&engine);
+}
+
+static void a_locked_pin_is_latched_too(void **state)
+{
+    (void)state;
+    control->of[FAULT_Login].error_rv = 0xa4;
+    control->of[FAULT_Login].error_count = 1;
+    rig_token_start(&rig, &(struct rig_token){.is_faulty = true});
+    rig_engine_start(&engine, &rig, NULL);
+    rig_await(&engine, SG_TOKEN_PIN_LATCHED, 5000);
+    rig_pass(&engine, 500);
+    assert_int_equal(control->of[FAULT_Login].calls, 1);
+
+    char latch[128]; /* what an operator does when the token is unlocked */
+    snprintf(latch, sizeof(latch), "%s/pin-latch", rig.state_dir);
+    assert_int_equal(unlink(latch), 0);
+    rig_await_keys(&engine, 10000);
+    rig_engine_end(&engine);
+}
+
+/* ---- Time and room ---- */
+
+static void a_deadline_ends_the_wait_wherever_the_job_is(void **state)
+{
+    (void)state;
+    begin(1, false, NULL);
+    control->of[FAULT_Sign].latency_us = 400000;
+    int64_t start_ns = rig_now_ns();
+    submit(0, 0, 0);   /* in the token */
+    submit(1, 0, 150); /* at the token process */
+    submit(2, 0, 150); /* in the gateway */
+    rig_run(&engine, 2, 1000);
+    assert_true(rig_now_ns() - start_ns < 300 * SG_NS_PER_MS);
+    assert_int_equal(engine.done[1].job->err.reason, SG_R_HSM_TIMEOUT);
+    assert_int_equal(engine.done[2].job->err.reason, SG_R_DEADLINE);
+    rig_run(&engine, 3, 2000);
+    assert_true(engine.done[0].job->is_signed);
+    rig_pass(&engine, 100);
+    /* The token was asked once: what was late was not signed after all. */
+    assert_int_equal(control->of[FAULT_Sign].calls, 1);
+    assert_int_equal(token_info().in_flight, 0);
+    rig_engine_end(&engine);
+}
+
+static void a_full_queue_and_a_hopeless_deadline_are_refused_with_advice(void **state)
+{
+    (void)state;
+    begin(1, false, &(struct rig_limits){.queue_max = 8});
+    control->of[FAULT_Sign].latency_us = 50000;
+    submit(0, 0, 0);
+    rig_run(&engine, 1, 2000); /* now it knows how long one takes */
+    for (uint64_t i = 1; i <= 8; i++)
+        submit(i, 0, 0);
+    assert_int_equal(refused(9, 0, 0), SG_R_QUEUE_FULL);
+    rig_pass(&engine, 20); /* two leave for the token process */
+    assert_int_equal(refused(10, 0, 100), SG_R_DEADLINE_UNREACHABLE);
+    submit(11, 0, 5000);
+    rig_run(&engine, 10, 5000);
+    assert_int_equal(engine.signed_count, 10);
+    rig_engine_end(&engine);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, reset, end_token)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(killed_under_load_every_job_comes_back_once_and_signing_resumes),
+        TEST(signing_resumes_within_two_seconds_of_a_kill),
+        TEST(a_token_that_stays_away_fails_its_jobs_with_a_retry_delay),
+        TEST(a_key_that_kills_the_token_twice_is_quarantined),
+        TEST(a_hung_call_costs_the_process_and_no_job),
+        TEST(a_restarted_token_costs_no_job_and_opens_no_breaker),
+        TEST(a_token_that_is_down_opens_the_breaker_and_closes_it_when_back),
+        TEST(short_of_sessions_those_that_have_one_do_the_work),
+        TEST(a_wrong_signature_quarantines_its_key_and_no_other),
+        TEST(an_unknown_answer_is_the_requests_own_fault),
+        TEST(a_wrong_pin_is_tried_once_also_over_restarts),
+        TEST(a_locked_pin_is_latched_too),
+        TEST(a_deadline_ends_the_wait_wherever_the_job_is),
+        TEST(a_full_queue_and_a_hopeless_deadline_are_refused_with_advice),
+    };
+    return cmocka_run_group_tests(tests, make, remove_all);
+}
