@@ -92,7 +92,7 @@ static struct sg_answer answer_of(const struct sg_request *request, enum sg_outc
 static void put_info(struct token *token, struct sg_p11_info *info, struct sg_answer *answer)
 {
     sg_p11_info(token->p11, info);
-    answer->workers = info->workers;
+    answer->workers = sg_p11_workers(token->p11);
     answer->pin = info->pin;
     answer->label = sg_slice_str(info->label);
     answer->model = sg_slice_str(info->model);
@@ -104,7 +104,10 @@ static void put_info(struct token *token, struct sg_p11_info *info, struct sg_an
 static bool worker_may_serve(void *arg, size_t i)
 {
     struct token *token = arg;
-    return i < sg_p11_workers(token->p11);
+    if (i < sg_p11_workers(token->p11))
+        return true;
+    sg_p11_session_park(token->sessions[i]);
+    return false;
 }
 
 static bool worker_handle(void *arg, size_t i, struct sg_slice message, struct sg_buf *out)

@@ -6,7 +6,7 @@
 enum { PLACE_BITS = 10 };
 _Static_assert(SG_PLACES_MAX == 1 << PLACE_BITS, "a serial names a place");
 
-enum { DEATHS_MAX = 2, CAPACITY_ATTEMPTS_MAX = 4 };
+enum { DEATHS_MAX = 2, CAPACITY_ATTEMPTS_MAX = 8 };
 
 size_t sg_window_size(const struct sg_backend *backend)
 {

@@ -57,7 +57,7 @@ struct sg_p11_info {
     enum sg_pin_state pin;
 };
 void sg_p11_info(struct sg_p11 *p11, struct sg_p11_info *ret);
-/* The `workers` of it alone, without a lock. Thread: any. */
+/* How many of them now, which is less when a session was refused; without a lock. Thread: any. */
 size_t sg_p11_workers(const struct sg_p11 *p11);
 
 /* A place for a session, which is opened when it is first needed. NULL: no memory. */
@@ -65,6 +65,8 @@ struct sg_p11_session *sg_p11_session_new(struct sg_p11 *p11);
 /* Closes the session when the token still answers. Thread: the one that used it, or after it. */
 void sg_p11_session_free(struct sg_p11_session *session);
 SG_DEFINE_AUTO(struct sg_p11_session, sg_p11_session_free);
+/* Closes it until it is needed again: its worker is one too many (sg_p11_workers()). */
+void sg_p11_session_park(struct sg_p11_session *session);
 /* When the call that is inside now began (monotonic ns), or 0. Thread: any. */
 int64_t sg_p11_session_busy_since(const struct sg_p11_session *session);
 

@@ -52,7 +52,7 @@ struct sg_p11 {
 
     pthread_mutex_t facts;
     struct sg_p11_info info;
-    _Atomic size_t bearable; /* info.workers, for those who ask before every job */
+    _Atomic size_t bearable; /* info.workers, less one for every session that was refused */
 
     pthread_mutex_t keys_lock;
     struct sg_p11_key **buckets; /* open addressing by CKA_ID; entries never go */

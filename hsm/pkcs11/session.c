@@ -50,6 +50,14 @@ void sg_p11_session_close(struct sg_p11_session *session)
     session->handle = CK_INVALID_HANDLE;
 }
 
+/* The token bears fewer sessions than it said: one worker less, until it is opened anew. */
+static void shrink(struct sg_p11 *p11)
+{
+    size_t workers = p11->bearable;
+    while (workers > 1 && !atomic_compare_exchange_weak(&p11->bearable, &workers, workers - 1))
+        continue;
+}
+
 enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_err *err)
 {
     struct sg_p11 *p11 = session->p11;
@@ -63,11 +71,22 @@ enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_e
 
     CK_SESSION_HANDLE handle;
     CK_RV rv = p11->fn->C_OpenSession(p11->slot, CKF_SERIAL_SESSION, NULL, NULL, &handle);
+    if (rv == CKR_SESSION_COUNT)
+        shrink(p11);
     if (rv != CKR_OK)
         return sg_p11_fail(err, rv, "open a session");
     session->handle = handle;
     session->generation = generation;
     return SG_OUT_OK;
+}
+
+void sg_p11_session_park(struct sg_p11_session *session)
+{
+    if (session->handle == CK_INVALID_HANDLE)
+        return;
+    sg_p11_enter(session);
+    sg_p11_session_close(session);
+    sg_p11_leave(session);
 }
 
 bool sg_p11_mend(struct sg_p11_session *session, enum sg_outcome outcome, struct sg_slice id,

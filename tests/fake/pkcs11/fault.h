@@ -9,19 +9,16 @@
  * control program (faultctl.c) map. All zero means no fault. The module reads it at every call,
  * so a fault takes effect at once, also in a process that runs.
  */
-#define FAULT_FUNCTIONS(X)                                                                         \
-    X(Initialize)                                                                                  \
-    X(Finalize)                                                                                    \
-    X(GetSlotList) X(GetTokenInfo) X(OpenSession) X(CloseSession) X(GetSessionInfo) X(Login)       \
-        X(FindObjectsInit) X(FindObjects) X(FindObjectsFinal) X(GetAttributeValue) X(SignInit)     \
-            X(Sign)
+/* clang-format off */
+#define FAULT_FUNCTIONS(X)           \
+    X(Initialize) X(Finalize) X(GetSlotList) X(GetTokenInfo) \
+    X(OpenSession) X(CloseSession) X(GetSessionInfo) X(Login) \
+    X(FindObjectsInit) X(FindObjects) X(FindObjectsFinal) X(GetAttributeValue) \
+    X(SignInit) X(Sign)
+/* clang-format on */
 
-enum fault_function {
-#define X(name) FAULT_##name,
-    FAULT_FUNCTIONS(X)
-#undef X
-        FAULT_FUNCTION_COUNT,
-};
+#define FAULT_NUMBER(name) FAULT_##name,
+enum fault_function { FAULT_FUNCTIONS(FAULT_NUMBER) FAULT_FUNCTION_COUNT };
 
 struct fault_control {
     _Atomic uint64_t down_rv;      /* every call fails so; 0: up */
