@@ -53,7 +53,8 @@ struct sg_call_handler {
 const struct sg_method *sg_call_method(const struct sg_call *call);
 /* Memory for as long as the call lives, capped by the limits. */
 struct sg_arena *sg_call_arena(struct sg_call *call);
-/* Monotonic nanoseconds; already clamped to the server's longest. */
+/* Monotonic nanoseconds; already clamped to the server's longest. A streaming call has none unless
+ * the client asked for one: INT64_MAX. */
 int64_t sg_call_deadline(const struct sg_call *call);
 /* Monotonic time at which its headers were complete. */
 int64_t sg_call_started(const struct sg_call *call);

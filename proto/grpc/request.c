@@ -93,10 +93,14 @@ void sg_request_field(struct sg_call *call, struct sg_slice name, struct sg_slic
     keep(call, name, value);
 }
 
-/* The deadline runs from the header block's end, and is never later than ours. */
+/* The deadline runs from the header block's end, and is never later than ours; a stream lasts as
+ * long as its client wants. */
 static void set_deadline(struct sg_call *call, int64_t timeout_ns)
 {
-    int64_t max = call->server->limits.deadline_ns_max;
+    const struct sg_method *method = call->method;
+    const bool is_stream = method != NULL && (method->client_streaming || method->server_streaming);
+    const int64_t max =
+        is_stream ? INT64_MAX - call->started_ns : call->server->limits.deadline_ns_max;
     call->deadline_ns = call->started_ns + (timeout_ns < max ? timeout_ns : max);
     sg_rpc_server_wake_at(call->server, call->deadline_ns);
 }

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 /* Protocol Buffers, Encoding: the low three bits of a tag. 3 and 4 are groups, refused. */
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
@@ -21,42 +23,6 @@ struct level {
     unsigned depth;
     uint64_t seen; /* bit i: singular field i of desc, or another member of its oneof */
 };
-
-static bool is_continuation(uint8_t byte)
-{
-    return (byte & 0xC0) == 0x80;
-}
-
-/* Length of the well-formed sequence that `rest` begins with, 0 if none; the Unicode Standard,
- * table 3-7. */
-static size_t utf8_sequence(struct sg_slice rest)
-{
-    const uint8_t *p = rest.ptr;
-    if (p[0] < 0x80)
-        return 1;
-    size_t len = p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
-    if (len == 0 || len > rest.len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if (!is_continuation(p[i]))
-            return 0;
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xF0 && p[1] < 0x90))
-        return 0; /* overlong */
-    if ((p[0] == 0xED && p[1] > 0x9F) || (p[0] == 0xF4 && p[1] > 0x8F))
-        return 0; /* a surrogate, or above U+10FFFF */
-    return len;
-}
-
-bool sg_utf8_is_valid(struct sg_slice text)
-{
-    while (text.len > 0) {
-        size_t len = utf8_sequence(text);
-        if (len == 0)
-            return false;
-        (void)sg_slice_take(&text, len);
-    }
-    return true;
-}
 
 /* "items.request.digest", as far as there is room. */
 static void write_path(const struct level *level, char *out, size_t size)

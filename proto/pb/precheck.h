@@ -36,8 +36,4 @@ struct sg_pb_limits {
 SG_MUST_USE enum sg_rc sg_pb_precheck(const ProtobufCMessageDescriptor *desc, struct sg_slice wire,
                                       const struct sg_pb_limits *limits, struct sg_err *err);
 
-/* UTF-8 as the Unicode Standard has it (table 3-7): no surrogates, nothing overlong, nothing
- * above U+10FFFF. NUL is a character. */
-bool sg_utf8_is_valid(struct sg_slice text);
-
 #endif
