@@ -1,0 +1,109 @@
+#include "gateway/service/crypto.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct sg_crypto {
+    /* Set at start, read by every thread, never written again. */
+    struct sg_loop *loop;
+    struct sg_queue *todo, *finished; /* threads of any kind; their own locks */
+
+    /* Loop thread only. */
+    struct sg_wake wake;
+    size_t thread_count;
+    pthread_t threads[];
+};
+
+static struct sg_crypto_task *task_of(struct sg_queue_node *node)
+{
+    return SG_CONTAINER(node, struct sg_crypto_task, node);
+}
+
+static void *work(void *arg)
+{
+    struct sg_crypto *crypto = arg;
+
+    for (;;) {
+        struct sg_queue_node *node = sg_queue_pop(crypto->todo);
+        if (node == NULL)
+            return NULL;
+        task_of(node)->run(task_of(node));
+        /* Cannot fail: the queue has no bound of its own and is closed only after the join. */
+        SG_ASSERT(sg_queue_push(crypto->finished, node) == SG_OK);
+        sg_wake_signal(&crypto->wake);
+    }
+}
+
+static void finish_all(struct sg_queue_node *node)
+{
+    while (node != NULL) {
+        struct sg_queue_node *next = node->next; /* the task may be freed by its done */
+        task_of(node)->done(task_of(node));
+        node = next;
+    }
+}
+
+static void on_wake(void *arg)
+{
+    struct sg_crypto *crypto = arg;
+    finish_all(sg_queue_take_all(crypto->finished));
+}
+
+static enum sg_rc start_threads(struct sg_crypto *crypto, size_t threads, struct sg_err *err)
+{
+    for (; crypto->thread_count < threads; crypto->thread_count++) {
+        int failed = pthread_create(&crypto->threads[crypto->thread_count], NULL, work, crypto);
+        if (failed != 0)
+            return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)failed,
+                           "could not start a crypto thread");
+    }
+    return SG_OK;
+}
+
+enum sg_rc sg_crypto_new(struct sg_loop *loop, size_t threads, size_t waiting_max,
+                         struct sg_crypto **ret, struct sg_err *err)
+{
+    if (threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        threads = cores < 1 ? 1 : (size_t)cores;
+    }
+    SG_AUTO(sg_crypto_free)
+    struct sg_crypto *crypto = calloc(1, sizeof(*crypto) + threads * sizeof(crypto->threads[0]));
+    if (crypto == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the crypto pool");
+
+    crypto->loop = loop;
+    crypto->wake = (struct sg_wake){.fn = on_wake, .arg = crypto};
+    sg_wake_add(loop, &crypto->wake);
+    SG_TRY(sg_queue_new(waiting_max, &crypto->todo, err));
+    SG_TRY(sg_queue_new(SIZE_MAX, &crypto->finished, err));
+    SG_TRY(start_threads(crypto, threads, err));
+
+    *ret = SG_STEAL(crypto);
+    return SG_OK;
+}
+
+void sg_crypto_free(struct sg_crypto *crypto)
+{
+    if (crypto == NULL)
+        return;
+    if (crypto->todo != NULL)
+        sg_queue_close(crypto->todo);
+    for (size_t i = 0; i < crypto->thread_count; i++)
+        pthread_join(crypto->threads[i], NULL);
+    sg_wake_remove(crypto->loop, &crypto->wake);
+    if (crypto->finished != NULL)
+        finish_all(sg_queue_take_all(crypto->finished));
+    sg_queue_free(crypto->finished);
+    sg_queue_free(crypto->todo);
+    free(crypto);
+}
+
+enum sg_rc sg_crypto_submit(struct sg_crypto *crypto, struct sg_crypto_task *task,
+                            struct sg_err *err)
+{
+    if (sg_queue_push(crypto->todo, &task->node) != SG_OK)
+        return SG_REFUSE(err, SG_R_QUEUE_FULL, "too much waits for the crypto threads");
+    return SG_OK;
+}
