@@ -21,7 +21,7 @@ target_compile_options(sg_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:
     -Wswitch-enum -Wvla -Wundef -Wformat=2 -Wcast-qual -Wwrite-strings -fno-common
     -include ${PROJECT_SOURCE_DIR}/base/banned.h
     -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=>) # an error says "hsm/link.c:7" wherever it was built
-target_compile_definitions(sg_flags INTERFACE _GNU_SOURCE)
+target_compile_definitions(sg_flags INTERFACE _GNU_SOURCE SG_VERSION="${PROJECT_VERSION}")
 if(SG_WERROR)
     target_compile_options(sg_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-Werror>)
 endif()

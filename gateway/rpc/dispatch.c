@@ -1,0 +1,231 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/rpc/rpc_priv.h"
+#include "methods.h"
+#include "proto/pb/unpack.h"
+
+/* Which handler serves which method. A method without one is UNIMPLEMENTED. */
+static const struct sg_handler *const handlers[SG_METHOD_COUNT] = {
+    [SG_METHOD_SIGNING_SERVICE_SIGN] = &sg_handle_sign,
+    [SG_METHOD_SIGNING_SERVICE_BATCH_SIGN] = &sg_handle_batch_sign,
+    [SG_METHOD_SIGNING_SERVICE_SIGN_STREAM] = &sg_handle_sign_stream,
+    [SG_METHOD_VERIFICATION_SERVICE_VERIFY] = &sg_handle_verify,
+    [SG_METHOD_KEY_SERVICE_LIST_KEYS] = &sg_handle_list_keys,
+    [SG_METHOD_KEY_SERVICE_GET_KEY] = &sg_handle_get_key,
+    [SG_METHOD_KEY_SERVICE_GET_PUBLIC_KEY] = &sg_handle_get_public_key,
+    [SG_METHOD_KEY_SERVICE_CREATE_CSR] = &sg_handle_create_csr,
+    [SG_METHOD_INFO_SERVICE_GET_SERVER_INFO] = &sg_handle_get_server_info,
+    [SG_METHOD_INFO_SERVICE_GET_CAPACITY] = &sg_handle_get_capacity,
+    [SG_METHOD_HEALTH_CHECK] = &sg_handle_health_check,
+    [SG_METHOD_HEALTH_WATCH] = &sg_handle_health_watch,
+    [SG_METHOD_SERVER_REFLECTION_V1_SERVER_REFLECTION_INFO] = &sg_handle_reflection,
+    [SG_METHOD_SERVER_REFLECTION_V1ALPHA_SERVER_REFLECTION_INFO] = &sg_handle_reflection,
+};
+
+/* What this folder keeps with every call, in the call's arena. */
+struct call_state {
+    const struct sg_handler *handler;
+    uint64_t number; /* on its connection */
+    void *user;
+};
+
+static struct call_state *state_of(const struct sg_call *call)
+{
+    return sg_call_user(call);
+}
+
+struct sg_rpc_connection *sg_rpc_connection(const struct sg_call *call)
+{
+    return sg_call_connection(call);
+}
+
+void *sg_rpc_user(const struct sg_call *call)
+{
+    return state_of(call)->user;
+}
+
+void sg_rpc_set_user(struct sg_call *call, void *user)
+{
+    state_of(call)->user = user;
+}
+
+const char *sg_rpc_request_id(const struct sg_call *call, struct sg_arena *arena)
+{
+    enum { ID_LEN = 48 };
+    const struct call_state *state = state_of(call);
+    char *id = sg_arena_alloc(arena, ID_LEN);
+    if (id == NULL)
+        return "";
+    snprintf(id, ID_LEN, "%" PRIx64 "-%" PRIx64, sg_rpc_connection(call)->id,
+             state == NULL ? 0 : state->number);
+    return id;
+}
+
+/* Whether the peer is somebody at this moment: the certificate may have expired or been revoked
+ * since the handshake. */
+static enum sg_rc authenticate(struct sg_rpc *rpc, const struct sg_call *call, struct sg_err *err)
+{
+    const struct sg_tls_peer *peer = sg_rpc_connection(call)->peer;
+    return sg_tls_peer_check(rpc->trust, peer, sg_wall_ns(rpc->deps.clock), err);
+}
+
+static void decide(struct sg_rpc *rpc, const struct sg_call *call, struct sg_slice key,
+                   struct sg_authz_decision *ret)
+{
+    const struct sg_tls_peer *peer = sg_rpc_connection(call)->peer;
+    const struct sg_authz_request request = {
+        .ca = peer->ca,
+        .uri = sg_slice_str(peer->uri),
+        .method = sg_call_method(call)->path + 1, /* without the leading slash */
+        .key = key,
+    };
+    sg_authz_decide(rpc->deps.authz, &request, ret);
+}
+
+static enum sg_rc authorize(struct sg_rpc *rpc, const struct sg_call *call, enum sg_access access,
+                            struct sg_err *err)
+{
+    if (access == SG_ACCESS_OPEN)
+        return SG_OK;
+    SG_TRY(authenticate(rpc, call, err));
+    if (access == SG_ACCESS_AUTHENTICATED)
+        return SG_OK;
+
+    struct sg_authz_decision decision = {0};
+    decide(rpc, call, (struct sg_slice){0}, &decision);
+    if (decision.is_allowed)
+        return SG_OK;
+    if (decision.reason == SG_R_CALLER_UNKNOWN)
+        return SG_REFUSE(err, SG_R_CALLER_UNKNOWN, "\"%s\" of client CA \"%s\" is not configured",
+                         sg_rpc_connection(call)->peer->uri, sg_rpc_connection(call)->peer->ca);
+    return SG_REFUSE(err, SG_R_METHOD_NOT_ALLOWED, "this identity may not call %s",
+                     sg_call_method(call)->path + 1);
+}
+
+static enum sg_rc on_begin(void *arg, struct sg_call *call, struct sg_err *err)
+{
+    struct sg_rpc *rpc = arg;
+    const struct sg_method *method = sg_call_method(call);
+    const struct sg_handler *handler = handlers[method->id];
+
+    struct call_state *state = sg_arena_zalloc(sg_call_arena(call), sizeof(*state));
+    if (state == NULL)
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for another call");
+    state->number = ++sg_rpc_connection(call)->calls;
+    sg_call_set_user(call, state);
+
+    if (handler == NULL)
+        return SG_REFUSE(err, SG_R_METHOD_NOT_SERVED, "%s is not served yet", method->path + 1);
+    if (handler == &sg_handle_reflection && !rpc->deps.config->reflection)
+        return SG_REFUSE(err, SG_R_REFLECTION_OFF, "reflection is turned off on this server");
+    SG_TRY(authorize(rpc, call, handler->access, err));
+    state->handler = handler;
+    return SG_OK;
+}
+
+static void on_message(void *arg, struct sg_call *call, struct sg_slice message)
+{
+    state_of(call)->handler->message(arg, call, message);
+}
+
+static void on_half_close(void *arg, struct sg_call *call)
+{
+    if (state_of(call)->handler->half_close != NULL)
+        state_of(call)->handler->half_close(arg, call);
+}
+
+static void on_writable(void *arg, struct sg_call *call)
+{
+    if (state_of(call)->handler->writable != NULL)
+        state_of(call)->handler->writable(arg, call);
+}
+
+static void on_closed(void *arg, struct sg_call *call)
+{
+    if (state_of(call)->handler->closed != NULL)
+        state_of(call)->handler->closed(arg, call);
+}
+
+static void on_describe(void *arg, struct sg_call *call, const struct sg_err *err,
+                        struct sg_buf *details)
+{
+    const struct sg_rpc *rpc = arg;
+    struct sg_arena *arena = sg_call_arena(call);
+    const char *request_id = sg_rpc_request_id(call, arena);
+    const struct sg_rpc_error error = {.err = *err};
+    const Google__Rpc__Status *status = sg_rpc_status_new(arena, &error, request_id);
+    const struct sg_method *method = sg_call_method(call);
+
+    rpc->deps.on_error(rpc->deps.on_error_arg, request_id, method == NULL ? "" : method->path + 1,
+                       err);
+    if (status != NULL)
+        sg_pb_pack(&status->base, details);
+}
+
+enum sg_rc sg_rpc_new(const struct sg_rpc_deps *deps, struct sg_tls_trust *trust,
+                      struct sg_rpc **ret, struct sg_err *err)
+{
+    struct sg_rpc *rpc = calloc(1, sizeof(*rpc));
+    if (rpc == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the RPC services");
+    rpc->deps = *deps;
+    rpc->trust = sg_tls_trust_hold(trust);
+    rpc->start_wall_ns = sg_wall_ns(deps->clock);
+    rpc->handler = (struct sg_call_handler){.arg = rpc,
+                                            .begin = on_begin,
+                                            .message = on_message,
+                                            .half_close = on_half_close,
+                                            .writable = on_writable,
+                                            .closed = on_closed,
+                                            .describe = on_describe};
+    *ret = rpc;
+    return SG_OK;
+}
+
+void sg_rpc_free(struct sg_rpc *rpc)
+{
+    if (rpc == NULL)
+        return;
+    SG_ASSERT(rpc->watches == NULL);
+    sg_tls_trust_free(rpc->trust);
+    free(rpc);
+}
+
+const struct sg_call_handler *sg_rpc_handler(struct sg_rpc *rpc)
+{
+    return &rpc->handler;
+}
+
+void sg_rpc_set_trust(struct sg_rpc *rpc, struct sg_tls_trust *trust)
+{
+    struct sg_tls_trust *old = rpc->trust;
+    rpc->trust = sg_tls_trust_hold(trust);
+    sg_tls_trust_free(old);
+}
+
+bool sg_rpc_may_use(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_key *key,
+                    struct sg_authz_decision *ret)
+{
+    *ret = (struct sg_authz_decision){0};
+    decide(rpc, call, sg_slice_str(key->name), ret);
+    return ret->is_allowed;
+}
+
+enum sg_rc sg_rpc_find_key(struct sg_rpc *rpc, struct sg_call *call, const char *name,
+                           struct sg_key **ret, const char **ret_rule, struct sg_err *err)
+{
+    struct sg_authz_decision decision;
+    struct sg_slice id;
+    uint32_t version;
+
+    SG_TRY(sg_key_name_parse(sg_slice_str(name), &id, &version, err));
+    struct sg_key *key = sg_keys_find(rpc->deps.keys, id);
+    if (key == NULL || !sg_rpc_may_use(rpc, call, key, &decision) || version > SG_KEY_VERSION)
+        return SG_REFUSE(err, SG_R_KEY_NOT_FOUND, "there is no \"%s\" for this caller", name);
+    *ret = key;
+    if (ret_rule != NULL)
+        *ret_rule = decision.rule;
+    return SG_OK;
+}

@@ -1,0 +1,31 @@
+#ifndef SG_GATEWAY_RPC_ERRORS_H
+#define SG_GATEWAY_RPC_ERRORS_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "google/rpc/status.pb-c.h"
+#include "proto/grpc/status.h"
+
+/* An error with what only the RPC side knows of it. */
+struct sg_rpc_error {
+    struct sg_err err;
+    const char *field;    /* of the request; told when the class is INVALID. NULL: none */
+    int64_t retry_ms;     /* when to come again; 0: no advice */
+    const char *resource; /* that was not found; NULL: none */
+};
+
+/*
+ * The status the client sees: code, message, and details of exactly one ErrorInfo {reason, domain
+ * "sealgate", metadata: next, request_id}, with RetryInfo, BadRequest or ResourceInfo where they
+ * help. The message of an internal error is not shown: it may tell of our inside. All of it lies
+ * in the arena; NULL: no memory.
+ */
+Google__Rpc__Status *sg_rpc_status_new(struct sg_arena *arena, const struct sg_rpc_error *error,
+                                       const char *request_id);
+
+/* The code of an error: its class's, but for malformed messages, which gRPC's statuscodes.md wants
+ * to be INTERNAL. */
+enum sg_grpc_code sg_rpc_code(const struct sg_err *err);
+
+#endif

@@ -1,0 +1,172 @@
+#include <stdlib.h>
+
+#include "formats/raw/pem.h"
+#include "formats/x509/name.h"
+#include "gateway/rpc/rpc_priv.h"
+#include "sealgate/v1/keys.pb-c.h"
+
+/* One CreateCsr. Lives until the token process has answered and the call is closed. */
+struct csr {
+    struct sg_rpc *rpc;
+    struct sg_call *call; /* NULL once closed */
+    const struct sg_key *key;
+    bool is_running;
+};
+
+enum { ALT_NAMES_MAX = 16, DER_BYTES_MAX = 32768 };
+
+static void reply(const struct csr *csr, struct sg_slice der)
+{
+    Sealgate__V1__CreateCsrResponse response = SEALGATE__V1__CREATE_CSR_RESPONSE__INIT;
+    struct sg_arena *arena = sg_call_arena(csr->call);
+    struct sg_buf pem;
+
+    sg_buf_init(&pem, 2 * DER_BYTES_MAX);
+    sg_pem_encode("CERTIFICATE REQUEST", der, &pem);
+    response.csr.data = (uint8_t *)(uintptr_t)der.ptr; /* packing only reads it */
+    response.csr.len = der.len;
+    response.key_version = sg_rpc_version_name(arena, csr->key);
+    response.pem = pem.failed ? NULL : sg_arena_strdup(arena, sg_buf_slice(&pem));
+    sg_buf_done(&pem);
+    if (response.key_version != NULL && response.pem != NULL)
+        sg_rpc_reply(csr->rpc, csr->call, &response.base, true);
+    else
+        sg_rpc_fail_memory(csr->rpc, csr->call);
+}
+
+static void on_csr(void *arg, uint64_t tag, struct sg_slice der, const struct sg_err *err)
+{
+    (void)tag;
+    struct csr *csr = arg;
+
+    csr->is_running = false;
+    if (csr->call == NULL) {
+        free(csr);
+        return;
+    }
+    if (err == NULL || err->rc == SG_OK) {
+        reply(csr, der);
+    } else {
+        struct sg_rpc_error error = {.err = *err};
+        sg_rpc_fail(csr->rpc, csr->call, &error);
+    }
+}
+
+static enum sg_rc encode_subject(const Sealgate__V1__CreateCsrRequest *request, struct sg_buf *out,
+                                 struct sg_rpc_error *error)
+{
+    struct sg_name_attribute attributes[SG_NAME_ATTRIBUTES_MAX];
+
+    error->field = "subject";
+    if (request->n_subject > SG_COUNT(attributes))
+        return SG_REFUSE(&error->err, SG_R_BAD_SUBJECT, "a subject has at most %zu attributes",
+                         SG_COUNT(attributes));
+    for (size_t i = 0; i < request->n_subject; i++)
+        attributes[i] =
+            (struct sg_name_attribute){request->subject[i]->type, request->subject[i]->value};
+    return sg_name_encode(attributes, request->n_subject, out, &error->err);
+}
+
+static enum sg_rc encode_alt_names(const Sealgate__V1__CreateCsrRequest *request,
+                                   struct sg_buf *out, struct sg_rpc_error *error)
+{
+    const struct {
+        const char *field;
+        enum sg_alt_name_kind kind;
+        size_t count;
+        char **values;
+    } lists[] = {
+        {"dns_names", SG_ALT_DNS, request->n_dns_names, request->dns_names},
+        {"uris", SG_ALT_URI, request->n_uris, request->uris},
+        {"emails", SG_ALT_EMAIL, request->n_emails, request->emails},
+    };
+    struct sg_alt_name names[ALT_NAMES_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < SG_COUNT(lists); i++) {
+        error->field = lists[i].field;
+        for (size_t j = 0; j < lists[i].count; j++) {
+            if (count == SG_COUNT(names))
+                return SG_REFUSE(&error->err, SG_R_BAD_SUBJECT,
+                                 "there are at most %zu alternative names", SG_COUNT(names));
+            names[count++] = (struct sg_alt_name){lists[i].kind, lists[i].values[j]};
+        }
+    }
+    return count == 0 ? SG_OK : sg_alt_names_encode(names, count, out, &error->err);
+}
+
+static enum sg_rc read_digest(const Sealgate__V1__CreateCsrRequest *request,
+                              const struct sg_key *key, enum sg_digest_alg *ret,
+                              struct sg_rpc_error *error)
+{
+    error->field = "digest";
+    if (key->type == SG_KEY_ED25519)
+        return SG_REFUSE(&error->err, SG_R_CSR_NOT_SUPPORTED,
+                         "key \"%s\" is Ed25519, for which no request can be made here", key->name);
+    *ret = key->type == SG_KEY_EC_P384 ? SG_DIGEST_SHA384 : SG_DIGEST_SHA256;
+    if (request->digest != 0)
+        SG_TRY(sg_rpc_digest_alg((int)request->digest, ret, &error->err));
+    if ((key->digests & 1u << *ret) == 0)
+        return SG_REFUSE(&error->err, SG_R_ALGORITHM_NOT_ALLOWED,
+                         "key \"%s\" does not sign %s digests", key->name, sg_digest_name(*ret));
+    error->field = NULL;
+    return SG_OK;
+}
+
+static enum sg_rc start(struct csr *csr, const Sealgate__V1__CreateCsrRequest *request,
+                        struct sg_buf *subject, struct sg_buf *alt_names,
+                        struct sg_rpc_error *error)
+{
+    enum sg_digest_alg digest_alg;
+    struct sg_key *key;
+
+    error->field = "name";
+    error->resource = request->name;
+    SG_TRY(sg_rpc_find_key(csr->rpc, csr->call, request->name, &key, NULL, &error->err));
+    csr->key = key;
+    SG_TRY(encode_subject(request, subject, error));
+    SG_TRY(encode_alt_names(request, alt_names, error));
+    SG_TRY(read_digest(request, key, &digest_alg, error));
+    SG_TRY(sg_hsm_csr(csr->rpc->deps.hsm, key->hsm, sg_buf_slice(subject), sg_buf_slice(alt_names),
+                      digest_alg, sg_call_deadline(csr->call), 0, on_csr, csr, &error->err));
+    csr->is_running = true;
+    return SG_OK;
+}
+
+static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    struct sg_rpc_error error = {0};
+    const Sealgate__V1__CreateCsrRequest *request = sg_rpc_read(rpc, call, message, true);
+    if (request == NULL)
+        return;
+
+    struct csr *csr = calloc(1, sizeof(*csr));
+    if (csr == NULL) {
+        sg_rpc_fail_memory(rpc, call);
+        return;
+    }
+    csr->rpc = rpc;
+    csr->call = call;
+    sg_rpc_set_user(call, csr);
+
+    struct sg_buf subject, alt_names;
+    sg_buf_init(&subject, DER_BYTES_MAX);
+    sg_buf_init(&alt_names, DER_BYTES_MAX);
+    if (start(csr, request, &subject, &alt_names, &error) != SG_OK)
+        sg_rpc_fail(rpc, call, &error);
+    sg_buf_done(&alt_names);
+    sg_buf_done(&subject);
+}
+
+static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
+{
+    (void)rpc;
+    struct csr *csr = sg_rpc_user(call);
+    if (csr == NULL)
+        return;
+    csr->call = NULL;
+    if (!csr->is_running)
+        free(csr);
+}
+
+const struct sg_handler sg_handle_create_csr = {.message = on_message, .closed = on_closed};

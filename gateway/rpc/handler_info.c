@@ -1,0 +1,137 @@
+#include <stdio.h>
+
+#include "descriptors.h"
+#include "gateway/rpc/rpc_priv.h"
+#include "sealgate/v1/info.pb-c.h"
+
+static Sealgate__V1__Limits *limits_new(struct sg_rpc *rpc, struct sg_arena *arena)
+{
+    const struct sg_config *config = rpc->deps.config;
+    Sealgate__V1__Limits *limits = sg_arena_alloc(arena, sizeof(*limits));
+    if (limits == NULL)
+        return NULL;
+    sealgate__v1__limits__init(limits);
+    limits->message_bytes_max = (uint32_t)config->message_bytes_max;
+    limits->batch_items_max = (uint32_t)config->batch_items_max;
+    limits->stream_items_max = (uint32_t)config->stream_items_max;
+    limits->ed25519_bytes_max = SG_TBS_BYTES_MAX;
+    limits->deadline_max = sg_rpc_duration(arena, config->deadline_ms_max * SG_NS_PER_MS);
+    return limits->deadline_max == NULL ? NULL : limits;
+}
+
+/* "{client CA} {SAN URI}" */
+static char *caller_name(struct sg_arena *arena, const struct sg_tls_peer *peer)
+{
+    size_t cap = strlen(peer->ca) + strlen(peer->uri) + 2;
+    char *name = sg_arena_alloc(arena, cap);
+    if (name != NULL)
+        snprintf(name, cap, "%s %s", peer->ca, peer->uri);
+    return name;
+}
+
+static void on_get_server_info(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    static Sealgate__V1__SignatureScheme schemes[SG_SCHEME_COUNT - 1];
+    static Sealgate__V1__DigestAlgorithm digests[SG_DIGEST_COUNT - 1];
+    Sealgate__V1__ServerInfo response = SEALGATE__V1__SERVER_INFO__INIT;
+    struct sg_arena *arena = sg_call_arena(call);
+
+    if (sg_rpc_read(rpc, call, message, false) == NULL)
+        return;
+    for (unsigned i = 0; i < SG_COUNT(schemes); i++)
+        schemes[i] = (Sealgate__V1__SignatureScheme)(i + 1);
+    for (unsigned i = 0; i < SG_COUNT(digests); i++)
+        digests[i] = (Sealgate__V1__DigestAlgorithm)(i + 1);
+
+    response.version = (char *)(uintptr_t)SG_VERSION; /* packing only reads it */
+    response.server_time = sg_rpc_timestamp(arena, sg_wall_ns(rpc->deps.clock));
+    response.start_time = sg_rpc_timestamp(arena, rpc->start_wall_ns);
+    response.n_services = sg_descriptors.service_count;
+    response.services = (char **)(uintptr_t)sg_descriptors.services;
+    response.n_schemes = SG_COUNT(schemes);
+    response.schemes = schemes;
+    response.n_digests = SG_COUNT(digests);
+    response.digests = digests;
+    response.limits = limits_new(rpc, arena);
+    response.caller = caller_name(arena, sg_rpc_connection(call)->peer);
+    if (response.server_time != NULL && response.start_time != NULL && response.limits != NULL &&
+        response.caller != NULL)
+        sg_rpc_reply(rpc, call, &response.base, true);
+    else
+        sg_rpc_fail_memory(rpc, call);
+}
+
+static Sealgate__V1__TokenState state_of(enum sg_hsm_token_state state)
+{
+    switch (state) {
+    case SG_TOKEN_UP:
+        return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_UP;
+    case SG_TOKEN_PROBING:
+        return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_PROBING;
+    case SG_TOKEN_PIN_LATCHED:
+        return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_PIN_LATCHED;
+    case SG_TOKEN_DOWN:
+        break;
+    }
+    return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DOWN;
+}
+
+static Sealgate__V1__TokenCapacity *capacity_new(struct sg_rpc *rpc, struct sg_arena *arena,
+                                                 size_t token)
+{
+    struct sg_hsm_token_info info;
+    Sealgate__V1__TokenCapacity *capacity = sg_arena_alloc(arena, sizeof(*capacity));
+    if (capacity == NULL)
+        return NULL;
+    sealgate__v1__token_capacity__init(capacity);
+    sg_hsm_token_info(rpc->deps.hsm, token, &info);
+    capacity->token = (char *)(uintptr_t)info.name; /* packing only reads it */
+    capacity->state = state_of(info.state);
+    capacity->workers = (uint32_t)info.workers;
+    capacity->in_flight = (uint32_t)info.in_flight;
+    capacity->waiting = (uint32_t)info.waiting;
+    capacity->estimated_wait = sg_rpc_duration(arena, info.estimated_wait_ms * SG_NS_PER_MS);
+    return capacity->estimated_wait == NULL ? NULL : capacity;
+}
+
+/* Whether the caller may use any key on this token. */
+static bool may_see(struct sg_rpc *rpc, const struct sg_call *call, size_t token)
+{
+    struct sg_hsm_token_info info;
+    struct sg_authz_decision decision;
+
+    sg_hsm_token_info(rpc->deps.hsm, token, &info);
+    for (size_t i = 0; i < sg_keys_count(rpc->deps.keys); i++) {
+        const struct sg_key *key = sg_keys_at(rpc->deps.keys, i);
+        struct sg_hsm_key_info key_info;
+        sg_keys_info(rpc->deps.keys, key, &key_info);
+        if (strcmp(key_info.token, info.name) == 0 && sg_rpc_may_use(rpc, call, key, &decision))
+            return true;
+    }
+    return false;
+}
+
+static void on_get_capacity(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    Sealgate__V1__Capacities response = SEALGATE__V1__CAPACITIES__INIT;
+    struct sg_arena *arena = sg_call_arena(call);
+    const size_t count = sg_hsm_token_count(rpc->deps.hsm);
+
+    if (sg_rpc_read(rpc, call, message, false) == NULL)
+        return;
+    response.tokens = sg_arena_alloc(arena, count * sizeof(*response.tokens));
+    bool has_memory = response.tokens != NULL;
+    for (size_t i = 0; has_memory && i < count; i++) {
+        if (!may_see(rpc, call, i))
+            continue;
+        response.tokens[response.n_tokens] = capacity_new(rpc, arena, i);
+        has_memory = response.tokens[response.n_tokens++] != NULL;
+    }
+    if (has_memory)
+        sg_rpc_reply(rpc, call, &response.base, true);
+    else
+        sg_rpc_fail_memory(rpc, call);
+}
+
+const struct sg_handler sg_handle_get_server_info = {.message = on_get_server_info};
+const struct sg_handler sg_handle_get_capacity = {.message = on_get_capacity};

@@ -1,0 +1,254 @@
+#include <stdlib.h>
+
+#include "gateway/rpc/sign_message.h"
+#include "proto/pb/unpack.h"
+
+/*
+ * SignStream: items as they come, results as they are ready. Every item has memory of its own,
+ * given back with its result, so a stream may go on for days. Items beyond the window are
+ * answered with QUEUE_FULL at once; the client keeps fewer under way.
+ */
+enum { ITEM_BYTES_MAX = 65536 };
+
+struct item {
+    struct stream *stream;
+    struct item *next, **link; /* among the items under way */
+    struct sg_arena arena;
+    const Sealgate__V1__SignStreamRequest *message; /* in the arena */
+    int64_t started_ns;
+    struct sg_sign_plan plan;
+    struct sg_sign_op op;
+};
+
+struct stream {
+    struct sg_rpc *rpc;
+    struct sg_call *call; /* NULL once closed */
+    struct item *items;   /* under way */
+    size_t running;
+    bool is_half_closed;
+};
+
+static void item_free(struct item *item)
+{
+    if (item->link != NULL) {
+        *item->link = item->next;
+        if (item->next != NULL)
+            item->next->link = item->link;
+        item->stream->running--;
+    }
+    sg_sign_op_done(&item->op);
+    sg_arena_done(&item->arena);
+    free(item);
+}
+
+/* Ends the call once the client has sent all and has got all. */
+static void end_if_over(struct stream *stream)
+{
+    if (stream->is_half_closed && stream->running == 0)
+        sg_rpc_finish(stream->call, &(struct sg_status){.code = SG_GRPC_OK});
+}
+
+static void send_result(struct item *item, const Sealgate__V1__SignStreamResponse *result)
+{
+    struct stream *stream = item->stream;
+    size_t len = protobuf_c_message_get_packed_size(&result->base);
+    uint8_t *bytes = sg_arena_alloc(&item->arena, len);
+    struct sg_rpc_error error = {0};
+
+    enum sg_rc rc =
+        bytes == NULL ? SG_FAIL(&error.err, SG_E_LIMIT, 0, "no memory for a result") : SG_OK;
+    if (rc == SG_OK) {
+        protobuf_c_message_pack(&result->base, bytes);
+        rc = sg_rpc_send(stream->call, sg_slice_of(bytes, len), &error.err);
+    }
+    /* A client that takes no results loses the call: nothing is kept for it without bound. */
+    if (rc != SG_OK)
+        sg_rpc_fail(stream->rpc, stream->call, &error);
+}
+
+static void send_error(struct item *item, const struct sg_rpc_error *error)
+{
+    Sealgate__V1__SignStreamResponse result = SEALGATE__V1__SIGN_STREAM_RESPONSE__INIT;
+
+    result.item_id = item->message->item_id;
+    result.error =
+        sg_rpc_status_new(&item->arena, error, sg_rpc_request_id(item->stream->call, &item->arena));
+    if (result.error != NULL)
+        result.result_case = SEALGATE__V1__SIGN_STREAM_RESPONSE__RESULT_ERROR;
+    send_result(item, &result);
+}
+
+static void send_response(struct item *item)
+{
+    Sealgate__V1__SignStreamResponse result = SEALGATE__V1__SIGN_STREAM_RESPONSE__INIT;
+
+    result.item_id = item->message->item_id;
+    result.response = sg_sign_response_new(item->stream->rpc, &item->arena, &item->plan, &item->op,
+                                           item->started_ns);
+    if (result.response != NULL)
+        result.result_case = SEALGATE__V1__SIGN_STREAM_RESPONSE__RESULT_RESPONSE;
+    send_result(item, &result);
+}
+
+static void on_done(void *arg, struct sg_sign_op *op)
+{
+    struct item *item = arg;
+    struct stream *stream = item->stream;
+
+    sg_sign_count(stream->rpc, op);
+    if (stream->call == NULL) {
+        item_free(item);
+        if (stream->running == 0)
+            free(stream);
+        return;
+    }
+    if (op->is_signed) {
+        send_response(item);
+    } else {
+        struct sg_rpc_error error = {.err = op->err, .retry_ms = op->retry_ms};
+        send_error(item, &error);
+    }
+    item_free(item);
+    end_if_over(stream);
+}
+
+static bool is_under_way(const struct stream *stream, const char *item_id)
+{
+    for (const struct item *item = stream->items; item != NULL; item = item->next) {
+        if (strcmp(item->message->item_id, item_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum sg_rc check_item(const struct item *item, struct sg_rpc_error *error)
+{
+    const struct stream *stream = item->stream;
+    const size_t id_len = strlen(item->message->item_id);
+
+    error->field = "item_id";
+    if (id_len == 0 || id_len > SG_ITEM_ID_MAX)
+        return SG_REFUSE(&error->err, SG_R_FIELD_REQUIRED, "item_id has 1 to %d characters",
+                         SG_ITEM_ID_MAX);
+    if (is_under_way(stream, item->message->item_id))
+        return SG_REFUSE(&error->err, SG_R_DUPLICATE_ITEM_ID, "item \"%s\" is under way already",
+                         item->message->item_id);
+    error->field = "request";
+    if (item->message->request == NULL)
+        return SG_REFUSE(&error->err, SG_R_FIELD_REQUIRED, "the item has no request");
+    error->field = NULL;
+    if (stream->running >= (size_t)stream->rpc->deps.config->stream_items_max)
+        return SG_REFUSE(&error->err, SG_R_QUEUE_FULL, "%zu items of this stream are under way",
+                         stream->running);
+    return SG_OK;
+}
+
+static void link_item(struct item *item)
+{
+    struct stream *stream = item->stream;
+
+    item->next = stream->items;
+    item->link = &stream->items;
+    if (item->next != NULL)
+        item->next->link = &item->next;
+    stream->items = item;
+    stream->running++;
+}
+
+/* Starts the item; *ret_running says whether its result comes later. */
+static enum sg_rc start(struct item *item, bool *ret_running, struct sg_rpc_error *error)
+{
+    struct stream *stream = item->stream;
+
+    *ret_running = false;
+    SG_TRY(check_item(item, error));
+    SG_TRY(
+        sg_sign_plan_read(stream->rpc, stream->call, item->message->request, &item->plan, error));
+    if (item->plan.is_dry_run) {
+        SG_TRY(sg_sign_plan_try(stream->rpc, &item->plan, &item->op, error));
+        send_response(item);
+        return SG_OK;
+    }
+    item->op.done = on_done;
+    item->op.arg = item;
+    /* The call's deadline is the stream's; an item has no longer than a Sign would. */
+    const int64_t item_deadline_ns =
+        item->started_ns + stream->rpc->deps.config->deadline_ms_max * SG_NS_PER_MS;
+    if (item->plan.request.deadline_ns > item_deadline_ns)
+        item->plan.request.deadline_ns = item_deadline_ns;
+    enum sg_rc rc =
+        sg_sign_start(stream->rpc->deps.signer, &item->plan.request, &item->op, &error->err);
+    error->retry_ms = item->op.retry_ms;
+    if (rc == SG_OK) {
+        link_item(item);
+        *ret_running = true;
+    }
+    return rc;
+}
+
+static struct stream *stream_of(struct sg_rpc *rpc, struct sg_call *call)
+{
+    struct stream *stream = sg_rpc_user(call);
+    if (stream != NULL)
+        return stream;
+    stream = calloc(1, sizeof(*stream));
+    if (stream == NULL)
+        return NULL;
+    stream->rpc = rpc;
+    stream->call = call;
+    sg_rpc_set_user(call, stream);
+    return stream;
+}
+
+static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    struct stream *stream = stream_of(rpc, call);
+    struct item *item = stream == NULL ? NULL : calloc(1, sizeof(*item));
+    if (item == NULL) {
+        sg_rpc_fail_memory(rpc, call);
+        return;
+    }
+    item->stream = stream;
+    item->started_ns = sg_mono_ns(rpc->deps.clock);
+    sg_arena_init(&item->arena, ITEM_BYTES_MAX);
+
+    struct sg_rpc_error error = {0};
+    ProtobufCMessage *unpacked;
+    bool is_running = false;
+    /* A message that cannot be read has no item_id to answer to: it ends the call. */
+    if (sg_pb_unpack(sg_call_method(call)->input, message, &item->arena, SG_PB_STRICT, &unpacked,
+                     &error.err) != SG_OK) {
+        sg_rpc_fail(rpc, call, &error);
+    } else {
+        item->message = (const Sealgate__V1__SignStreamRequest *)unpacked;
+        if (start(item, &is_running, &error) != SG_OK)
+            send_error(item, &error);
+    }
+    if (!is_running)
+        item_free(item);
+}
+
+static void on_half_close(struct sg_rpc *rpc, struct sg_call *call)
+{
+    struct stream *stream = stream_of(rpc, call);
+    if (stream == NULL) {
+        sg_rpc_fail_memory(rpc, call);
+        return;
+    }
+    stream->is_half_closed = true;
+    end_if_over(stream);
+}
+
+static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
+{
+    (void)rpc;
+    struct stream *stream = sg_rpc_user(call);
+    if (stream == NULL)
+        return;
+    stream->call = NULL;
+    if (stream->running == 0)
+        free(stream);
+}
+
+const struct sg_handler sg_handle_sign_stream = {
+    .message = on_message, .half_close = on_half_close, .closed = on_closed};

@@ -1,0 +1,144 @@
+#include <stdio.h>
+
+#include "gateway/rpc/rpc_priv.h"
+#include "google/protobuf/duration.pb-c.h"
+#include "google/protobuf/timestamp.pb-c.h"
+#include "proto/pb/unpack.h"
+
+const void *sg_rpc_read(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message,
+                        bool is_strict)
+{
+    struct sg_rpc_error error = {0};
+    ProtobufCMessage *unpacked;
+
+    if (sg_pb_unpack(sg_call_method(call)->input, message, sg_call_arena(call),
+                     is_strict ? SG_PB_STRICT : SG_PB_LENIENT, &unpacked, &error.err) == SG_OK)
+        return unpacked;
+    sg_rpc_fail(rpc, call, &error);
+    return NULL;
+}
+
+static void wants_write(const struct sg_call *call)
+{
+    const struct sg_rpc_connection *connection = sg_rpc_connection(call);
+    connection->wants_write(connection->wants_write_arg);
+}
+
+enum sg_rc sg_rpc_send(struct sg_call *call, struct sg_slice message, struct sg_err *err)
+{
+    bool is_full; /* what waits is bounded by send_bytes_max */
+    wants_write(call);
+    return sg_call_send(call, message, &is_full, err);
+}
+
+void sg_rpc_finish(struct sg_call *call, const struct sg_status *status)
+{
+    sg_call_finish(call, status);
+    wants_write(call);
+}
+
+void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessage *message,
+                  bool is_last)
+{
+    struct sg_rpc_error error = {0};
+    size_t len = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = sg_arena_alloc(sg_call_arena(call), len);
+
+    enum sg_rc rc =
+        bytes == NULL ? SG_FAIL(&error.err, SG_E_LIMIT, 0, "no memory for the answer") : SG_OK;
+    if (rc == SG_OK) {
+        protobuf_c_message_pack(message, bytes);
+        rc = sg_rpc_send(call, sg_slice_of(bytes, len), &error.err);
+    }
+    if (rc != SG_OK) {
+        sg_rpc_fail(rpc, call, &error);
+        return;
+    }
+    if (is_last)
+        sg_rpc_finish(call, &(struct sg_status){.code = SG_GRPC_OK});
+}
+
+void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_error *error)
+{
+    struct sg_arena *arena = sg_call_arena(call);
+    const char *request_id = sg_rpc_request_id(call, arena);
+    const Google__Rpc__Status *full = sg_rpc_status_new(arena, error, request_id);
+    struct sg_status status = {.code = sg_rpc_code(&error->err)};
+
+    rpc->deps.on_error(rpc->deps.on_error_arg, request_id, sg_call_method(call)->path + 1,
+                       &error->err);
+    /* Without memory for details the code alone must do. */
+    if (full != NULL) {
+        size_t len = protobuf_c_message_get_packed_size(&full->base);
+        uint8_t *bytes = sg_arena_alloc(arena, len);
+        status.message = sg_slice_str(full->message);
+        if (bytes != NULL) {
+            protobuf_c_message_pack(&full->base, bytes);
+            status.details = sg_slice_of(bytes, len);
+        }
+    }
+    sg_rpc_finish(call, &status);
+}
+
+void sg_rpc_fail_memory(struct sg_rpc *rpc, struct sg_call *call)
+{
+    struct sg_rpc_error error = {0};
+    SG_FAIL(&error.err, SG_E_LIMIT, 0, "no memory left for this call");
+    sg_rpc_fail(rpc, call, &error);
+}
+
+enum sg_rc sg_rpc_digest_alg(int wire, enum sg_digest_alg *ret, struct sg_err *err)
+{
+    if (wire <= 0 || wire >= SG_DIGEST_COUNT)
+        return SG_REFUSE(err, SG_R_ALGORITHM_NOT_ALLOWED, "digest algorithm %d is none we know",
+                         wire);
+    *ret = (enum sg_digest_alg)wire;
+    return SG_OK;
+}
+
+enum sg_rc sg_rpc_scheme(int wire, enum sg_scheme *ret, struct sg_err *err)
+{
+    if (wire < 0 || wire >= SG_SCHEME_COUNT)
+        return SG_REFUSE(err, SG_R_ALGORITHM_NOT_ALLOWED, "scheme %d is none we know", wire);
+    *ret = (enum sg_scheme)wire;
+    return SG_OK;
+}
+
+enum sg_rc sg_rpc_encoding(int wire, enum sg_sig_encoding *ret, struct sg_err *err)
+{
+    if (wire < 0 || wire >= SG_ENCODING_COUNT)
+        return SG_REFUSE(err, SG_R_ALGORITHM_NOT_ALLOWED, "encoding %d is none we know", wire);
+    *ret = (enum sg_sig_encoding)wire;
+    return SG_OK;
+}
+
+char *sg_rpc_version_name(struct sg_arena *arena, const struct sg_key *key)
+{
+    size_t cap = strlen(key->name) + sizeof("keys//versions/1");
+    char *name = sg_arena_alloc(arena, cap);
+    if (name != NULL)
+        snprintf(name, cap, "keys/%s/versions/%d", key->name, SG_KEY_VERSION);
+    return name;
+}
+
+Google__Protobuf__Timestamp *sg_rpc_timestamp(struct sg_arena *arena, int64_t wall_ns)
+{
+    Google__Protobuf__Timestamp *time = sg_arena_alloc(arena, sizeof(*time));
+    if (time == NULL)
+        return NULL;
+    google__protobuf__timestamp__init(time);
+    time->seconds = wall_ns / SG_NS_PER_S;
+    time->nanos = (int32_t)(wall_ns % SG_NS_PER_S);
+    return time;
+}
+
+Google__Protobuf__Duration *sg_rpc_duration(struct sg_arena *arena, int64_t ns)
+{
+    Google__Protobuf__Duration *duration = sg_arena_alloc(arena, sizeof(*duration));
+    if (duration == NULL)
+        return NULL;
+    google__protobuf__duration__init(duration);
+    duration->seconds = ns / SG_NS_PER_S;
+    duration->nanos = (int32_t)(ns % SG_NS_PER_S);
+    return duration;
+}

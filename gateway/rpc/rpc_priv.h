@@ -1,0 +1,96 @@
+#ifndef SG_GATEWAY_RPC_RPC_PRIV_H
+#define SG_GATEWAY_RPC_RPC_PRIV_H
+
+#include "gateway/rpc/errors.h"
+#include "gateway/rpc/rpc.h"
+
+/* Who may call a method at all. The zero value is the strictest. */
+enum sg_access {
+    SG_ACCESS_LISTED = 0,    /* an identity whose row lists the method */
+    SG_ACCESS_AUTHENTICATED, /* any identity of a configured CA */
+    SG_ACCESS_OPEN,          /* anybody: health only */
+};
+
+/*
+ * How a method is served. `message` is set; the others may be NULL. A handler keeps what it needs
+ * between events with sg_rpc_set_user() and lets go of it in `closed`.
+ */
+struct sg_handler {
+    enum sg_access access;
+    void (*message)(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message);
+    void (*half_close)(struct sg_rpc *rpc, struct sg_call *call);
+    void (*writable)(struct sg_rpc *rpc, struct sg_call *call);
+    void (*closed)(struct sg_rpc *rpc, struct sg_call *call);
+};
+
+struct sg_health_watch;
+
+struct sg_rpc {
+    struct sg_rpc_deps deps;
+    struct sg_tls_trust *trust;
+    struct sg_call_handler handler;
+    struct sg_health_watch *watches;
+    int64_t start_wall_ns;
+    bool is_draining;
+};
+
+/* One per method that is served; gateway/rpc/dispatch.c has the table. */
+extern const struct sg_handler sg_handle_sign, sg_handle_batch_sign, sg_handle_sign_stream,
+    sg_handle_verify, sg_handle_list_keys, sg_handle_get_key, sg_handle_get_public_key,
+    sg_handle_create_csr, sg_handle_get_server_info, sg_handle_get_capacity, sg_handle_health_check,
+    sg_handle_health_watch, sg_handle_reflection;
+
+struct sg_rpc_connection *sg_rpc_connection(const struct sg_call *call);
+
+/* Whatever a handler keeps with the call; NULL at first. */
+void *sg_rpc_user(const struct sg_call *call);
+void sg_rpc_set_user(struct sg_call *call, void *user);
+
+/* What the log and the client call this call; in `arena`, "" without memory. */
+const char *sg_rpc_request_id(const struct sg_call *call, struct sg_arena *arena);
+
+/* Unpacks into the call's arena, or fails the call and returns NULL. `is_strict` for requests
+ * that make signatures: unknown fields are refused. */
+const void *sg_rpc_read(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message,
+                        bool is_strict);
+
+/* Sends one message; after these two the connection is told that there is something to write. */
+SG_MUST_USE enum sg_rc sg_rpc_send(struct sg_call *call, struct sg_slice message,
+                                   struct sg_err *err);
+void sg_rpc_finish(struct sg_call *call, const struct sg_status *status);
+
+/* Packs and sends one message, then ends the call with OK when it `is_last`. */
+void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessage *message,
+                  bool is_last);
+
+/* Ends the call with the status of `error`. */
+void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_error *error);
+
+/* The same for want of memory: RESOURCE_EXHAUSTED. */
+void sg_rpc_fail_memory(struct sg_rpc *rpc, struct sg_call *call);
+
+/*
+ * The key of a resource name, when it exists and the caller may use it by this method; the same
+ * KEY_NOT_FOUND in both other cases. `ret_rule` (may be NULL) is the row that allowed it.
+ */
+SG_MUST_USE enum sg_rc sg_rpc_find_key(struct sg_rpc *rpc, struct sg_call *call, const char *name,
+                                       struct sg_key **ret, const char **ret_rule,
+                                       struct sg_err *err);
+/* Whether the caller may use the key by the call's method. */
+bool sg_rpc_may_use(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_key *key,
+                    struct sg_authz_decision *ret);
+
+/* The wire's numbers as our enums; they are equal (base/algorithm.h). A digest algorithm must be
+ * set, the others may be unset. Errors: SG_E_INVALID ALGORITHM_NOT_ALLOWED. */
+SG_MUST_USE enum sg_rc sg_rpc_digest_alg(int wire, enum sg_digest_alg *ret, struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_rpc_scheme(int wire, enum sg_scheme *ret, struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_rpc_encoding(int wire, enum sg_sig_encoding *ret, struct sg_err *err);
+
+/* "keys/{key}/versions/1" in the arena; NULL: no memory. */
+char *sg_rpc_version_name(struct sg_arena *arena, const struct sg_key *key);
+
+/* Time as google.protobuf.Timestamp or Duration in the arena; NULL: no memory. */
+struct Google__Protobuf__Timestamp *sg_rpc_timestamp(struct sg_arena *arena, int64_t wall_ns);
+struct Google__Protobuf__Duration *sg_rpc_duration(struct sg_arena *arena, int64_t ns);
+
+#endif

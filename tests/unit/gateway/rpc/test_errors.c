@@ -1,0 +1,137 @@
+#include "gateway/rpc/errors.h"
+
+#include "google/rpc/error_details.pb-c.h"
+#include "tests/support/unit.h"
+
+static const Google__Protobuf__Any *detail(const Google__Rpc__Status *status, const char *type)
+{
+    const Google__Protobuf__Any *found = NULL;
+    for (size_t i = 0; i < status->n_details; i++) {
+        if (strcmp(status->details[i]->type_url, type) == 0) {
+            assert_null(found);
+            found = status->details[i];
+        }
+    }
+    return found;
+}
+
+static void every_reason_has_its_code_and_exactly_one_error_info(void **state)
+{
+    (void)state;
+    for (int reason = SG_R_NONE + 1; reason < SG_R_COUNT; reason++) {
+        struct sg_arena arena;
+        struct sg_rpc_error error = {0};
+        sg_arena_init(&arena, 65536);
+        SG_IGNORE(SG_REFUSE(&error.err, (enum sg_reason)reason, "because"));
+
+        const Google__Rpc__Status *status = sg_rpc_status_new(&arena, &error, "1-2");
+        assert_non_null(status);
+        assert_int_not_equal(status->code, SG_GRPC_OK);
+        assert_string_equal(status->message, "because");
+        const Google__Protobuf__Any *any =
+            detail(status, "type.googleapis.com/google.rpc.ErrorInfo");
+        assert_non_null(any);
+        Google__Rpc__ErrorInfo *info =
+            google__rpc__error_info__unpack(NULL, any->value.len, any->value.data);
+        assert_non_null(info);
+        assert_string_equal(info->reason, sg_reason_name((enum sg_reason)reason));
+        assert_string_equal(info->domain, "sealgate");
+        assert_int_equal(info->n_metadata, 2);
+        assert_string_equal(info->metadata[0]->key, "next");
+        assert_true(strlen(info->metadata[0]->value) > 10);
+        assert_string_equal(info->metadata[1]->value, "1-2");
+        google__rpc__error_info__free_unpacked(info, NULL);
+        sg_arena_done(&arena);
+    }
+}
+
+static void every_class_has_a_code_that_is_no_success(void **state)
+{
+    (void)state;
+    for (int rc = SG_E_AGAIN; rc <= SG_E_INTERNAL; rc++) {
+        struct sg_arena arena;
+        struct sg_rpc_error error = {0};
+        sg_arena_init(&arena, 65536);
+        SG_IGNORE(SG_FAIL(&error.err, (enum sg_rc)rc, 0, "secret detail"));
+        const Google__Rpc__Status *status = sg_rpc_status_new(&arena, &error, "x");
+        assert_non_null(status);
+        assert_int_not_equal(status->code, SG_GRPC_OK);
+        assert_non_null(detail(status, "type.googleapis.com/google.rpc.ErrorInfo"));
+        /* What went wrong inside is for the log. */
+        if (rc == SG_E_INTERNAL)
+            assert_null(strstr(status->message, "secret"));
+        sg_arena_done(&arena);
+    }
+}
+
+static const struct {
+    const char *name;
+    enum sg_reason reason;
+    const char *field, *resource;
+    int64_t retry_ms;
+    const char *has, *has_not;
+} cases[] = {
+    {"a field that is malformed is named", SG_R_DIGEST_LENGTH, "digest", NULL, 0,
+     "type.googleapis.com/google.rpc.BadRequest", "type.googleapis.com/google.rpc.RetryInfo"},
+    {"a key that is not there is named", SG_R_KEY_NOT_FOUND, "key", "keys/x", 0,
+     "type.googleapis.com/google.rpc.ResourceInfo", "type.googleapis.com/google.rpc.BadRequest"},
+    {"a full queue says when to come again", SG_R_QUEUE_FULL, NULL, NULL, 1500,
+     "type.googleapis.com/google.rpc.RetryInfo", "type.googleapis.com/google.rpc.BadRequest"},
+    {"unavailable always says when to come again", SG_R_TOKEN_LOST, NULL, NULL, 0,
+     "type.googleapis.com/google.rpc.RetryInfo", "type.googleapis.com/google.rpc.ResourceInfo"},
+    {"a latched PIN is not to be tried again", SG_R_TOKEN_PIN, NULL, NULL, 0,
+     "type.googleapis.com/google.rpc.ErrorInfo", "type.googleapis.com/google.rpc.RetryInfo"},
+};
+
+static void details_stand_where_they_help(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        struct sg_arena arena;
+        struct sg_rpc_error error = {
+            .field = cases[i].field, .resource = cases[i].resource, .retry_ms = cases[i].retry_ms};
+        print_message("  %s\n", cases[i].name);
+        sg_arena_init(&arena, 65536);
+        SG_IGNORE(SG_REFUSE(&error.err, cases[i].reason, "because"));
+        const Google__Rpc__Status *status = sg_rpc_status_new(&arena, &error, "x");
+        assert_non_null(status);
+        assert_non_null(detail(status, cases[i].has));
+        assert_null(detail(status, cases[i].has_not));
+        sg_arena_done(&arena);
+    }
+}
+
+static void without_memory_there_is_no_half_status(void **state)
+{
+    (void)state;
+    struct sg_rpc_error error = {0};
+    SG_IGNORE(SG_REFUSE(&error.err, SG_R_TOKEN_LOST, "because"));
+    for (size_t max = 0; max < 64; max++) {
+        struct sg_arena arena;
+        sg_arena_init(&arena, max);
+        assert_null(sg_rpc_status_new(&arena, &error, "x"));
+        sg_arena_done(&arena);
+    }
+}
+
+static void malformed_wire_bytes_are_internal_as_grpc_wants(void **state)
+{
+    (void)state;
+    struct sg_err err;
+    SG_IGNORE(SG_REFUSE(&err, SG_R_MALFORMED_REQUEST, "x"));
+    assert_int_equal(sg_rpc_code(&err), SG_GRPC_INTERNAL);
+    SG_IGNORE(SG_REFUSE(&err, SG_R_UNKNOWN_FIELD, "x"));
+    assert_int_equal(sg_rpc_code(&err), SG_GRPC_INVALID_ARGUMENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_reason_has_its_code_and_exactly_one_error_info),
+        cmocka_unit_test(every_class_has_a_code_that_is_no_success),
+        cmocka_unit_test(details_stand_where_they_help),
+        cmocka_unit_test(without_memory_there_is_no_half_status),
+        cmocka_unit_test(malformed_wire_bytes_are_internal_as_grpc_wants),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
