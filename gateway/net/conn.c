@@ -1,0 +1,343 @@
+#include "gateway/net/net_priv.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/*
+ * One connection: what the socket gives goes through TLS into HTTP/2; what the calls produce is
+ * pulled at the end of the turn, encrypted, and leaves in one write. Output is pulled only while
+ * the socket takes it, so a client that reads nothing makes us keep nothing.
+ */
+struct sg_conn {
+    struct sg_net *net;
+    struct sg_watch watch; /* the socket */
+    struct sg_timer timer; /* the next of all its time-outs */
+    struct sg_hook flush;  /* armed whenever it was touched */
+    struct sg_tls_conn *tls;
+    struct sg_rpc_server *rpc; /* NULL until the handshake is over */
+    struct sg_rpc_connection peer;
+    int64_t opened_ns;
+    int64_t moved_ns; /* when the socket last took something, or began to have to */
+    const char *why;  /* it ends, and why; NULL: it does not */
+    struct sg_log_field fields[2];
+    struct sg_log_scope scope;
+    struct sg_conn *next, **link; /* of net->conns */
+};
+
+static int64_t now(const struct sg_conn *conn)
+{
+    return sg_loop_now(conn->net->loop);
+}
+
+void sg_conn_free(struct sg_conn *conn)
+{
+    struct sg_net *net = conn->net;
+
+    sg_rpc_server_free(conn->rpc); /* ends its calls, which may still touch the connection */
+    conn->rpc = NULL;
+    sg_hook_disarm(&conn->flush);
+    sg_timer_cancel(net->loop, &conn->timer);
+    sg_watch_remove(net->loop, &conn->watch);
+    if (conn->tls != NULL)
+        sg_log(SG_LOG_DEBUG, &conn->scope, "conn.closed", SG_F_STR("why", conn->why));
+    sg_tls_conn_free(conn->tls);
+    close(conn->watch.fd);
+
+    *conn->link = conn->next;
+    if (conn->next != NULL)
+        conn->next->link = conn->link;
+    net->conn_count--;
+    free(conn);
+}
+
+/* Not freed at once: whoever calls may still hold the connection. The hook does it. */
+static void end(struct sg_conn *conn, const char *why)
+{
+    if (conn->why == NULL)
+        conn->why = why;
+    sg_hook_arm(conn->net->loop, &conn->flush);
+}
+
+static void log_failure(const struct sg_conn *conn, const char *event, const struct sg_err *err)
+{
+    sg_log(SG_LOG_INFO, &conn->scope, event, SG_F_ERR(err));
+}
+
+static void on_wants_write(void *arg)
+{
+    struct sg_conn *conn = arg;
+    sg_hook_arm(conn->net->loop, &conn->flush);
+}
+
+/* FNV-1a over the identity: equal callers share a queue, whatever connection they use. */
+static uint64_t caller_hash(const struct sg_tls_peer *peer)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    const char *const parts[] = {peer->ca, "\n", peer->uri};
+
+    for (size_t i = 0; i < SG_COUNT(parts); i++) {
+        for (const char *c = parts[i]; *c != '\0'; c++)
+            hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+/* The handshake is over: from here on there are calls. */
+static enum sg_rc begin_rpc(struct sg_conn *conn, struct sg_err *err)
+{
+    struct sg_net *net = conn->net;
+
+    conn->peer.peer = sg_tls_peer(conn->tls);
+    conn->peer.caller = caller_hash(conn->peer.peer);
+    SG_TRY(sg_rpc_server_new(&net->options.rpc, net->methods, sg_rpc_handler(net->rpc), &conn->peer,
+                             now(conn), &conn->rpc, err));
+    sg_log(SG_LOG_DEBUG, &conn->scope, "conn.ready", SG_F_STR("version", sg_tls_version(conn->tls)),
+           SG_F_STR("cipher", sg_tls_cipher(conn->tls)), SG_F_STR("ca", conn->peer.peer->ca),
+           SG_F_STR("uri", conn->peer.peer->uri));
+    if (net->phase != SG_NET_SERVING)
+        sg_rpc_server_drain_notice(conn->rpc);
+    if (net->phase == SG_NET_DRAINING)
+        sg_rpc_server_drain(conn->rpc);
+    return SG_OK;
+}
+
+/* Hands what arrived to TLS, and what TLS gives to HTTP/2. */
+static void feed(struct sg_conn *conn, struct sg_slice bytes)
+{
+    struct sg_net *net = conn->net;
+    struct sg_err err;
+
+    sg_buf_clear(&net->plain);
+    if (sg_tls_feed(conn->tls, bytes, &net->plain, &err) != SG_OK) {
+        if (conn->rpc == NULL)
+            net->totals.handshakes_failed++;
+        else
+            net->totals.protocol_errors++;
+        log_failure(conn, conn->rpc == NULL ? "conn.handshake_failed" : "conn.tls_failed", &err);
+        end(conn, "TLS");
+        return;
+    }
+    if (conn->rpc == NULL && sg_tls_is_ready(conn->tls) && begin_rpc(conn, &err) != SG_OK) {
+        log_failure(conn, "conn.failed", &err);
+        end(conn, "no memory");
+        return;
+    }
+    if (net->plain.len > 0 &&
+        sg_rpc_server_feed(conn->rpc, now(conn), sg_buf_slice(&net->plain), &err) != SG_OK) {
+        net->totals.protocol_errors++;
+        log_failure(conn, "conn.protocol_error", &err);
+        end(conn, "protocol");
+        return;
+    }
+    if (sg_tls_peer_has_closed(conn->tls))
+        end(conn, "closed by the client");
+    else
+        sg_hook_arm(net->loop, &conn->flush);
+}
+
+static void on_readable(struct sg_conn *conn)
+{
+    struct sg_net *net = conn->net;
+    ssize_t len = recv(conn->watch.fd, net->read_bytes, sizeof(net->read_bytes), 0);
+
+    if (len > 0)
+        feed(conn, sg_slice_of(net->read_bytes, (size_t)len));
+    else if (len == 0)
+        end(conn, "closed by the client");
+    else if (errno != EAGAIN && errno != EINTR)
+        end(conn, "socket");
+}
+
+static void on_ready(void *arg, uint32_t events)
+{
+    struct sg_conn *conn = arg;
+
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+        on_readable(conn);
+    if ((events & EPOLLOUT) != 0)
+        sg_hook_arm(conn->net->loop, &conn->flush);
+}
+
+/* Encrypts what the calls have produced, as much as may wait. */
+static enum sg_rc pull(struct sg_conn *conn, struct sg_err *err)
+{
+    struct sg_net *net = conn->net;
+
+    while (conn->rpc != NULL && sg_tls_out(conn->tls)->len < OUT_BYTES_HIGH) {
+        sg_buf_clear(&net->pulled);
+        SG_TRY(sg_rpc_server_pull(conn->rpc, PULL_BYTES, &net->pulled, err));
+        if (net->pulled.len == 0)
+            return SG_OK;
+        SG_TRY(sg_tls_send(conn->tls, sg_buf_slice(&net->pulled), err));
+    }
+    return SG_OK;
+}
+
+/* Writes what waits. False: the socket is broken. */
+static bool write_out(struct sg_conn *conn)
+{
+    struct sg_buf *out = sg_tls_out(conn->tls);
+
+    if (out->len == 0)
+        return true;
+    ssize_t len = send(conn->watch.fd, out->ptr, out->len, MSG_NOSIGNAL);
+    if (len < 0)
+        return errno == EAGAIN || errno == EINTR;
+    sg_buf_drop(out, (size_t)len);
+    conn->moved_ns = now(conn);
+    return true;
+}
+
+static bool is_ending(const struct sg_conn *conn)
+{
+    return conn->why != NULL || (conn->rpc != NULL && sg_rpc_server_is_done(conn->rpc));
+}
+
+/* When something is to happen without an event: the earliest of all time-outs. */
+static int64_t due(const struct sg_conn *conn)
+{
+    int64_t due_ns = conn->rpc == NULL ? conn->opened_ns + conn->net->options.handshake_ns_max
+                                       : sg_rpc_server_due(conn->rpc);
+    if (sg_tls_out(conn->tls)->len > 0 &&
+        conn->moved_ns + conn->net->options.write_stall_ns_max < due_ns)
+        due_ns = conn->moved_ns + conn->net->options.write_stall_ns_max;
+    return due_ns;
+}
+
+static void set_timer(struct sg_conn *conn)
+{
+    const int64_t due_ns = due(conn);
+
+    if (due_ns == INT64_MAX)
+        sg_timer_cancel(conn->net->loop, &conn->timer);
+    else if (conn->timer.place == 0 || conn->timer.due_ns != due_ns)
+        /* Without memory for a timer the connection cannot be bounded in time: it ends. */
+        if (sg_timer_set(conn->net->loop, &conn->timer, due_ns, NULL) != SG_OK)
+            end(conn, "no memory");
+}
+
+/* The end of a turn in which the connection was touched. */
+static void on_flush(void *arg)
+{
+    struct sg_conn *conn = arg;
+    struct sg_err err;
+
+    if (pull(conn, &err) != SG_OK) {
+        log_failure(conn, "conn.failed", &err);
+        if (conn->why == NULL)
+            conn->why = "output";
+    }
+    if (is_ending(conn))
+        sg_tls_close(conn->tls);
+    const bool is_broken = !write_out(conn);
+    const bool has_output = sg_tls_out(conn->tls)->len > 0;
+
+    /* An error's last words are offered to the socket once; a graceful end waits for them. */
+    if (is_broken || conn->why != NULL || (is_ending(conn) && !has_output)) {
+        if (conn->why == NULL)
+            conn->why = is_broken ? "socket" : "done";
+        sg_conn_free(conn);
+        return;
+    }
+    if (has_output && (conn->watch.events & EPOLLOUT) == 0) {
+        conn->moved_ns = now(conn);
+        sg_watch_set(conn->net->loop, &conn->watch, EPOLLIN | EPOLLOUT);
+    } else if (!has_output && (conn->watch.events & EPOLLOUT) != 0) {
+        sg_watch_set(conn->net->loop, &conn->watch, EPOLLIN);
+    }
+    set_timer(conn);
+}
+
+static void on_timer(void *arg)
+{
+    struct sg_conn *conn = arg;
+    struct sg_err err;
+
+    if (conn->rpc == NULL && now(conn) >= conn->opened_ns + conn->net->options.handshake_ns_max) {
+        conn->net->totals.timeouts++;
+        end(conn, "slow handshake");
+        return;
+    }
+    if (sg_tls_out(conn->tls)->len > 0 &&
+        now(conn) >= conn->moved_ns + conn->net->options.write_stall_ns_max) {
+        conn->net->totals.timeouts++;
+        end(conn, "takes no data");
+        return;
+    }
+    if (conn->rpc != NULL && sg_rpc_server_tick(conn->rpc, now(conn), &err) != SG_OK) {
+        conn->net->totals.timeouts++;
+        log_failure(conn, "conn.timeout", &err);
+        end(conn, "timeout");
+        return;
+    }
+    sg_hook_arm(conn->net->loop, &conn->flush);
+}
+
+struct sg_conn *sg_conn_next(struct sg_conn *conn)
+{
+    return conn->next;
+}
+
+void sg_conn_drain_notice(struct sg_conn *conn)
+{
+    if (conn->rpc != NULL)
+        sg_rpc_server_drain_notice(conn->rpc);
+    sg_hook_arm(conn->net->loop, &conn->flush);
+}
+
+void sg_conn_drain(struct sg_conn *conn)
+{
+    if (conn->rpc != NULL)
+        sg_rpc_server_drain(conn->rpc);
+    else
+        end(conn, "shutting down");
+    sg_hook_arm(conn->net->loop, &conn->flush);
+}
+
+static enum sg_rc start(struct sg_conn *conn, struct sg_err *err)
+{
+    const int on = 1;
+
+    /* Small answers must not wait for the acknowledgement of earlier ones. */
+    if (setsockopt(conn->watch.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+        return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not set TCP_NODELAY");
+    SG_TRY(sg_tls_accept_new(conn->net->tls, OUT_BYTES_MAX, &conn->tls, err));
+    SG_TRY(sg_watch_add(conn->net->loop, &conn->watch, err));
+    return sg_timer_set(conn->net->loop, &conn->timer, due(conn), err);
+}
+
+void sg_conn_open(struct sg_net *net, int fd)
+{
+    struct sg_err err;
+    struct sg_conn *conn = calloc(1, sizeof(*conn));
+    if (conn == NULL) {
+        close(fd);
+        return;
+    }
+    conn->net = net;
+    conn->opened_ns = conn->moved_ns = now(conn);
+    conn->peer.id = ++net->next_id;
+    conn->peer.wants_write = on_wants_write;
+    conn->peer.wants_write_arg = conn;
+    conn->watch = (struct sg_watch){.fd = fd, .fn = on_ready, .arg = conn, .events = EPOLLIN};
+    conn->timer = (struct sg_timer){.fn = on_timer, .arg = conn};
+    conn->flush = (struct sg_hook){.fn = on_flush, .arg = conn};
+    conn->fields[0] = SG_F_INT("conn", conn->peer.id);
+    conn->scope = (struct sg_log_scope){.fields = conn->fields};
+
+    conn->next = net->conns;
+    conn->link = &net->conns;
+    if (conn->next != NULL)
+        conn->next->link = &conn->next;
+    net->conns = conn;
+    net->conn_count++;
+    if (start(conn, &err) != SG_OK) {
+        log_failure(conn, "conn.failed", &err);
+        sg_conn_free(conn);
+    }
+}

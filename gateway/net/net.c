@@ -1,0 +1,167 @@
+#include "gateway/net/net.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway/config/address.h"
+#include "gateway/net/net_priv.h"
+
+enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100 };
+
+enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
+                      const struct sg_net_options *options, const struct sg_method_table *methods,
+                      struct sg_rpc *rpc, struct sg_net **ret, struct sg_err *err)
+{
+    struct sg_net *net = calloc(1, sizeof(*net));
+    if (net == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the listener");
+
+    net->loop = loop;
+    net->clock = clock;
+    net->options = *options;
+    net->methods = methods;
+    net->rpc = rpc;
+    net->watch.fd = -1;
+    sg_buf_init(&net->plain, PLAIN_BYTES_MAX);
+    /* A pull may go over its mark by a frame. */
+    sg_buf_init(&net->pulled, 2 * PULL_BYTES);
+    *ret = net;
+    return SG_OK;
+}
+
+static void stop_accepting(struct sg_net *net)
+{
+    if (net->watch.fd < 0)
+        return;
+    sg_timer_cancel(net->loop, &net->accept_pause);
+    sg_watch_remove(net->loop, &net->watch);
+    close(net->watch.fd);
+    net->watch.fd = -1;
+}
+
+void sg_net_free(struct sg_net *net)
+{
+    if (net == NULL)
+        return;
+    stop_accepting(net);
+    while (net->conns != NULL)
+        sg_conn_free(net->conns);
+    sg_tls_ctx_free(net->tls);
+    sg_buf_done(&net->pulled);
+    sg_buf_done(&net->plain);
+    free(net);
+}
+
+void sg_net_set_tls(struct sg_net *net, struct sg_tls_ctx *tls)
+{
+    sg_tls_ctx_free(net->tls);
+    net->tls = tls;
+}
+
+/* Out of descriptors or memory: accepting again at once would only spin. */
+static void pause_accepting(struct sg_net *net)
+{
+    sg_log(SG_LOG_WARNING, NULL, "net.accept_paused", SG_F_INT("errno", errno),
+           SG_F_INT("connections", net->conn_count));
+    if (sg_timer_set(net->loop, &net->accept_pause,
+                     sg_loop_now(net->loop) + ACCEPT_PAUSE_MS * SG_NS_PER_MS, NULL) == SG_OK)
+        sg_watch_set(net->loop, &net->watch, 0);
+}
+
+static void on_accept_again(void *arg)
+{
+    struct sg_net *net = arg;
+    sg_watch_set(net->loop, &net->watch, EPOLLIN);
+}
+
+static void on_accept(void *arg, uint32_t events)
+{
+    struct sg_net *net = arg;
+    (void)events;
+
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int fd = accept4(net->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                pause_accepting(net);
+            if (errno != ECONNABORTED && errno != EINTR)
+                return;
+            continue;
+        }
+        net->totals.accepted++;
+        if (net->conn_count >= net->options.connections_max) {
+            net->totals.refused_full++;
+            close(fd);
+            continue;
+        }
+        sg_conn_open(net, fd);
+    }
+}
+
+static enum sg_rc open_listener(const char *text, int *ret_fd, struct sg_err *err)
+{
+    struct sockaddr_storage address;
+    socklen_t len;
+    const int on = 1;
+
+    SG_TRY(sg_address_parse(text, &address, &len, err));
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not open a socket: %s",
+                       strerrordesc_np(errno));
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0) {
+        enum sg_rc rc = SG_FAIL(err, SG_E_UNAVAILABLE, (unsigned long)errno,
+                                "could not listen on %s: %s", text, strerrordesc_np(errno));
+        close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return SG_OK;
+}
+
+enum sg_rc sg_net_start(struct sg_net *net, struct sg_err *err)
+{
+    SG_ASSERT(net->tls != NULL && net->watch.fd < 0);
+    int fd;
+
+    SG_TRY(open_listener(net->options.listen, &fd, err));
+    net->watch = (struct sg_watch){.fd = fd, .fn = on_accept, .arg = net, .events = EPOLLIN};
+    net->accept_pause = (struct sg_timer){.fn = on_accept_again, .arg = net};
+    enum sg_rc rc = sg_watch_add(net->loop, &net->watch, err);
+    if (rc != SG_OK) {
+        close(fd);
+        net->watch.fd = -1;
+        return rc;
+    }
+    sg_log(SG_LOG_INFO, NULL, "net.listening", SG_F_STR("address", net->options.listen));
+    return SG_OK;
+}
+
+void sg_net_drain_notice(struct sg_net *net)
+{
+    net->phase = SG_NET_NOTICED;
+    stop_accepting(net);
+    for (struct sg_conn *conn = net->conns; conn != NULL; conn = sg_conn_next(conn))
+        sg_conn_drain_notice(conn);
+}
+
+void sg_net_drain(struct sg_net *net)
+{
+    net->phase = SG_NET_DRAINING;
+    for (struct sg_conn *conn = net->conns; conn != NULL; conn = sg_conn_next(conn))
+        sg_conn_drain(conn);
+}
+
+size_t sg_net_connections(const struct sg_net *net)
+{
+    return net->conn_count;
+}
+
+struct sg_net_totals sg_net_totals(const struct sg_net *net)
+{
+    return net->totals;
+}

@@ -1,0 +1,52 @@
+#ifndef SG_GATEWAY_NET_NET_H
+#define SG_GATEWAY_NET_NET_H
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/loop.h"
+#include "gateway/rpc/rpc.h"
+#include "proto/grpc/server.h"
+#include "proto/tls/tls.h"
+
+/*
+ * The services' listener and its connections: socket, TLS, HTTP/2, calls. One of the few places
+ * that log. Thread: loop.
+ */
+struct sg_net;
+
+struct sg_net_options {
+    const char *listen; /* "127.0.0.1:8443", "[::1]:8443" */
+    size_t connections_max;
+    int64_t handshake_ns_max;
+    int64_t write_stall_ns_max;
+    struct sg_rpc_limits rpc;
+};
+
+/* Counted since start. */
+struct sg_net_totals {
+    uint64_t accepted, refused_full, handshakes_failed, protocol_errors, timeouts;
+};
+
+SG_MUST_USE enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
+                                  const struct sg_net_options *options,
+                                  const struct sg_method_table *methods, struct sg_rpc *rpc,
+                                  struct sg_net **ret, struct sg_err *err);
+/* Closes every connection; their calls get their end. */
+void sg_net_free(struct sg_net *net);
+SG_DEFINE_AUTO(struct sg_net, sg_net_free);
+
+/* For new connections from now on; owned connections keep theirs. */
+void sg_net_set_tls(struct sg_net *net, struct sg_tls_ctx *tls);
+
+/* Binds and begins to accept. A TLS context must have been set. */
+SG_MUST_USE enum sg_rc sg_net_start(struct sg_net *net, struct sg_err *err);
+
+/* First phase of the end: no new connections; clients are told to use others from now on. */
+void sg_net_drain_notice(struct sg_net *net);
+/* Second phase: no new calls; a connection closes with its last call. */
+void sg_net_drain(struct sg_net *net);
+
+size_t sg_net_connections(const struct sg_net *net);
+struct sg_net_totals sg_net_totals(const struct sg_net *net);
+
+#endif

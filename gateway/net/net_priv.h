@@ -1,0 +1,47 @@
+#ifndef SG_GATEWAY_NET_NET_PRIV_H
+#define SG_GATEWAY_NET_NET_PRIV_H
+
+#include "base/log.h"
+#include "gateway/net/net.h"
+
+enum {
+    READ_BYTES = 65536,                   /* one read, and one turn of one connection */
+    PLAIN_BYTES_MAX = READ_BYTES + 16384, /* what sg_tls_feed() wants beside it */
+    PULL_BYTES = 65536,                   /* HTTP/2 frames that become one write */
+    OUT_BYTES_MAX = 262144,               /* encrypted and not yet taken by the socket */
+    OUT_BYTES_HIGH = 131072,              /* no more is pulled while this much waits */
+};
+
+enum sg_net_phase { SG_NET_SERVING = 0, SG_NET_NOTICED, SG_NET_DRAINING };
+
+struct sg_conn;
+
+struct sg_net {
+    struct sg_loop *loop;
+    const struct sg_clock *clock;
+    struct sg_net_options options;
+    const struct sg_method_table *methods;
+    struct sg_rpc *rpc;
+    struct sg_tls_ctx *tls;
+    struct sg_watch watch;        /* the listener; fd -1: none */
+    struct sg_timer accept_pause; /* no descriptors left: try again later */
+    enum sg_net_phase phase;
+
+    struct sg_conn *conns;
+    size_t conn_count;
+    uint64_t next_id;
+    struct sg_net_totals totals;
+
+    /* Scratch of whichever connection is being worked on. */
+    uint8_t read_bytes[READ_BYTES];
+    struct sg_buf plain, pulled;
+};
+
+/* Takes the descriptor: it is closed on failure too. */
+void sg_conn_open(struct sg_net *net, int fd);
+void sg_conn_free(struct sg_conn *conn);
+struct sg_conn *sg_conn_next(struct sg_conn *conn);
+void sg_conn_drain_notice(struct sg_conn *conn);
+void sg_conn_drain(struct sg_conn *conn);
+
+#endif
