@@ -1,0 +1,412 @@
+#include "gateway/app.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gateway/net/net.h"
+#include "gateway/rpc/rpc.h"
+#include "gateway/user.h"
+#include "hsm/hsm.h"
+#include "methods.h"
+
+enum {
+    POOL_WAITING_MAX = 65536, /* bounded before by what the tokens may have in flight */
+    NOTICE_MS = 500,          /* between the two GOAWAYs: more than one round trip */
+    DRAIN_LOOK_MS = 20,
+};
+
+struct app {
+    const struct sg_config *config;
+    struct sg_loop *loop;
+    struct sg_hsm *hsm;
+    struct sg_keys *keys;
+    struct sg_authz *authz;
+    struct sg_crypto *crypto;
+    struct sg_signer *signer;
+    struct sg_rpc *rpc;
+    struct sg_net *net;
+    struct sg_watch signals;
+    struct sg_timer crl_timer, drain_timer;
+    uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
+    enum { SERVING, NOTICED, DRAINING } phase;
+    int64_t drain_until_ns;
+};
+
+/* What the engine tells ------------------------------------------------------------------- */
+
+static void on_job_done(void *arg, struct sg_hsm_job *job)
+{
+    (void)arg;
+    sg_sign_job_done(job);
+}
+
+static const char *state_name(enum sg_hsm_token_state state)
+{
+    switch (state) {
+    case SG_TOKEN_UP:
+        return "up";
+    case SG_TOKEN_PROBING:
+        return "probing";
+    case SG_TOKEN_PIN_LATCHED:
+        return "pin_latched";
+    case SG_TOKEN_DOWN:
+        break;
+    }
+    return "down";
+}
+
+static void on_token_changed(void *arg, size_t token, const struct sg_err *err)
+{
+    struct app *app = arg;
+    struct sg_hsm_token_info info;
+
+    sg_hsm_token_info(app->hsm, token, &info);
+    if (info.state == SG_TOKEN_UP)
+        sg_log(SG_LOG_INFO, NULL, "hsm.token_up", SG_F_STR("token", info.name),
+               SG_F_INT("workers", info.workers));
+    else if (err != NULL && err->rc != SG_OK)
+        sg_log(SG_LOG_WARNING, NULL, "hsm.token_not_up", SG_F_STR("token", info.name),
+               SG_F_STR("state", state_name(info.state)), SG_F_ERR(err));
+    else
+        sg_log(SG_LOG_INFO, NULL, "hsm.token_not_up", SG_F_STR("token", info.name),
+               SG_F_STR("state", state_name(info.state)));
+    sg_rpc_health_changed(app->rpc);
+}
+
+static void on_key_changed(void *arg, size_t key)
+{
+    struct app *app = arg;
+    struct sg_hsm_key_info info;
+
+    sg_keys_changed(app->keys, key);
+    sg_hsm_key_info(app->hsm, key, &info);
+    if (info.state == SG_KEY_UNUSABLE || info.state == SG_KEY_QUARANTINED)
+        sg_log(SG_LOG_ERROR, NULL, "hsm.key_not_usable", SG_F_STR("key", info.name),
+               SG_F_STR("token", info.token), SG_F_ERR(&info.err));
+    else
+        sg_log(SG_LOG_DEBUG, NULL, "hsm.key", SG_F_STR("key", info.name),
+               SG_F_STR("token", info.token), SG_F_INT("ready", info.state == SG_KEY_READY));
+}
+
+static void on_rpc_error(void *arg, const char *request_id, const char *method,
+                         const struct sg_err *err)
+{
+    (void)arg;
+    enum sg_log_level level = err->rc == SG_E_INTERNAL ? SG_LOG_ERROR
+                              : err->rc == SG_E_DENIED || err->rc == SG_E_UNAUTHENTICATED
+                                  ? SG_LOG_INFO
+                                  : SG_LOG_DEBUG;
+    sg_log(level, NULL, "rpc.refused", SG_F_STR("request", request_id), SG_F_STR("method", method),
+           SG_F_ERR(err));
+}
+
+static enum sg_rc submit(void *arg, struct sg_hsm_job *job, struct sg_err *err)
+{
+    return sg_hsm_submit(arg, job, err);
+}
+
+static void report_bad(void *arg, const struct sg_hsm_job *job)
+{
+    sg_hsm_report_bad(arg, job);
+}
+
+/* Certificates and CRLs ------------------------------------------------------------------- */
+
+static enum sg_rc load_trust(const struct app *app, struct sg_tls_trust **ret, struct sg_err *err)
+{
+    const struct sg_config *config = app->config;
+    struct sg_tls_ca *cas = calloc(config->client_ca_count, sizeof(*cas));
+    if (cas == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the client CAs");
+    for (size_t i = 0; i < config->client_ca_count; i++)
+        cas[i] = (struct sg_tls_ca){.name = config->client_cas[i].name,
+                                    .file = config->client_cas[i].file,
+                                    .crl_file = config->client_cas[i].crl_file};
+    enum sg_rc rc = sg_tls_trust_load(cas, config->client_ca_count, config->crl_required, ret, err);
+    free(cas);
+    return rc;
+}
+
+static enum sg_rc load_tls(const struct app *app, struct sg_tls_trust *trust,
+                           struct sg_tls_ctx **ret, struct sg_err *err)
+{
+    static const char *const alpn[] = {"h2"};
+    const struct sg_tls_server_options options = {
+        .cert_file = app->config->tls_certificate_file,
+        .key_file = app->config->tls_key_file,
+        .client_trust = trust,
+        .alpn = alpn,
+        .alpn_count = SG_COUNT(alpn),
+    };
+    return sg_tls_server_ctx_new(&options, ret, err);
+}
+
+/* Reads all of it anew and swaps it in, or leaves everything as it was. */
+static enum sg_rc reload(struct app *app, struct sg_err *err)
+{
+    SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
+    struct sg_tls_ctx *tls;
+
+    SG_TRY(load_trust(app, &trust, err));
+    SG_TRY(load_tls(app, trust, &tls, err));
+    sg_rpc_set_trust(app->rpc, trust);
+    sg_net_set_tls(app->net, tls);
+    return SG_OK;
+}
+
+/* A number that changes when one of the CRL files does. */
+static uint64_t look_at_files(const struct app *app)
+{
+    uint64_t seen = 0;
+    for (size_t i = 0; i < app->config->client_ca_count; i++) {
+        const char *path = app->config->client_cas[i].crl_file;
+        struct stat st;
+        if (path == NULL || stat(path, &st) != 0)
+            continue;
+        seen = seen * 31 + (uint64_t)st.st_mtim.tv_sec;
+        seen = seen * 31 + (uint64_t)st.st_mtim.tv_nsec;
+        seen = seen * 31 + (uint64_t)st.st_ino;
+        seen = seen * 31 + (uint64_t)st.st_size;
+    }
+    return seen;
+}
+
+static void reload_and_log(struct app *app)
+{
+    struct sg_err err;
+    app->files_seen = look_at_files(app);
+    if (reload(app, &err) == SG_OK)
+        sg_log(SG_LOG_INFO, NULL, "app.reloaded");
+    else
+        sg_log(SG_LOG_ERROR, NULL, "app.reload_failed", SG_F_ERR(&err),
+               SG_F_STR("effect", "what was loaded before stays in force"));
+}
+
+static void on_crl_timer(void *arg)
+{
+    struct app *app = arg;
+    if (look_at_files(app) != app->files_seen)
+        reload_and_log(app);
+    /* Setting the timer that has just fired needs no memory. */
+    SG_IGNORE(sg_timer_set(app->loop, &app->crl_timer,
+                           sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, NULL));
+}
+
+/* The end --------------------------------------------------------------------------------- */
+
+static void look_again_in(struct app *app, int64_t ms)
+{
+    if (sg_timer_set(app->loop, &app->drain_timer, sg_loop_now(app->loop) + ms * SG_NS_PER_MS,
+                     NULL) != SG_OK)
+        sg_loop_stop(app->loop);
+}
+
+static void on_drain_timer(void *arg)
+{
+    struct app *app = arg;
+
+    if (app->phase == NOTICED) {
+        app->phase = DRAINING;
+        sg_net_drain(app->net);
+    }
+    const bool is_idle = sg_net_connections(app->net) == 0 && sg_signer_pending(app->signer) == 0;
+    const bool is_over = is_idle || sg_loop_now(app->loop) >= app->drain_until_ns;
+    if (is_over)
+        sg_loop_stop(app->loop);
+    else
+        look_again_in(app, DRAIN_LOOK_MS);
+}
+
+static void begin_drain(struct app *app)
+{
+    if (app->phase != SERVING)
+        return;
+    sg_log(SG_LOG_INFO, NULL, "app.draining",
+           SG_F_INT("connections", sg_net_connections(app->net)));
+    app->phase = NOTICED;
+    app->drain_until_ns = sg_loop_now(app->loop) + app->config->drain_ms * SG_NS_PER_MS;
+    sg_rpc_drain(app->rpc);
+    sg_net_drain_notice(app->net);
+    look_again_in(app, sg_net_connections(app->net) == 0 ? 0 : NOTICE_MS);
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+    struct app *app = arg;
+    struct signalfd_siginfo info;
+    (void)events;
+
+    while (read(app->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            reload_and_log(app);
+        else
+            begin_drain(app);
+    }
+}
+
+/* The beginning --------------------------------------------------------------------------- */
+
+static enum sg_rc open_signals(struct app *app, struct sg_err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    app->signals = (struct sg_watch){.fn = on_signal, .arg = app, .events = EPOLLIN};
+    /* Before any thread exists, so that all of them inherit the mask. */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+        (app->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+        return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not open a signal fd");
+    return sg_watch_add(app->loop, &app->signals, err);
+}
+
+static enum sg_rc start_hsm(struct app *app, struct sg_err *err)
+{
+    const struct sg_hsm_events events = {.arg = app,
+                                         .done = on_job_done,
+                                         .token_changed = on_token_changed,
+                                         .key_changed = on_key_changed};
+    SG_TRY(sg_hsm_new(app->loop, &sg_clock_system, &events, &app->hsm, err));
+    for (size_t i = 0; i < app->config->token_count; i++) {
+        const struct sg_config_token *token = &app->config->tokens[i];
+        struct sg_hsm_token_config config = {.name = token->name,
+                                             .socket = token->socket,
+                                             .queue_max = (size_t)token->queue_max,
+                                             .hang_ms = token->hang_ms};
+        size_t index;
+        int64_t gid;
+        SG_TRY(sg_user_ids(token->user, &config.uid, &gid, err));
+        SG_TRY(sg_hsm_add_token(app->hsm, &config, &index, err));
+    }
+    return sg_keys_new(app->config, app->hsm, &app->keys, err);
+}
+
+static enum sg_rc start_authz(struct app *app, struct sg_err *err)
+{
+    const size_t count = app->config->caller_count;
+    struct sg_authz_caller *callers = calloc(count == 0 ? 1 : count, sizeof(*callers));
+    if (callers == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the list of callers");
+    for (size_t i = 0; i < count; i++) {
+        const struct sg_config_caller *from = &app->config->callers[i];
+        callers[i] = (struct sg_authz_caller){.name = from->name,
+                                              .ca = from->ca,
+                                              .uri = from->uri,
+                                              .methods = from->methods,
+                                              .method_count = from->method_count,
+                                              .keys = from->keys,
+                                              .key_count = from->key_count};
+    }
+    enum sg_rc rc = sg_authz_new(callers, count, &app->authz, err);
+    free(callers);
+    return rc;
+}
+
+static enum sg_rc start_rpc(struct app *app, struct sg_tls_trust *trust, struct sg_err *err)
+{
+    const struct sg_sign_engine engine = {app->hsm, submit, report_bad};
+
+    SG_TRY(sg_crypto_new(app->loop, (size_t)app->config->crypto_threads, POOL_WAITING_MAX,
+                         &app->crypto, err));
+    SG_TRY(sg_signer_new(&engine, app->crypto, &sg_clock_system, &app->signer, err));
+    const struct sg_rpc_deps deps = {.loop = app->loop,
+                                     .clock = &sg_clock_system,
+                                     .config = app->config,
+                                     .authz = app->authz,
+                                     .hsm = app->hsm,
+                                     .keys = app->keys,
+                                     .crypto = app->crypto,
+                                     .signer = app->signer,
+                                     .on_error = on_rpc_error,
+                                     .on_error_arg = app};
+    return sg_rpc_new(&deps, trust, &app->rpc, err);
+}
+
+static enum sg_rc start_net(struct app *app, struct sg_tls_trust *trust, struct sg_err *err)
+{
+    const struct sg_config *config = app->config;
+    struct sg_net_options options = {
+        .listen = config->listen,
+        .connections_max = (size_t)config->connections_max,
+        .handshake_ns_max = config->handshake_ms_max * SG_NS_PER_MS,
+        .write_stall_ns_max = config->write_stall_ms_max * SG_NS_PER_MS,
+        .rpc = sg_rpc_limits_default,
+    };
+    options.rpc.message_bytes_max = (size_t)config->message_bytes_max;
+    options.rpc.call_bytes_max = (size_t)config->call_bytes_max;
+    options.rpc.header_bytes_max = (size_t)config->header_bytes_max;
+    options.rpc.streams_max = (uint32_t)config->streams_max;
+    options.rpc.deadline_ns_max = config->deadline_ms_max * SG_NS_PER_MS;
+    options.rpc.header_ns_max = config->header_ms_max * SG_NS_PER_MS;
+    options.rpc.idle_ns_max = config->idle_s_max * SG_NS_PER_S;
+
+    struct sg_tls_ctx *tls;
+    SG_TRY(
+        sg_net_new(app->loop, &sg_clock_system, &options, &sg_methods, app->rpc, &app->net, err));
+    SG_TRY(load_tls(app, trust, &tls, err));
+    sg_net_set_tls(app->net, tls);
+    return sg_net_start(app->net, err);
+}
+
+static enum sg_rc start(struct app *app, struct sg_err *err)
+{
+    SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
+
+    SG_TRY(sg_loop_new(&sg_clock_system, &app->loop, err));
+    SG_TRY(open_signals(app, err));
+    app->files_seen = look_at_files(app);
+    SG_TRY(load_trust(app, &trust, err));
+    SG_TRY(start_authz(app, err));
+    SG_TRY(start_hsm(app, err));
+    SG_TRY(start_rpc(app, trust, err));
+    SG_TRY(start_net(app, trust, err));
+    app->crl_timer = (struct sg_timer){.fn = on_crl_timer, .arg = app};
+    app->drain_timer = (struct sg_timer){.fn = on_drain_timer, .arg = app};
+    SG_TRY(sg_timer_set(app->loop, &app->crl_timer,
+                        sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, err));
+    return sg_hsm_start(app->hsm, err);
+}
+
+/* In reverse order of start; half-built objects too. Connections go first, then whatever still
+ * works for them, so that every operation finds its owner. */
+static void stop(struct app *app)
+{
+    sg_net_free(app->net);
+    if (app->loop != NULL) {
+        sg_timer_cancel(app->loop, &app->drain_timer);
+        sg_timer_cancel(app->loop, &app->crl_timer);
+        sg_watch_remove(app->loop, &app->signals);
+    }
+    if (app->signals.fd > 0)
+        close(app->signals.fd);
+    sg_crypto_free(app->crypto);
+    sg_signer_abandon(app->signer);
+    sg_hsm_free(app->hsm);
+    sg_rpc_free(app->rpc);
+    sg_signer_free(app->signer);
+    sg_keys_free(app->keys);
+    sg_authz_free(app->authz);
+    sg_loop_free(app->loop);
+}
+
+enum sg_rc sg_app_run(const struct sg_config *config, struct sg_err *err)
+{
+    struct app app = {.config = config};
+
+    enum sg_rc rc = start(&app, err);
+    if (rc == SG_OK) {
+        sg_log(SG_LOG_INFO, NULL, "app.started", SG_F_STR("version", SG_VERSION));
+        rc = sg_loop_run(app.loop, err);
+    }
+    stop(&app);
+    if (rc == SG_OK)
+        sg_log(SG_LOG_INFO, NULL, "app.stopped");
+    return rc;
+}

@@ -1,0 +1,233 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gateway/app.h"
+#include "gateway/config/config.h"
+#include "gateway/launcher.h"
+#include "gateway/user.h"
+#include "hsm/token.h"
+
+enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const char usage[] =
+    "Usage: sealgated ROLE --config FILE\n"
+    "       sealgated --check-config --config FILE\n"
+    "\n"
+    "The Sealgate signing gateway: signs with keys in a PKCS#11 token, over gRPC.\n"
+    "\n"
+    "Roles:\n"
+    "  run             starts every role below as a process of its own and watches over them\n"
+    "  gateway         serves callers; holds no PIN and no PKCS#11 module\n"
+    "  token NAME      serves one token of the configuration; loads its module and its PIN\n"
+    "\n"
+    "Options:\n"
+    "  --config FILE   the configuration (YAML)\n"
+    "  --check-config  reads and checks the configuration, says what is wrong with it, and ends\n"
+    "  --example       prints a commented example of the configuration\n"
+    "  --help-config   explains every option of the configuration\n"
+    "  --help          this text\n"
+    "  --version       the version\n"
+    "\n"
+    "Signals: SIGTERM lets open calls end and stops; SIGHUP reads certificates and CRLs anew.\n"
+    "Exit status: 0 stopped as asked or configuration in order, 1 failed, 2 wrong usage.\n";
+
+struct arguments {
+    const char *role, *token, *config;
+    bool check_config, example, help_config, help, version;
+};
+
+static bool parse_flag(struct arguments *arguments, const char *flag)
+{
+    const struct {
+        const char *name;
+        bool *value;
+    } flags[] = {
+        {"--check-config", &arguments->check_config},
+        {"--example", &arguments->example},
+        {"--help-config", &arguments->help_config},
+        {"--help", &arguments->help},
+        {"-h", &arguments->help},
+        {"--version", &arguments->version},
+    };
+    for (size_t i = 0; i < SG_COUNT(flags); i++) {
+        if (strcmp(flags[i].name, flag) == 0) {
+            *flags[i].value = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int fail_usage(const char *what, const char *word)
+{
+    fprintf(stderr, "sealgated: %s%s%s%s; --help says what there is\n", what,
+            word == NULL ? "" : " \"", word == NULL ? "" : word, word == NULL ? "" : "\"");
+    return EXIT_USAGE;
+}
+
+/* 0, or an exit status with the reason told. */
+static int parse(int argc, char **argv, struct arguments *ret)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (strcmp(word, "--config") == 0) {
+            if (++i == argc)
+                return fail_usage("--config wants a file", NULL);
+            ret->config = argv[i];
+        } else if (strncmp(word, "--config=", strlen("--config=")) == 0) {
+            ret->config = word + strlen("--config=");
+        } else if (parse_flag(ret, word)) {
+            continue;
+        } else if (word[0] == '-') {
+            return fail_usage("there is no option", word);
+        } else if (ret->role == NULL) {
+            ret->role = word;
+        } else if (strcmp(ret->role, "token") == 0 && ret->token == NULL) {
+            ret->token = word;
+        } else {
+            return fail_usage("one word too many:", word);
+        }
+    }
+    return 0;
+}
+
+static void print_error(const struct sg_err *err)
+{
+    fprintf(stderr, "sealgated: %s\n", err->msg);
+}
+
+static int print(void (*fill)(struct sg_buf *out))
+{
+    struct sg_buf out;
+    sg_buf_init(&out, 1 << 20);
+    fill(&out);
+    bool written =
+        !out.failed && fwrite(out.ptr, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+    sg_buf_done(&out);
+    return written ? EXIT_OK : EXIT_FAILED;
+}
+
+static const struct sg_config *load(const char *path)
+{
+    const struct sg_config *config = NULL;
+    struct sg_err err;
+    struct sg_buf report;
+
+    sg_buf_init(&report, 65536);
+    if (sg_config_load(path, &report, &config, &err) != SG_OK) {
+        if (report.len > 0)
+            fprintf(stderr, "%.*s", (int)report.len, (const char *)report.ptr);
+        else
+            print_error(&err);
+    }
+    sg_buf_done(&report);
+    return config;
+}
+
+static void setup_log(const struct sg_config *config, const char *process)
+{
+    sg_log_setup((enum sg_log_level)config->log_level,
+                 config->log_format == 1 ? SG_LOG_JSON : SG_LOG_KEY_VALUE, process);
+}
+
+static enum sg_rc run_token(const struct sg_config *config, const char *name, struct sg_err *err)
+{
+    for (size_t i = 0; i < config->token_count; i++) {
+        const struct sg_config_token *token = &config->tokens[i];
+        if (strcmp(token->name, name) != 0)
+            continue;
+        struct sg_token_config token_config = {
+            .name = token->name,
+            .module = token->module,
+            .uri = token->uri,
+            .pin_file = token->pin_file,
+            .socket = token->socket,
+            .state_dir = token->state_dir,
+            .workers = (size_t)token->workers,
+            .allow_extractable = token->allow_extractable,
+        };
+        SG_TRY(sg_user_ids(config->gateway_user, &token_config.gateway_uid,
+                           &token_config.gateway_gid, err));
+        return sg_token_run(&token_config, err);
+    }
+    return SG_FAIL(err, SG_E_INVALID, 0, "the configuration has no token \"%s\"", name);
+}
+
+/* Our own path for the launcher to execute; NULL when it cannot be found. */
+static char *own_path(void)
+{
+    return realpath("/proc/self/exe", NULL);
+}
+
+static enum sg_rc run_all(const struct sg_config *config, const char *config_path,
+                          struct sg_err *err)
+{
+    char *program = own_path();
+    if (program == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not find our own program");
+    enum sg_rc rc = sg_launcher_run(config, program, config_path, err);
+    free(program);
+    return rc;
+}
+
+static int run_role(const struct arguments *arguments, const struct sg_config *config)
+{
+    enum sg_rc rc = SG_OK;
+    struct sg_err err = {0};
+
+    if (strcmp(arguments->role, "run") == 0) {
+        setup_log(config, "launcher");
+        rc = run_all(config, arguments->config, &err);
+    } else if (strcmp(arguments->role, "gateway") == 0) {
+        setup_log(config, "gateway");
+        rc = sg_app_run(config, &err);
+    } else if (strcmp(arguments->role, "token") == 0) {
+        if (arguments->token == NULL)
+            return fail_usage("which token? sealgated token NAME", NULL);
+        setup_log(config, "token");
+        rc = run_token(config, arguments->token, &err);
+    } else {
+        return fail_usage("there is no role", arguments->role);
+    }
+    if (rc == SG_OK)
+        return EXIT_OK;
+    sg_log(SG_LOG_ERROR, NULL, "process.failed", SG_F_ERR(&err));
+    return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    int status = parse(argc, argv, &arguments);
+    if (status != 0)
+        return status;
+    if (arguments.help || argc == 1) {
+        fputs(usage, argc == 1 ? stderr : stdout);
+        return argc == 1 ? EXIT_USAGE : EXIT_OK;
+    }
+    if (arguments.version) {
+        puts("sealgated " SG_VERSION);
+        return EXIT_OK;
+    }
+    if (arguments.help_config)
+        return print(sg_config_help);
+    if (arguments.example)
+        return print(sg_config_example);
+    if (arguments.config == NULL)
+        return fail_usage("which configuration? --config FILE", NULL);
+    if (arguments.role == NULL && !arguments.check_config)
+        return fail_usage("which role? run, gateway or token NAME", NULL);
+
+    SG_AUTO(sg_config_free) const struct sg_config *config = load(arguments.config);
+    if (config == NULL)
+        return EXIT_FAILED;
+    if (arguments.check_config) {
+        printf("%s is in order: %zu tokens, %zu keys, %zu callers\n", arguments.config,
+               config->token_count, config->key_count, config->caller_count);
+        return EXIT_OK;
+    }
+    return run_role(&arguments, config);
+}
