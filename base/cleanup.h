@@ -14,14 +14,11 @@
     struct sg_auto_needs_semicolon_
 
 /* Moves ownership out of an SG_AUTO variable: the value is yours, the variable is NULL. */
-#define SG_STEAL(var) ((__typeof__(var))sg_steal_(&(var)))
-
-static inline void *sg_steal_(void *slot)
-{
-    void *value;
-    __builtin_memcpy(&value, slot, sizeof(value));
-    __builtin_memset(slot, 0, sizeof(value));
-    return value;
-}
+#define SG_STEAL(var)                                                                              \
+    __extension__({                                                                                \
+        __typeof__(var) stolen_ = (var);                                                           \
+        (var) = (void *)0;                                                                         \
+        stolen_;                                                                                   \
+    })
 
 #endif
