@@ -303,6 +303,8 @@ enum sg_rc sg_rpc_server_feed(struct sg_rpc_server *server, int64_t now_ns, stru
 {
     server->now_ns = now_ns;
     server->received_ns = now_ns;
+    if (server->pinged_ns != 0)
+        sg_rpc_server_wake_at(server, now_ns + server->limits.ping_interval_ns);
     server->pinged_ns = 0;
     SG_TRY(sg_h2_feed(server->h2, now_ns, bytes, err));
     if (sg_h2_header_began(server->h2) != 0)
