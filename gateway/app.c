@@ -9,33 +9,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gateway/net/net.h"
-#include "gateway/rpc/rpc.h"
+#include "gateway/app_priv.h"
 #include "gateway/user.h"
-#include "hsm/hsm.h"
 #include "methods.h"
 
 enum {
     POOL_WAITING_MAX = 65536, /* bounded before by what the tokens may have in flight */
     NOTICE_MS = 500,          /* between the two GOAWAYs: more than one round trip */
     DRAIN_LOOK_MS = 20,
-};
-
-struct app {
-    const struct sg_config *config;
-    struct sg_loop *loop;
-    struct sg_hsm *hsm;
-    struct sg_keys *keys;
-    struct sg_authz *authz;
-    struct sg_crypto *crypto;
-    struct sg_signer *signer;
-    struct sg_rpc *rpc;
-    struct sg_net *net;
-    struct sg_watch signals;
-    struct sg_timer crl_timer, drain_timer;
-    uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
-    enum { SERVING, NOTICED, DRAINING } phase;
-    int64_t drain_until_ns;
 };
 
 /* What the engine tells ------------------------------------------------------------------- */
@@ -63,10 +44,13 @@ static const char *state_name(enum sg_hsm_token_state state)
 
 static void on_token_changed(void *arg, size_t token, const struct sg_err *err)
 {
-    struct app *app = arg;
+    struct sg_app *app = arg;
     struct sg_hsm_token_info info;
 
     sg_hsm_token_info(app->hsm, token, &info);
+    if (info.state != SG_TOKEN_UP && app->was_up[token])
+        sg_metrics_add(app->metrics, SG_METRIC_TOKEN_BREAKER_TRIPS, token, 0, 1);
+    app->was_up[token] = info.state == SG_TOKEN_UP;
     if (info.state == SG_TOKEN_UP)
         sg_log(SG_LOG_INFO, NULL, "hsm.token_up", SG_F_STR("token", info.name),
                SG_F_INT("workers", info.workers));
@@ -81,7 +65,7 @@ static void on_token_changed(void *arg, size_t token, const struct sg_err *err)
 
 static void on_key_changed(void *arg, size_t key)
 {
-    struct app *app = arg;
+    struct sg_app *app = arg;
     struct sg_hsm_key_info info;
 
     sg_keys_changed(app->keys, key);
@@ -118,7 +102,8 @@ static void report_bad(void *arg, const struct sg_hsm_job *job)
 
 /* Certificates and CRLs ------------------------------------------------------------------- */
 
-static enum sg_rc load_trust(const struct app *app, struct sg_tls_trust **ret, struct sg_err *err)
+static enum sg_rc load_trust(const struct sg_app *app, struct sg_tls_trust **ret,
+                             struct sg_err *err)
 {
     const struct sg_config *config = app->config;
     struct sg_tls_ca *cas = calloc(config->client_ca_count, sizeof(*cas));
@@ -133,7 +118,7 @@ static enum sg_rc load_trust(const struct app *app, struct sg_tls_trust **ret, s
     return rc;
 }
 
-static enum sg_rc load_tls(const struct app *app, struct sg_tls_trust *trust,
+static enum sg_rc load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
                            struct sg_tls_ctx **ret, struct sg_err *err)
 {
     static const char *const alpn[] = {"h2"};
@@ -148,7 +133,7 @@ static enum sg_rc load_tls(const struct app *app, struct sg_tls_trust *trust,
 }
 
 /* Reads all of it anew and swaps it in, or leaves everything as it was. */
-static enum sg_rc reload(struct app *app, struct sg_err *err)
+static enum sg_rc reload(struct sg_app *app, struct sg_err *err)
 {
     SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
     struct sg_tls_ctx *tls;
@@ -161,7 +146,7 @@ static enum sg_rc reload(struct app *app, struct sg_err *err)
 }
 
 /* A number that changes when one of the CRL files does. */
-static uint64_t look_at_files(const struct app *app)
+static uint64_t look_at_files(const struct sg_app *app)
 {
     uint64_t seen = 0;
     for (size_t i = 0; i < app->config->client_ca_count; i++) {
@@ -177,7 +162,7 @@ static uint64_t look_at_files(const struct app *app)
     return seen;
 }
 
-static void reload_and_log(struct app *app)
+static void reload_and_log(struct sg_app *app)
 {
     struct sg_err err;
     app->files_seen = look_at_files(app);
@@ -190,7 +175,7 @@ static void reload_and_log(struct app *app)
 
 static void on_crl_timer(void *arg)
 {
-    struct app *app = arg;
+    struct sg_app *app = arg;
     if (look_at_files(app) != app->files_seen)
         reload_and_log(app);
     /* Setting the timer that has just fired needs no memory. */
@@ -200,7 +185,7 @@ static void on_crl_timer(void *arg)
 
 /* The end --------------------------------------------------------------------------------- */
 
-static void look_again_in(struct app *app, int64_t ms)
+static void look_again_in(struct sg_app *app, int64_t ms)
 {
     if (sg_timer_set(app->loop, &app->drain_timer, sg_loop_now(app->loop) + ms * SG_NS_PER_MS,
                      NULL) != SG_OK)
@@ -209,10 +194,10 @@ static void look_again_in(struct app *app, int64_t ms)
 
 static void on_drain_timer(void *arg)
 {
-    struct app *app = arg;
+    struct sg_app *app = arg;
 
-    if (app->phase == NOTICED) {
-        app->phase = DRAINING;
+    if (app->phase == SG_APP_NOTICED) {
+        app->phase = SG_APP_DRAINING;
         sg_net_drain(app->net);
     }
     const bool is_idle = sg_net_connections(app->net) == 0 && sg_signer_pending(app->signer) == 0;
@@ -223,13 +208,13 @@ static void on_drain_timer(void *arg)
         look_again_in(app, DRAIN_LOOK_MS);
 }
 
-static void begin_drain(struct app *app)
+static void begin_drain(struct sg_app *app)
 {
-    if (app->phase != SERVING)
+    if (app->phase != SG_APP_SERVING)
         return;
     sg_log(SG_LOG_INFO, NULL, "app.draining",
            SG_F_INT("connections", sg_net_connections(app->net)));
-    app->phase = NOTICED;
+    app->phase = SG_APP_NOTICED;
     app->drain_until_ns = sg_loop_now(app->loop) + app->config->drain_ms * SG_NS_PER_MS;
     sg_rpc_drain(app->rpc);
     sg_net_drain_notice(app->net);
@@ -238,7 +223,7 @@ static void begin_drain(struct app *app)
 
 static void on_signal(void *arg, uint32_t events)
 {
-    struct app *app = arg;
+    struct sg_app *app = arg;
     struct signalfd_siginfo info;
     (void)events;
 
@@ -252,7 +237,7 @@ static void on_signal(void *arg, uint32_t events)
 
 /* The beginning --------------------------------------------------------------------------- */
 
-static enum sg_rc open_signals(struct app *app, struct sg_err *err)
+static enum sg_rc open_signals(struct sg_app *app, struct sg_err *err)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -267,12 +252,15 @@ static enum sg_rc open_signals(struct app *app, struct sg_err *err)
     return sg_watch_add(app->loop, &app->signals, err);
 }
 
-static enum sg_rc start_hsm(struct app *app, struct sg_err *err)
+static enum sg_rc start_hsm(struct sg_app *app, struct sg_err *err)
 {
     const struct sg_hsm_events events = {.arg = app,
                                          .done = on_job_done,
                                          .token_changed = on_token_changed,
                                          .key_changed = on_key_changed};
+    app->was_up = calloc(app->config->token_count, sizeof(*app->was_up));
+    if (app->was_up == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the tokens");
     SG_TRY(sg_hsm_new(app->loop, &sg_clock_system, &events, &app->hsm, err));
     for (size_t i = 0; i < app->config->token_count; i++) {
         const struct sg_config_token *token = &app->config->tokens[i];
@@ -288,7 +276,7 @@ static enum sg_rc start_hsm(struct app *app, struct sg_err *err)
     return sg_keys_new(app->config, app->hsm, &app->keys, err);
 }
 
-static enum sg_rc start_authz(struct app *app, struct sg_err *err)
+static enum sg_rc start_authz(struct sg_app *app, struct sg_err *err)
 {
     const size_t count = app->config->caller_count;
     struct sg_authz_caller *callers = calloc(count == 0 ? 1 : count, sizeof(*callers));
@@ -309,7 +297,7 @@ static enum sg_rc start_authz(struct app *app, struct sg_err *err)
     return rc;
 }
 
-static enum sg_rc start_rpc(struct app *app, struct sg_tls_trust *trust, struct sg_err *err)
+static enum sg_rc start_rpc(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
 {
     const struct sg_sign_engine engine = {app->hsm, submit, report_bad};
 
@@ -324,12 +312,13 @@ static enum sg_rc start_rpc(struct app *app, struct sg_tls_trust *trust, struct 
                                      .keys = app->keys,
                                      .crypto = app->crypto,
                                      .signer = app->signer,
+                                     .metrics = app->metrics,
                                      .on_error = on_rpc_error,
                                      .on_error_arg = app};
     return sg_rpc_new(&deps, trust, &app->rpc, err);
 }
 
-static enum sg_rc start_net(struct app *app, struct sg_tls_trust *trust, struct sg_err *err)
+static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
 {
     const struct sg_config *config = app->config;
     struct sg_net_options options = {
@@ -355,7 +344,7 @@ static enum sg_rc start_net(struct app *app, struct sg_tls_trust *trust, struct 
     return sg_net_start(app->net, err);
 }
 
-static enum sg_rc start(struct app *app, struct sg_err *err)
+static enum sg_rc start(struct sg_app *app, struct sg_err *err)
 {
     SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
 
@@ -365,8 +354,10 @@ static enum sg_rc start(struct app *app, struct sg_err *err)
     SG_TRY(load_trust(app, &trust, err));
     SG_TRY(start_authz(app, err));
     SG_TRY(start_hsm(app, err));
+    SG_TRY(sg_app_start_metrics(app, err));
     SG_TRY(start_rpc(app, trust, err));
     SG_TRY(start_net(app, trust, err));
+    SG_TRY(sg_app_serve_metrics(app, err));
     app->crl_timer = (struct sg_timer){.fn = on_crl_timer, .arg = app};
     app->drain_timer = (struct sg_timer){.fn = on_drain_timer, .arg = app};
     SG_TRY(sg_timer_set(app->loop, &app->crl_timer,
@@ -376,8 +367,9 @@ static enum sg_rc start(struct app *app, struct sg_err *err)
 
 /* In reverse order of start; half-built objects too. Connections go first, then whatever still
  * works for them, so that every operation finds its owner. */
-static void stop(struct app *app)
+static void stop(struct sg_app *app)
 {
+    sg_metrics_http_free(app->metrics_http);
     sg_net_free(app->net);
     if (app->loop != NULL) {
         sg_timer_cancel(app->loop, &app->drain_timer);
@@ -393,12 +385,14 @@ static void stop(struct app *app)
     sg_signer_free(app->signer);
     sg_keys_free(app->keys);
     sg_authz_free(app->authz);
+    sg_metrics_free(app->metrics);
+    free(app->was_up);
     sg_loop_free(app->loop);
 }
 
 enum sg_rc sg_app_run(const struct sg_config *config, struct sg_err *err)
 {
-    struct app app = {.config = config};
+    struct sg_app app = {.config = config};
 
     enum sg_rc rc = start(&app, err);
     if (rc == SG_OK) {

@@ -114,10 +114,12 @@ static void feed(struct sg_conn *conn, struct sg_slice bytes)
 
     sg_buf_clear(&net->plain);
     if (sg_tls_feed(conn->tls, bytes, &net->plain, &err) != SG_OK) {
-        if (conn->rpc == NULL)
-            net->totals.handshakes_failed++;
-        else
+        if (conn->rpc != NULL)
             net->totals.protocol_errors++;
+        else if (err.rc == SG_E_UNAUTHENTICATED)
+            net->totals.handshakes_certificate++;
+        else
+            net->totals.handshakes_tls++;
         log_failure(conn, conn->rpc == NULL ? "conn.handshake_failed" : "conn.tls_failed", &err);
         end(conn, "TLS");
         return;
@@ -259,7 +261,7 @@ static void on_timer(void *arg)
     struct sg_err err;
 
     if (conn->rpc == NULL && now(conn) >= conn->opened_ns + conn->net->options.handshake_ns_max) {
-        conn->net->totals.timeouts++;
+        conn->net->totals.handshakes_timeout++;
         end(conn, "slow handshake");
         return;
     }

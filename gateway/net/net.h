@@ -24,7 +24,9 @@ struct sg_net_options {
 
 /* Counted since start. */
 struct sg_net_totals {
-    uint64_t accepted, refused_full, handshakes_failed, protocol_errors, timeouts;
+    uint64_t accepted, refused_full;
+    uint64_t handshakes_tls, handshakes_certificate, handshakes_timeout; /* that failed, by why */
+    uint64_t protocol_errors, timeouts;                                  /* after the handshake */
 };
 
 SG_MUST_USE enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,

@@ -27,7 +27,9 @@ static const struct sg_handler *const handlers[SG_METHOD_COUNT] = {
 /* What this folder keeps with every call, in the call's arena. */
 struct call_state {
     const struct sg_handler *handler;
-    uint64_t number; /* on its connection */
+    uint64_t number;        /* on its connection */
+    enum sg_grpc_code code; /* once is_finished */
+    bool is_finished;       /* by a handler */
     void *user;
 };
 
@@ -61,6 +63,65 @@ const char *sg_rpc_request_id(const struct sg_call *call, struct sg_arena *arena
     snprintf(id, ID_LEN, "%" PRIx64 "-%" PRIx64, sg_rpc_connection(call)->id,
              state == NULL ? 0 : state->number);
     return id;
+}
+
+void sg_rpc_finish(struct sg_call *call, const struct sg_status *status)
+{
+    const struct sg_rpc_connection *connection = sg_rpc_connection(call);
+    struct call_state *state = state_of(call);
+
+    if (!state->is_finished)
+        state->code = status->code;
+    state->is_finished = true;
+    sg_call_finish(call, status);
+    connection->wants_write(connection->wants_write_arg);
+}
+
+void sg_rpc_count_refusal(struct sg_rpc *rpc, const struct sg_err *err)
+{
+    if (rpc->deps.metrics != NULL)
+        sg_metrics_add(rpc->deps.metrics, SG_METRIC_REFUSALS, err->reason, 0, 1);
+}
+
+static void count_denial(struct sg_rpc *rpc, enum sg_reason reason)
+{
+    if (rpc->deps.metrics != NULL)
+        sg_metrics_add(rpc->deps.metrics, SG_METRIC_AUTHZ_DENIALS, reason, 0, 1);
+}
+
+static void count_begin(struct sg_rpc *rpc, const struct sg_call *call)
+{
+    if (rpc->deps.metrics != NULL)
+        sg_metrics_move(rpc->deps.metrics, SG_METRIC_RPCS_IN_FLIGHT, sg_call_method(call)->id, 0,
+                        1);
+}
+
+/* A call that no handler finished ended by its deadline, or by the client. */
+static void count_end(struct sg_rpc *rpc, const struct sg_call *call)
+{
+    struct sg_metrics *metrics = rpc->deps.metrics;
+    const struct call_state *state = state_of(call);
+    const unsigned method = sg_call_method(call)->id;
+    const int64_t now = sg_mono_ns(rpc->deps.clock);
+    const enum sg_grpc_code code = state->is_finished              ? state->code
+                                   : now >= sg_call_deadline(call) ? SG_GRPC_DEADLINE_EXCEEDED
+                                                                   : SG_GRPC_CANCELLED;
+    if (metrics == NULL)
+        return;
+    sg_metrics_move(metrics, SG_METRIC_RPCS_IN_FLIGHT, method, 0, -1);
+    sg_metrics_add(metrics, SG_METRIC_RPCS, method, code, 1);
+    sg_metrics_observe(metrics, SG_METRIC_RPC_SECONDS, method, code, now - sg_call_started(call));
+}
+
+/* A call that was refused before it began has no end of its own. */
+static void count_unbegun(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_err *err)
+{
+    const struct call_state *state = state_of(call);
+    const struct sg_method *method = sg_call_method(call);
+
+    if (rpc->deps.metrics != NULL && (state == NULL || state->handler == NULL))
+        sg_metrics_add(rpc->deps.metrics, SG_METRIC_RPCS, method == NULL ? 0 : method->id,
+                       sg_rpc_code(err), 1);
 }
 
 /* Whether the peer is somebody at this moment: the certificate may have expired or been revoked
@@ -97,6 +158,7 @@ static enum sg_rc authorize(struct sg_rpc *rpc, const struct sg_call *call, enum
     decide(rpc, call, (struct sg_slice){0}, &decision);
     if (decision.is_allowed)
         return SG_OK;
+    count_denial(rpc, decision.reason);
     if (decision.reason == SG_R_CALLER_UNKNOWN)
         return SG_REFUSE(err, SG_R_CALLER_UNKNOWN, "\"%s\" of client CA \"%s\" is not configured",
                          sg_rpc_connection(call)->peer->uri, sg_rpc_connection(call)->peer->ca);
@@ -122,6 +184,7 @@ static enum sg_rc on_begin(void *arg, struct sg_call *call, struct sg_err *err)
         return SG_REFUSE(err, SG_R_REFLECTION_OFF, "reflection is turned off on this server");
     SG_TRY(authorize(rpc, call, handler->access, err));
     state->handler = handler;
+    count_begin(rpc, call);
     return SG_OK;
 }
 
@@ -144,6 +207,7 @@ static void on_writable(void *arg, struct sg_call *call)
 
 static void on_closed(void *arg, struct sg_call *call)
 {
+    count_end(arg, call);
     if (state_of(call)->handler->closed != NULL)
         state_of(call)->handler->closed(arg, call);
 }
@@ -151,13 +215,15 @@ static void on_closed(void *arg, struct sg_call *call)
 static void on_describe(void *arg, struct sg_call *call, const struct sg_err *err,
                         struct sg_buf *details)
 {
-    const struct sg_rpc *rpc = arg;
+    struct sg_rpc *rpc = arg;
     struct sg_arena *arena = sg_call_arena(call);
     const char *request_id = sg_rpc_request_id(call, arena);
     const struct sg_rpc_error error = {.err = *err};
     const Google__Rpc__Status *status = sg_rpc_status_new(arena, &error, request_id);
     const struct sg_method *method = sg_call_method(call);
 
+    sg_rpc_count_refusal(rpc, err);
+    count_unbegun(rpc, call, err);
     rpc->deps.on_error(rpc->deps.on_error_arg, request_id, method == NULL ? "" : method->path + 1,
                        err);
     if (status != NULL)
@@ -222,7 +288,11 @@ enum sg_rc sg_rpc_find_key(struct sg_rpc *rpc, struct sg_call *call, const char 
 
     SG_TRY(sg_key_name_parse(sg_slice_str(name), &id, &version, err));
     struct sg_key *key = sg_keys_find(rpc->deps.keys, id);
-    if (key == NULL || !sg_rpc_may_use(rpc, call, key, &decision) || version > SG_KEY_VERSION)
+    if (key != NULL && !sg_rpc_may_use(rpc, call, key, &decision)) {
+        count_denial(rpc, decision.reason);
+        key = NULL;
+    }
+    if (key == NULL || version > SG_KEY_VERSION)
         return SG_REFUSE(err, SG_R_KEY_NOT_FOUND, "there is no \"%s\" for this caller", name);
     *ret = key;
     if (ret_rule != NULL)

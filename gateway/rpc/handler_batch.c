@@ -33,6 +33,7 @@ static void batch_free(struct batch *batch)
 
 static void set_error(struct batch *batch, size_t i, const struct sg_rpc_error *error)
 {
+    sg_rpc_count_refusal(batch->rpc, &error->err);
     /* Without memory the result stays empty: not signed, by the zero value. */
     struct sg_arena *arena = sg_call_arena(batch->call);
     Google__Rpc__Status *status =

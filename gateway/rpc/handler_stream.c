@@ -70,6 +70,7 @@ static void send_error(struct item *item, const struct sg_rpc_error *error)
 {
     Sealgate__V1__SignStreamResponse result = SEALGATE__V1__SIGN_STREAM_RESPONSE__INIT;
 
+    sg_rpc_count_refusal(item->stream->rpc, &error->err);
     result.item_id = item->message->item_id;
     result.error =
         sg_rpc_status_new(&item->arena, error, sg_rpc_request_id(item->stream->call, &item->arena));

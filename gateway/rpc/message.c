@@ -18,23 +18,13 @@ const void *sg_rpc_read(struct sg_rpc *rpc, struct sg_call *call, struct sg_slic
     return NULL;
 }
 
-static void wants_write(const struct sg_call *call)
-{
-    const struct sg_rpc_connection *connection = sg_rpc_connection(call);
-    connection->wants_write(connection->wants_write_arg);
-}
-
 enum sg_rc sg_rpc_send(struct sg_call *call, struct sg_slice message, struct sg_err *err)
 {
+    const struct sg_rpc_connection *connection = sg_rpc_connection(call);
     bool is_full; /* what waits is bounded by send_bytes_max */
-    wants_write(call);
-    return sg_call_send(call, message, &is_full, err);
-}
 
-void sg_rpc_finish(struct sg_call *call, const struct sg_status *status)
-{
-    sg_call_finish(call, status);
-    wants_write(call);
+    connection->wants_write(connection->wants_write_arg);
+    return sg_call_send(call, message, &is_full, err);
 }
 
 void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessage *message,
@@ -65,6 +55,7 @@ void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_e
     const Google__Rpc__Status *full = sg_rpc_status_new(arena, error, request_id);
     struct sg_status status = {.code = sg_rpc_code(&error->err)};
 
+    sg_rpc_count_refusal(rpc, &error->err);
     rpc->deps.on_error(rpc->deps.on_error_arg, request_id, sg_call_method(call)->path + 1,
                        &error->err);
     /* Without memory for details the code alone must do. */

@@ -4,6 +4,7 @@
 #include "authz/authz.h"
 #include "base/loop.h"
 #include "gateway/config/config.h"
+#include "gateway/metrics/metrics.h"
 #include "gateway/service/crypto.h"
 #include "gateway/service/keys.h"
 #include "gateway/service/sign.h"
@@ -29,6 +30,7 @@ struct sg_rpc_deps {
     struct sg_keys *keys;
     struct sg_crypto *crypto;
     struct sg_signer *signer;
+    struct sg_metrics *metrics; /* NULL: counted nowhere */
 
     /* Told of every call that ends with an error, for the log. */
     void (*on_error)(void *arg, const char *request_id, const char *method,

@@ -69,6 +69,9 @@ void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_e
 /* The same for want of memory: RESOURCE_EXHAUSTED. */
 void sg_rpc_fail_memory(struct sg_rpc *rpc, struct sg_call *call);
 
+/* Counts what somebody was refused, and by which reason: a call, or an item of one. */
+void sg_rpc_count_refusal(struct sg_rpc *rpc, const struct sg_err *err);
+
 /*
  * The key of a resource name, when it exists and the caller may use it by this method; the same
  * KEY_NOT_FOUND in both other cases. `ret_rule` (may be NULL) is the row that allowed it.

@@ -123,8 +123,18 @@ enum sg_rc sg_sign_plan_try(struct sg_rpc *rpc, const struct sg_sign_plan *plan,
 
 void sg_sign_count(struct sg_rpc *rpc, const struct sg_sign_op *op)
 {
-    (void)rpc;
-    (void)op;
+    struct sg_metrics *metrics = rpc->deps.metrics;
+    const size_t token = op->key->token;
+
+    if (metrics == NULL)
+        return;
+    if (op->is_signed) {
+        sg_metrics_add(metrics, SG_METRIC_SIGNATURES, op->scheme, 0, 1);
+        sg_metrics_observe(metrics, SG_METRIC_SIGN_QUEUE_SECONDS, token, 0, op->queue_ns);
+        sg_metrics_observe(metrics, SG_METRIC_SIGN_HSM_SECONDS, token, 0, op->hsm_ns);
+    } else if (op->err.reason == SG_R_HSM_FAULT) {
+        sg_metrics_add(metrics, SG_METRIC_VERIFY_FAILURES, token, 0, 1);
+    }
 }
 
 static Sealgate__V1__DecisionSummary *decision_new(struct sg_arena *arena, const char *rule)

@@ -64,6 +64,7 @@ static enum sg_rc add_key(struct sg_keys *keys, const struct sg_config *config,
         rc = read_pinned(from->public_key_file, &spki, err);
     if (rc == SG_OK) {
         hsm_key.spki = sg_buf_slice(&spki);
+        key->token = hsm_key.token;
         rc = sg_hsm_add_key(keys->hsm, &hsm_key, &key->hsm, err);
     }
     sg_buf_done(&spki);

@@ -18,6 +18,7 @@ struct sg_key {
     const char *name; /* without "keys/" */
     size_t index;     /* of this list, sorted by name */
     size_t hsm;       /* of the engine */
+    size_t token;     /* its place in the configuration */
     enum sg_key_type type;
     uint32_t schemes, digests; /* bit 1 << enum */
     enum sg_scheme default_scheme;

@@ -10,7 +10,6 @@ struct sg_signer {
     const struct sg_clock *clock;
     struct sg_sign_op *ops; /* between start and done */
     size_t pending;
-    struct sg_sign_totals totals;
 };
 
 enum sg_rc sg_signer_new(const struct sg_sign_engine *engine, struct sg_crypto *crypto,
@@ -185,7 +184,6 @@ static void verify_done(struct sg_crypto_task *task)
     SG_REFUSE(&err, SG_R_HSM_FAULT,
               "the token's signature by key \"%s\" did not verify; it was not released",
               op->key->name);
-    signer->totals.verify_failed++;
     signer->engine.report_bad(signer->engine.arg, op->job);
     fail(op, &err, 0);
 }
@@ -245,9 +243,4 @@ void sg_signer_abandon(struct sg_signer *signer)
 size_t sg_signer_pending(const struct sg_signer *signer)
 {
     return signer->pending;
-}
-
-struct sg_sign_totals sg_signer_totals(const struct sg_signer *signer)
-{
-    return signer->totals;
 }

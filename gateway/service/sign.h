@@ -93,10 +93,4 @@ void sg_signer_abandon(struct sg_signer *signer);
 /* Operations between start and done. */
 size_t sg_signer_pending(const struct sg_signer *signer);
 
-/* For metrics. */
-struct sg_sign_totals {
-    uint64_t verify_failed;
-};
-struct sg_sign_totals sg_signer_totals(const struct sg_signer *signer);
-
 #endif

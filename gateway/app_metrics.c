@@ -1,0 +1,100 @@
+#include <stdlib.h>
+
+#include "gateway/app_priv.h"
+#include "gateway/config/address.h"
+#include "methods.h"
+
+static void fill_token(const struct sg_app *app, size_t token)
+{
+    struct sg_metrics *metrics = app->metrics;
+    struct sg_hsm_token_info info;
+
+    sg_hsm_token_info(app->hsm, token, &info);
+    for (int state = SG_TOKEN_DOWN; state <= SG_TOKEN_PIN_LATCHED; state++)
+        sg_metrics_set(metrics, SG_METRIC_TOKEN_STATE, token, (size_t)state,
+                       (int)info.state == state);
+    sg_metrics_set(metrics, SG_METRIC_TOKEN_WORKERS, token, 0, (int64_t)info.workers);
+    sg_metrics_set(metrics, SG_METRIC_TOKEN_IN_FLIGHT, token, 0, (int64_t)info.in_flight);
+    sg_metrics_set(metrics, SG_METRIC_TOKEN_WAITING, token, 0, (int64_t)info.waiting);
+    sg_metrics_set(metrics, SG_METRIC_TOKEN_SIGNED, token, 0, (int64_t)info.signed_total);
+    sg_metrics_set(metrics, SG_METRIC_TOKEN_FAILED, token, 0, (int64_t)info.failed_total);
+    sg_metrics_set(metrics, SG_METRIC_TOKEN_RETRIED, token, 0, (int64_t)info.retried_total);
+    sg_metrics_set(metrics, SG_METRIC_TOKEN_RESTARTS, token, 0, (int64_t)info.restarts_total);
+}
+
+static void fill_keys(const struct sg_app *app)
+{
+    int64_t counts[SG_KEY_QUARANTINED + 1] = {0};
+
+    for (size_t i = 0; i < sg_hsm_key_count(app->hsm); i++) {
+        struct sg_hsm_key_info info;
+        sg_hsm_key_info(app->hsm, i, &info);
+        counts[info.state]++;
+    }
+    for (size_t state = 0; state < SG_COUNT(counts); state++)
+        sg_metrics_set(app->metrics, SG_METRIC_KEYS, state, 0, counts[state]);
+}
+
+/* What is counted elsewhere is copied when somebody asks. */
+static void fill_metrics(void *arg, struct sg_buf *out)
+{
+    const struct sg_app *app = arg;
+    const struct sg_net_totals net = sg_net_totals(app->net);
+    struct sg_metrics *metrics = app->metrics;
+
+    sg_metrics_set(metrics, SG_METRIC_CONNECTIONS, 0, 0, (int64_t)sg_net_connections(app->net));
+    sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_ACCEPTED, 0, 0, (int64_t)net.accepted);
+    sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_REFUSED, 0, 0, (int64_t)net.refused_full);
+    sg_metrics_set(metrics, SG_METRIC_CONNECTION_ERRORS, 0, 0, (int64_t)net.protocol_errors);
+    sg_metrics_set(metrics, SG_METRIC_CONNECTION_TIMEOUTS, 0, 0, (int64_t)net.timeouts);
+    sg_metrics_set(metrics, SG_METRIC_HANDSHAKE_FAILURES, SG_HANDSHAKE_TLS, 0,
+                   (int64_t)net.handshakes_tls);
+    sg_metrics_set(metrics, SG_METRIC_HANDSHAKE_FAILURES, SG_HANDSHAKE_CERTIFICATE, 0,
+                   (int64_t)net.handshakes_certificate);
+    sg_metrics_set(metrics, SG_METRIC_HANDSHAKE_FAILURES, SG_HANDSHAKE_TIMEOUT, 0,
+                   (int64_t)net.handshakes_timeout);
+    for (size_t i = 0; i < sg_hsm_token_count(app->hsm); i++)
+        fill_token(app, i);
+    fill_keys(app);
+    sg_metrics_write(metrics, out);
+}
+
+static bool is_healthy(void *arg)
+{
+    const struct sg_app *app = arg;
+    return app->phase == SG_APP_SERVING;
+}
+
+enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err)
+{
+    const size_t token_count = app->config->token_count;
+    const char *methods[SG_METHOD_COUNT];
+    const char **tokens = calloc(token_count, sizeof(*tokens));
+    if (tokens == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the metrics");
+
+    for (size_t i = 0; i < sg_methods.count; i++)
+        methods[sg_methods.methods[i].id - 1] = sg_methods.methods[i].path + 1;
+    for (size_t i = 0; i < token_count; i++)
+        tokens[i] = app->config->tokens[i].name;
+    const struct sg_metrics_names names = {methods, sg_methods.count, tokens, token_count};
+    enum sg_rc rc = sg_metrics_new(&names, &app->metrics, err);
+    free(tokens);
+    if (rc == SG_OK)
+        sg_metrics_set(app->metrics, SG_METRIC_START_TIME, 0, 0,
+                       sg_wall_ns(&sg_clock_system) / SG_NS_PER_S);
+    return rc;
+}
+
+enum sg_rc sg_app_serve_metrics(struct sg_app *app, struct sg_err *err)
+{
+    struct sockaddr_storage address;
+    struct sg_metrics_http_options options = {
+        .arg = app, .fill = fill_metrics, .is_healthy = is_healthy};
+
+    if (app->config->metrics_listen[0] == '\0')
+        return SG_OK;
+    SG_TRY(sg_address_parse(app->config->metrics_listen, &address, &options.address_len, err));
+    options.address = (const struct sockaddr *)&address;
+    return sg_metrics_http_new(app->loop, &options, &app->metrics_http, err);
+}

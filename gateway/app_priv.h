@@ -1,0 +1,37 @@
+#ifndef SG_GATEWAY_APP_PRIV_H
+#define SG_GATEWAY_APP_PRIV_H
+
+#include "gateway/app.h"
+#include "gateway/metrics/http.h"
+#include "gateway/metrics/metrics.h"
+#include "gateway/net/net.h"
+#include "gateway/rpc/rpc.h"
+#include "hsm/hsm.h"
+
+enum sg_app_phase { SG_APP_SERVING = 0, SG_APP_NOTICED, SG_APP_DRAINING };
+
+struct sg_app {
+    const struct sg_config *config;
+    struct sg_loop *loop;
+    struct sg_hsm *hsm;
+    struct sg_keys *keys;
+    struct sg_authz *authz;
+    struct sg_crypto *crypto;
+    struct sg_signer *signer;
+    struct sg_rpc *rpc;
+    struct sg_net *net;
+    struct sg_metrics *metrics;
+    struct sg_metrics_http *metrics_http;
+    struct sg_watch signals;
+    struct sg_timer crl_timer, drain_timer;
+    bool *was_up;        /* of each token, when it was last heard of */
+    uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
+    enum sg_app_phase phase;
+    int64_t drain_until_ns;
+};
+
+/* app_metrics.c: the numbers, before anybody counts; and the listener that shows them. */
+SG_MUST_USE enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_app_serve_metrics(struct sg_app *app, struct sg_err *err);
+
+#endif
