@@ -1,0 +1,123 @@
+// grpc++ doing what null_gateway does: its asynchronous API, one completion queue, one thread, TLS
+// with the same certificate, the same method of the same .proto, an answer with the same fields.
+//
+// It does less, to its own advantage: it asks for no client certificate, decides nothing, and
+// checks no CRC and no names; it only parses the request and looks at the length of the digest.
+//
+//     grpcpp_server PORT PKI-FOLDER SECONDS
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include <grpcpp/grpcpp.h>
+#include <sealgate/v1/signing.grpc.pb.h>
+
+namespace v1 = sealgate::v1;
+
+// As many calls as can be under way, so that none waits for the next to be asked for.
+enum { kCallsWaiting = 512 };
+
+static const std::string kSignature(71, '\x30');
+
+// One call after the other: asked for, answered, and made anew.
+class Call
+{
+  public:
+    Call(v1::SigningService::AsyncService *service, grpc::ServerCompletionQueue *queue)
+        : service_(service), queue_(queue), responder_(&context_)
+    {
+        service_->RequestSign(&context_, &request_, &responder_, queue_, queue_, this);
+    }
+
+    // The next event of this call; false: it is over.
+    bool proceed(bool ok)
+    {
+        if (!ok || is_answered_)
+            return false;
+        new Call(service_, queue_);
+        is_answered_ = true;
+        answer();
+        return true;
+    }
+
+  private:
+    void answer()
+    {
+        if (request_.digest().value().size() != 32) {
+            responder_.FinishWithError(
+                grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a digest has 32 bytes"), this);
+            return;
+        }
+        v1::SignResponse response;
+        response.set_signature(kSignature);
+        response.set_signature_crc32c(0x12345678);
+        response.set_key_version("keys/dev-p256/versions/1");
+        response.mutable_algorithm()->set_scheme(v1::SIGNATURE_SCHEME_ECDSA);
+        response.mutable_algorithm()->set_digest(v1::DIGEST_ALGORITHM_SHA256);
+        response.set_encoding(v1::SIGNATURE_ENCODING_DER);
+        auto now = std::chrono::system_clock::now().time_since_epoch();
+        auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+        response.mutable_sign_time()->set_seconds(ns / 1000000000);
+        response.mutable_sign_time()->set_nanos(static_cast<int>(ns % 1000000000));
+        response.mutable_decision()->set_rule_set("configured-list");
+        response.mutable_decision()->set_rule("dev");
+        response.mutable_timing()->set_total_us(100);
+        response.set_verified_content_crc32c(true);
+        responder_.Finish(response, grpc::Status::OK, this);
+    }
+
+    v1::SigningService::AsyncService *service_;
+    grpc::ServerCompletionQueue *queue_;
+    grpc::ServerContext context_;
+    v1::SignRequest request_;
+    grpc::ServerAsyncResponseWriter<v1::SignResponse> responder_;
+    bool is_answered_ = false;
+};
+
+static std::string read(const std::string &path)
+{
+    std::ifstream file(path);
+    std::stringstream bytes;
+    bytes << file.rdbuf();
+    return bytes.str();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        std::cerr << "usage: grpcpp_server PORT PKI-FOLDER SECONDS\n";
+        return 2;
+    }
+    const std::string pki = argv[2];
+    alarm(static_cast<unsigned>(std::atoi(argv[3])));
+
+    v1::SigningService::AsyncService service;
+    grpc::SslServerCredentialsOptions options;
+    options.pem_key_cert_pairs.push_back({read(pki + "/server.key"), read(pki + "/server.pem")});
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:" + std::string(argv[1]),
+                             grpc::SslServerCredentials(options));
+    builder.RegisterService(&service);
+    auto queue = builder.AddCompletionQueue();
+    auto server = builder.BuildAndStart();
+    if (server == nullptr)
+        return 1;
+    for (int i = 0; i < kCallsWaiting; i++)
+        new Call(&service, queue.get());
+    std::cout << "ready" << std::endl;
+
+    void *tag;
+    bool ok;
+    while (queue->Next(&tag, &ok)) {
+        auto *call = static_cast<Call *>(tag);
+        if (!call->proceed(ok))
+            delete call;
+    }
+    return 0;
+}

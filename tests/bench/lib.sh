@@ -1,0 +1,66 @@
+# What the benchmarks share. Sourced, not run; bash.
+#
+# A benchmark takes turns: in every round each of its cases runs once, so that whatever else the
+# machine does meets all of them alike. Its figures are medians over the rounds.
+set -euo pipefail
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../ops/lib/common.sh"
+. "$top/ops/lib/pki.sh"
+
+build=${SEALGATE_BUILD:?set by ops/bench and by ctest}
+programs=$build/bench
+work=$(mktemp -d "${TMPDIR:-/tmp}/sealgate-bench.XXXXXX")
+pids=()
+
+# bench_end: called however the benchmark ends; stops what it started and removes its files.
+bench_end() {
+    local rc=$?
+    trap - EXIT
+    [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
+    if declare -F bench_stop >/dev/null; then bench_stop; fi
+    rm -rf "$work"
+    exit "$rc"
+}
+trap bench_end EXIT
+trap 'exit 130' INT TERM
+
+# bench_options ROUNDS MS "$@": sets rounds, ms and quick.
+bench_options() {
+    rounds=$1 ms=$2 quick=no
+    shift 2
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        --quick) rounds=1 ms=300 quick=yes ;;
+        --rounds) rounds=${2:?--rounds wants a number}; shift ;;
+        --ms) ms=${2:?--ms wants a number of milliseconds}; shift ;;
+        -h | --help) usage "$0"; exit 0 ;;
+        *) die "no such option: \"$1\" (--quick, --rounds N, --ms N)" ;;
+        esac
+        shift
+    done
+    [[ $rounds =~ ^[1-9][0-9]*$ && $ms =~ ^[1-9][0-9]*$ ]] || die "rounds and ms are numbers from 1"
+}
+
+# bench_build TARGET...
+bench_build() {
+    local log=$work/build.log
+    cmake --build "$build" --target "$@" >"$log" 2>&1 || { tail -40 "$log" >&2; die "could not build $*"; }
+}
+
+has_target() { cmake --build "$build" --target help | grep "^$1:" >/dev/null; }
+
+# value NAME LINE: of name=value.
+value() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" <<<"$2"; }
+
+# Arithmetic on decimals: calc 'a / b'.
+calc() { awk "BEGIN { printf \"%.6f\", $1 }"; }
+
+# median NUMBER...
+median() {
+    printf '%s\n' "$@" | sort -g |
+        awk '{ v[NR] = $1 } END { printf "%.3f\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+# machine: what figures depend on, for the head of a table.
+machine() {
+    echo "$(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), load $(cut -d' ' -f1-3 /proc/loadavg)"
+}
