@@ -8,11 +8,12 @@ struct sg_queue {
     size_t max;
 
     pthread_mutex_t lock;
-    pthread_cond_t work; /* signalled once per push, and to all by the close */
+    pthread_cond_t work; /* signalled once per node, and to all by the close */
 
     /* Any thread, only while holding `lock`. */
     struct sg_queue_node *head, **tail;
     size_t len;
+    size_t waiting; /* pops that found nothing */
     bool is_closed;
 };
 
@@ -42,33 +43,55 @@ void sg_queue_free(struct sg_queue *queue)
     free(queue);
 }
 
-static enum sg_rc push_locked(struct sg_queue *queue, struct sg_queue_node *node)
+static enum sg_rc push_locked(struct sg_queue *queue, struct sg_queue_node *first,
+                              struct sg_queue_node *last, size_t count)
 {
     if (queue->is_closed)
         return SG_E_UNAVAILABLE;
-    if (queue->len >= queue->max)
+    if (count > queue->max - queue->len)
         return SG_E_LIMIT;
 
-    node->next = NULL;
-    *queue->tail = node;
-    queue->tail = &node->next;
-    queue->len++;
-    pthread_cond_signal(&queue->work);
+    last->next = NULL;
+    *queue->tail = first;
+    queue->tail = &last->next;
+    queue->len += count;
     return SG_OK;
+}
+
+/* The signals come after the lock is free: who is woken would only wait for it. */
+static enum sg_rc push(struct sg_queue *queue, struct sg_queue_node *first,
+                       struct sg_queue_node *last, size_t count)
+{
+    pthread_mutex_lock(&queue->lock);
+    enum sg_rc rc = push_locked(queue, first, last, count);
+    size_t wanted = queue->waiting < count ? queue->waiting : count;
+    pthread_mutex_unlock(&queue->lock);
+    for (size_t i = 0; rc == SG_OK && i < wanted; i++)
+        pthread_cond_signal(&queue->work);
+    return rc;
 }
 
 enum sg_rc sg_queue_push(struct sg_queue *queue, struct sg_queue_node *node)
 {
-    pthread_mutex_lock(&queue->lock);
-    enum sg_rc rc = push_locked(queue, node);
-    pthread_mutex_unlock(&queue->lock);
-    return rc;
+    return push(queue, node, node, 1);
+}
+
+enum sg_rc sg_queue_push_all(struct sg_queue *queue, struct sg_queue_node *nodes)
+{
+    struct sg_queue_node *last = nodes;
+    size_t count = 1;
+    for (; last->next != NULL; count++)
+        last = last->next;
+    return push(queue, nodes, last, count);
 }
 
 static struct sg_queue_node *pop_locked(struct sg_queue *queue)
 {
-    while (queue->head == NULL && !queue->is_closed)
+    while (queue->head == NULL && !queue->is_closed) {
+        queue->waiting++;
         pthread_cond_wait(&queue->work, &queue->lock);
+        queue->waiting--;
+    }
 
     struct sg_queue_node *node = queue->head;
     if (node == NULL)

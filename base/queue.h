@@ -15,12 +15,16 @@ struct sg_queue_node {
 struct sg_queue;
 
 SG_MUST_USE enum sg_rc sg_queue_new(size_t max, struct sg_queue **ret, struct sg_err *err);
-/* It must be empty, and nobody may be waiting. */
+/* It must be empty, and nobody may be inside a call on it. */
 void sg_queue_free(struct sg_queue *queue);
 
 /* Owns: the queue takes the node on SG_OK. Thread: any. Errors: SG_E_LIMIT, full;
  * SG_E_UNAVAILABLE, closed. */
 SG_MUST_USE enum sg_rc sg_queue_push(struct sg_queue *queue, struct sg_queue_node *node);
+
+/* The same for a list, linked by `next`: all of it or nothing, by one lock and no more wake-ups
+ * than there are threads that wait. Not for NULL. */
+SG_MUST_USE enum sg_rc sg_queue_push_all(struct sg_queue *queue, struct sg_queue_node *nodes);
 
 /* Waits for a node; NULL when the queue is closed and empty. Blocks. Thread: any. */
 struct sg_queue_node *sg_queue_pop(struct sg_queue *queue);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/support/failmalloc.h"
 #include "tests/support/unit.h"
@@ -77,6 +78,45 @@ static void a_full_queue_refuses_and_leaves_the_node_with_the_caller(void **stat
     sg_queue_free(queue);
 }
 
+static void link_all(struct item *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        items[i].node.next = i + 1 < count ? &items[i + 1].node : NULL;
+}
+
+static void a_list_goes_in_whole_and_in_its_order(void **state)
+{
+    (void)state;
+    struct sg_queue *queue = new_queue(5);
+    struct item items[5] = {
+        {.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
+    assert_int_equal(sg_queue_push(queue, &items[0].node), SG_OK);
+    link_all(&items[1], 3);
+    assert_int_equal(sg_queue_push_all(queue, &items[1].node), SG_OK);
+    assert_int_equal(sg_queue_push(queue, &items[4].node), SG_OK);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(number_of(sg_queue_pop(queue)), i);
+    sg_queue_free(queue);
+}
+
+static void of_a_list_that_does_not_fit_nothing_is_taken(void **state)
+{
+    (void)state;
+    struct sg_queue *queue = new_queue(3);
+    struct item items[4] = {{.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}};
+    assert_int_equal(sg_queue_push(queue, &items[0].node), SG_OK);
+    link_all(&items[1], 3);
+    assert_int_equal(sg_queue_push_all(queue, &items[1].node), SG_E_LIMIT);
+    link_all(&items[1], 2);
+    assert_int_equal(sg_queue_push_all(queue, &items[1].node), SG_OK);
+    assert_int_equal(sg_queue_push(queue, &items[3].node), SG_E_LIMIT);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(number_of(sg_queue_pop(queue)), i);
+    sg_queue_close(queue);
+    assert_int_equal(sg_queue_push_all(queue, &items[3].node), SG_E_UNAVAILABLE);
+    sg_queue_free(queue);
+}
+
 static void a_closed_queue_gives_what_is_left_and_then_null(void **state)
 {
     (void)state;
@@ -94,6 +134,25 @@ static void a_closed_queue_gives_what_is_left_and_then_null(void **state)
 static void *pop_one(void *queue)
 {
     return sg_queue_pop(queue);
+}
+
+static void a_list_wakes_as_many_as_it_has_work_for(void **state)
+{
+    (void)state;
+    struct sg_queue *queue = new_queue(4);
+    struct item items[4] = {0};
+    pthread_t threads[4];
+    for (size_t i = 0; i < SG_COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, pop_one, queue), 0);
+    usleep(20000); /* most of them wait by now */
+    link_all(items, 4);
+    assert_int_equal(sg_queue_push_all(queue, &items[0].node), SG_OK);
+    for (size_t i = 0; i < SG_COUNT(threads); i++) {
+        void *node;
+        assert_int_equal(pthread_join(threads[i], &node), 0);
+        assert_non_null(node);
+    }
+    sg_queue_free(queue);
 }
 
 static void the_close_wakes_all_who_wait(void **state)
@@ -190,6 +249,9 @@ int main(void)
         cmocka_unit_test(nodes_come_out_in_the_order_they_went_in),
         cmocka_unit_test(take_all_gives_the_chain_and_leaves_nothing),
         cmocka_unit_test(a_full_queue_refuses_and_leaves_the_node_with_the_caller),
+        cmocka_unit_test(a_list_goes_in_whole_and_in_its_order),
+        cmocka_unit_test(of_a_list_that_does_not_fit_nothing_is_taken),
+        cmocka_unit_test(a_list_wakes_as_many_as_it_has_work_for),
         cmocka_unit_test(a_closed_queue_gives_what_is_left_and_then_null),
         cmocka_unit_test(the_close_wakes_all_who_wait),
         cmocka_unit_test(under_load_every_node_arrives_once),
