@@ -20,14 +20,15 @@ struct sg_crypto_task {
     struct sg_queue_node node;        /* private */
 };
 
-/* `threads` 0: as many as there are cores. `waiting_max` bounds tasks that no thread has yet. */
-SG_MUST_USE enum sg_rc sg_crypto_new(struct sg_loop *loop, size_t threads, size_t waiting_max,
+/* `threads` 0: as many as there are cores. `tasks_max` bounds those that are not done. */
+SG_MUST_USE enum sg_rc sg_crypto_new(struct sg_loop *loop, size_t threads, size_t tasks_max,
                                      struct sg_crypto **ret, struct sg_err *err);
-/* Waits for the threads; the `done` of what is finished or waiting is called, so nothing leaks. */
+/* Waits for the threads; the `done` of all that was submitted is called, so nothing leaks. */
 void sg_crypto_free(struct sg_crypto *crypto);
 SG_DEFINE_AUTO(struct sg_crypto, sg_crypto_free);
 
-/* Owns: takes the task on SG_OK. Errors: SG_E_LIMIT, too many are waiting. Thread: loop. */
+/* The threads get it at the end of this turn of the loop, together with what else there is by then.
+ * Owns: takes the task on SG_OK. Errors: SG_E_LIMIT, there are too many. Thread: loop. */
 SG_MUST_USE enum sg_rc sg_crypto_submit(struct sg_crypto *crypto, struct sg_crypto_task *task,
                                         struct sg_err *err);
 
