@@ -40,3 +40,12 @@ connect() {
     eval "$("$top/ops/dev" env)"
     export INSTANCE_PKI=${SEALGATE_DEV_DIR:?set by ctest}/pki
 }
+
+# example LANGUAGE: the program of that language in docs/integration.md.
+example() { awk -v fence="\`\`\`$1" '$0 == fence { on = 1; next } /^```/ { on = 0 } on' "$top/docs/integration.md"; }
+
+# verifies KEY SIGNATURE DOCUMENT: openssl's word on an ECDSA signature made by an example.
+verifies() {
+    sealgate keys public-key "$1" --out "$work/example.pem"
+    openssl dgst -sha256 -verify "$work/example.pem" -signature "$2" "$3"
+}

@@ -157,12 +157,13 @@ def own_connections_to(port):
         except FileNotFoundError:
             continue  # the one that listed the folder
     found = set()
-    with open("/proc/self/net/tcp", encoding="ascii") as table:
-        for line in list(table)[1:]:
-            fields = line.split()
-            remote, state, inode = int(fields[2].rpartition(":")[2], 16), fields[3], fields[9]
-            if remote == port and state == "01" and f"socket:[{inode}]" in own:
-                found.add(inode)
+    for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):  # grpc's sockets take both
+        with open(table, encoding="ascii") as rows:
+            for row in list(rows)[1:]:
+                fields = row.split()
+                remote, state, inode = int(fields[2].rpartition(":")[2], 16), fields[3], fields[9]
+                if remote == port and state == "01" and f"socket:[{inode}]" in own:
+                    found.add(inode)
     return found
 
 
