@@ -5,6 +5,7 @@
 set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../ops/lib/common.sh"
 . "$top/ops/lib/pki.sh"
+. "$top/tests/support/sanitizers.sh"
 
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 ok() { printf 'ok: %s\n' "$*"; }
@@ -28,7 +29,7 @@ instance_end() {
     trap - EXIT
     [ "$rc" = 0 ] || { echo "end of $dir/log:"; tail -n 30 "$dir/log"; } >&2
     "$top/ops/dev" down || rc=1
-    if grep -nE 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$dir/log" >&2; then rc=1; fi
+    no_complaint "$dir/log" || rc=1
     exit "$rc"
 }
 

@@ -29,6 +29,8 @@ ok dev-ed25519
 for key in dev-rsa2048 dev-p256; do
     sealgate keys csr $key --subject "CN=Phòng Hành chính,O=UBND tỉnh,C=VN" >$key.csr
     openssl req -in $key.csr -verify -noout 2>/dev/null || fail "openssl does not verify the request for $key"
+    openssl req -in $key.csr -noout -subject -nameopt utf8,sep_comma_plus |
+        grep -qF "CN=Phòng Hành chính,O=UBND tỉnh,C=VN" || fail "the request for $key has another subject"
     ok "certificate request for $key"
 done
 
