@@ -165,17 +165,21 @@ static void supervise(const char *const *argv)
     }
 }
 
+void rig_fault_env(struct rig *rig, char *module, size_t max)
+{
+    built("../tests/libfaultp11.so", module, max);
+    setenv("FAULTP11_MODULE", rig->module, 1);
+    setenv("FAULTP11_CONTROL", rig->control, 1);
+}
+
 void rig_token_start(struct rig *rig, const struct rig_token *how)
 {
     char program[600], module[600], workers[16];
 
-    built("sg_test_token", program, sizeof(program));
+    built("../tests/sg_test_token", program, sizeof(program));
     snprintf(module, sizeof(module), "%s", rig->module);
-    if (how->is_faulty) {
-        built("libfaultp11.so", module, sizeof(module));
-        setenv("FAULTP11_MODULE", rig->module, 1);
-        setenv("FAULTP11_CONTROL", rig->control, 1);
-    }
+    if (how->is_faulty)
+        rig_fault_env(rig, module, sizeof(module));
     snprintf(workers, sizeof(workers), "%zu", how->workers > 0 ? how->workers : 2);
     const char *argv[] = {program,        module,  rig->pin_file, rig->socket,
                           rig->state_dir, workers, NULL};
@@ -220,7 +224,7 @@ void rig_fault(struct rig *rig, ...)
     size_t n = 2;
     va_list args;
 
-    built("faultctl", program, sizeof(program));
+    built("../tests/faultctl", program, sizeof(program));
     va_start(args, rig);
     while (n < SG_COUNT(argv) - 1 && (argv[n] = va_arg(args, const char *)) != NULL)
         n++;
@@ -251,11 +255,18 @@ static void on_done(void *arg, struct sg_hsm_job *job)
 
 void rig_engine_start(struct rig_engine *engine, struct rig *rig, const struct rig_limits *limits)
 {
+    rig_engine_start_with(engine, rig, limits, on_done);
+}
+
+void rig_engine_start_with(struct rig_engine *engine, struct rig *rig,
+                           const struct rig_limits *limits,
+                           void (*done)(void *arg, struct sg_hsm_job *job))
+{
     struct sg_err err = {0};
     size_t index;
 
     *engine = (struct rig_engine){.rig = rig};
-    struct sg_hsm_events events = {.arg = engine, .done = on_done};
+    struct sg_hsm_events events = {.arg = engine, .done = done};
     struct sg_hsm_token_config token = {
         .name = "rig",
         .socket = rig->socket,

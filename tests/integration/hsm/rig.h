@@ -66,6 +66,10 @@ struct rig_limits {
     int64_t hang_ms;  /* 0: 5000 */
 };
 void rig_engine_start(struct rig_engine *engine, struct rig *rig, const struct rig_limits *limits);
+/* The same with somebody else's done callback, whose argument is the engine. */
+void rig_engine_start_with(struct rig_engine *engine, struct rig *rig,
+                           const struct rig_limits *limits,
+                           void (*done)(void *arg, struct sg_hsm_job *job));
 void rig_engine_end(struct rig_engine *engine);
 
 /* Submits a job with the tag; `timeout_ms` 0: no deadline. What submit says. */
@@ -85,6 +89,8 @@ bool rig_verifies(struct rig_engine *engine, const struct sg_hsm_job *job);
 /* The bytes job `tag` signs: a digest of the tag, or for Ed25519 4 KiB. */
 size_t rig_tbs(uint64_t tag, enum sg_digest_alg digest_alg, uint8_t *out);
 
+/* Tells the fault rig's module which module it stands before; rig_token_start() does so too. */
+void rig_fault_env(struct rig *rig, char *module, size_t max);
 /* The fault rig's control program: rig_fault(&rig, "lat", "Sign", "2000", NULL). */
 void rig_fault(struct rig *rig, ...) __attribute__((sentinel));
 
