@@ -51,7 +51,7 @@ struct sg_engine_csr {
     void *arg;
 };
 
-enum { SG_PLACES_MAX = 1024, SG_BACKEND_JOBS_PER_WORKER = 2, SG_CSRS_MAX = 64 };
+enum { SG_PLACES_MAX = 1024, SG_CSRS_MAX = 64 };
 
 struct sg_backend {
     struct sg_hsm *hsm;
@@ -82,6 +82,7 @@ struct sg_backend {
     size_t in_flight, first_free; /* below first_free none is free */
     uint64_t serial;
     int64_t usual_ns[SG_KEY_TYPE_COUNT]; /* moving average of a signature's time in the token */
+    int64_t pace_ns;                     /* the same over all types */
     size_t pending[SG_KEY_TYPE_COUNT];   /* jobs here and there, by type of key */
 
     struct sg_engine_csr *csrs;

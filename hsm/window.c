@@ -8,9 +8,19 @@ _Static_assert(SG_PLACES_MAX == 1 << PLACE_BITS, "a serial names a place");
 
 enum { DEATHS_MAX = 2, CAPACITY_ATTEMPTS_MAX = 8 };
 
+/*
+ * Two jobs for each worker: the one it is at, and the next. Where signatures are so fast that a
+ * worker would be through with both before this process gets the processor again, as many as
+ * it does in a millisecond; that is also all that a job can lose by not waiting here.
+ */
+enum { JOBS_MIN = 2, JOBS_MAX = 16 };
+static const int64_t ahead_ns = SG_NS_PER_MS;
+
 size_t sg_window_size(const struct sg_backend *backend)
 {
-    size_t size = backend->workers * SG_BACKEND_JOBS_PER_WORKER;
+    int64_t ahead = backend->pace_ns > 0 ? ahead_ns / backend->pace_ns : 0;
+    size_t jobs = ahead < JOBS_MIN ? JOBS_MIN : ahead > JOBS_MAX ? JOBS_MAX : (size_t)ahead;
+    size_t size = backend->workers * jobs;
     return size < SG_PLACES_MAX ? size : SG_PLACES_MAX;
 }
 
@@ -73,6 +83,7 @@ static void signed_by(struct sg_backend *backend, struct sg_engine_key *key, str
 
     int64_t *usual = &backend->usual_ns[key->type];
     *usual = *usual == 0 ? job->hsm_ns : *usual + (job->hsm_ns - *usual) / 8;
+    backend->pace_ns += (job->hsm_ns - backend->pace_ns) / 8;
     key->deaths = 0;
     sg_engine_finish(backend->hsm, job, NULL, 0);
 }

@@ -174,7 +174,7 @@ void rig_fault_env(struct rig *rig, char *module, size_t max)
 
 void rig_token_start(struct rig *rig, const struct rig_token *how)
 {
-    char program[600], module[600], workers[16];
+    char program[600], module[600], workers[24];
 
     built("../tests/sg_test_token", program, sizeof(program));
     snprintf(module, sizeof(module), "%s", rig->module);
