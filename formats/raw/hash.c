@@ -1,0 +1,54 @@
+#include "formats/raw/hash.h"
+
+#include <openssl/evp.h>
+
+struct sg_hash {
+    EVP_MD_CTX *ctx;
+};
+
+enum sg_rc sg_hash_new(enum sg_digest_alg alg, struct sg_hash **ret, struct sg_err *err)
+{
+    SG_AUTO(sg_hash_free) struct sg_hash *hash = calloc(1, sizeof(*hash));
+    EVP_MD *md;
+    int begun;
+
+    if (sg_digest_len(alg) == 0)
+        return SG_FAIL(err, SG_E_UNSUPPORTED, 0, "could not hash: no algorithm was named");
+    if (hash == NULL || (hash->ctx = EVP_MD_CTX_new()) == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not hash: out of memory");
+    md = EVP_MD_fetch(NULL, sg_digest_name(alg), NULL);
+    if (md == NULL)
+        return SG_FAIL(err, SG_E_UNSUPPORTED, 0, "could not hash: OpenSSL here has no %s",
+                       sg_digest_name(alg));
+    begun = EVP_DigestInit_ex2(hash->ctx, md, NULL);
+    EVP_MD_free(md);
+    if (begun != 1)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not begin to hash");
+    *ret = SG_STEAL(hash);
+    return SG_OK;
+}
+
+void sg_hash_free(struct sg_hash *hash)
+{
+    if (hash == NULL)
+        return;
+    EVP_MD_CTX_free(hash->ctx);
+    free(hash);
+}
+
+enum sg_rc sg_hash_add(struct sg_hash *hash, struct sg_slice bytes, struct sg_err *err)
+{
+    if (EVP_DigestUpdate(hash->ctx, bytes.ptr, bytes.len) != 1)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not hash");
+    return SG_OK;
+}
+
+enum sg_rc sg_hash_finish(struct sg_hash *hash, uint8_t out[SG_DIGEST_BYTES_MAX],
+                          struct sg_err *err)
+{
+    unsigned len = 0;
+
+    if (EVP_DigestFinal_ex(hash->ctx, out, &len) != 1)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not finish a hash");
+    return SG_OK;
+}
