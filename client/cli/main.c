@@ -1,0 +1,155 @@
+#include "client/cli/cli.h"
+#include "client/cli/text.h"
+
+/* Finds the command, parses its options, prints its help, runs it. */
+
+static const struct sg_command *const commands[] = {
+    &sg_cmd_sign,     &sg_cmd_verify, &sg_cmd_keys_list, &sg_cmd_keys_show, &sg_cmd_keys_public_key,
+    &sg_cmd_keys_csr, &sg_cmd_info,   &sg_cmd_health,    &sg_cmd_bench,
+};
+
+static const char exit_codes[] = "Exit codes:\n"
+                                 "  0  done; the signature is valid; the gateway is serving\n"
+                                 "  1  answered, and the answer is no: not valid, not serving\n"
+                                 "  2  the command line is wrong\n"
+                                 "  3  no connection, or the gateway or its token is away\n"
+                                 "  4  not authenticated, or not allowed\n"
+                                 "  5  no such key, or not one that you may use\n"
+                                 "  6  refused for another reason: the request has to change\n"
+                                 "  7  too busy: try again later\n"
+                                 "  8  sent and not answered: it may have been done\n"
+                                 "  9  a file here could not be read or written\n"
+                                 " 10  the gateway failed, or its answer was damaged\n";
+
+static void print_name(const struct sg_command *command, FILE *file)
+{
+    (void)fprintf(file, "%s%s%s", command->group == NULL ? "" : command->group,
+                  command->group == NULL ? "" : " ", command->name);
+}
+
+static void overview(FILE *file)
+{
+    (void)fputs("Usage: sealgate COMMAND [OPTIONS]\n"
+                "Signs and verifies with keys that a Sealgate gateway guards.\n\nCommands:\n",
+                file);
+    for (size_t i = 0; i < SG_COUNT(commands); i++) {
+        char name[40];
+        (void)snprintf(name, sizeof(name), "%s%s%s",
+                       commands[i]->group == NULL ? "" : commands[i]->group,
+                       commands[i]->group == NULL ? "" : " ", commands[i]->name);
+        (void)fprintf(file, "  %-18s %s\n", name, commands[i]->summary);
+    }
+    (void)fputs("\nsealgate COMMAND --help says more; sealgate --version names the version.\n\n"
+                "Options of every command:\n",
+                file);
+    sg_args_help(sg_cli_common_options, file);
+    (void)fputs("\nA flag beats its environment variable.\n\n", file);
+    (void)fputs(exit_codes, file);
+}
+
+static void help(const struct sg_command *command)
+{
+    (void)fputs("Usage: sealgate ", stdout);
+    print_name(command, stdout);
+    (void)printf(" %s\n%c%s.\n", command->synopsis, command->summary[0] - 'a' + 'A',
+                 command->summary + 1);
+    if (command->text[0] != '\0')
+        (void)printf("\n%s", command->text);
+    if (command->options[0].name != NULL) {
+        (void)fputs("\nOptions:\n", stdout);
+        sg_args_help(command->options, stdout);
+    }
+    (void)fputs("\nOptions of every command:\n", stdout);
+    sg_args_help(sg_cli_common_options, stdout);
+    (void)fputs("\n", stdout);
+    (void)fputs(exit_codes, stdout);
+}
+
+/* The command that the first words name, and how many words that took; NULL: none. */
+static const struct sg_command *find(int argc, const char *const *argv, int *ret_words)
+{
+    for (size_t i = 0; i < SG_COUNT(commands); i++) {
+        const struct sg_command *command = commands[i];
+        int words = command->group == NULL ? 1 : 2;
+
+        if (argc < words || strcmp(argv[words - 1], command->name) != 0)
+            continue;
+        if (command->group != NULL && strcmp(argv[0], command->group) != 0)
+            continue;
+        *ret_words = words;
+        return command;
+    }
+    return NULL;
+}
+
+/* What every command has: the form of the output first, because failures are told in it too. */
+static enum sg_exit take_common(struct sg_cli *cli)
+{
+    const char *output = sg_args_get(&cli->args, "output");
+    const char *timeout = sg_args_get(&cli->args, "timeout");
+
+    cli->is_json = output != NULL && strcmp(output, "json") == 0;
+    if (output != NULL && !cli->is_json && strcmp(output, "text") != 0)
+        return sg_cli_fail(cli, SG_EXIT_USAGE, "BAD_OPTIONS", "--output is text or json");
+    cli->timeout_ms = 30000;
+    if (timeout != NULL && !sg_cli_seconds(timeout, &cli->timeout_ms))
+        return sg_cli_fail(cli, SG_EXIT_USAGE, "BAD_OPTIONS",
+                           "--timeout is seconds, from 0.001 to 86400");
+    if (cli->args.word_count < cli->command->words_min)
+        return sg_cli_fail(cli, SG_EXIT_USAGE, "BAD_OPTIONS", "%s is missing",
+                           cli->command->synopsis);
+    if (cli->args.word_count > cli->command->words_max)
+        return sg_cli_fail(cli, SG_EXIT_USAGE, "BAD_OPTIONS", "\"%.100s\" is one word too many",
+                           cli->args.words[cli->command->words_max]);
+    return SG_EXIT_OK;
+}
+
+static enum sg_exit run(struct sg_cli *cli, int argc, const char *const *argv)
+{
+    const struct sg_option *tables[] = {cli->command->options, sg_cli_common_options, NULL};
+    struct sg_err err;
+    enum sg_exit code;
+
+    if (sg_args_parse(tables, argc, argv, &cli->args, &err) != SG_OK)
+        return sg_cli_fail(cli, SG_EXIT_USAGE, "BAD_OPTIONS", "%s", err.msg);
+    if (cli->args.wants_help) {
+        help(cli->command);
+        return sg_cli_flush(cli, SG_EXIT_OK);
+    }
+    code = take_common(cli);
+    if (code == SG_EXIT_OK)
+        code = cli->command->run(cli);
+    sealgate_client_free(cli->client);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    const char *const *words = (const char *const *)argv + 1;
+    struct sg_cli cli = {0};
+    int used = 0;
+
+    argc--;
+    for (int i = 0; i < argc && i < 2; i++) {
+        bool is_group = i == 1 && strcmp(words[0], "keys") == 0;
+        if ((i == 0 || is_group) &&
+            (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0 ||
+             (i == 0 && strcmp(words[i], "help") == 0))) {
+            overview(stdout);
+            return (int)sg_cli_flush(&cli, SG_EXIT_OK);
+        }
+    }
+    if (argc > 0 && strcmp(words[0], "--version") == 0) {
+        (void)printf("sealgate %s\n", sealgate_version());
+        return (int)sg_cli_flush(&cli, SG_EXIT_OK);
+    }
+    cli.command = find(argc, words, &used);
+    if (cli.command == NULL) {
+        if (argc > 0)
+            (void)fprintf(stderr, "sealgate: there is no command \"%.60s%s%.60s\"\n", words[0],
+                          argc > 1 ? " " : "", argc > 1 ? words[1] : "");
+        overview(stderr);
+        return SG_EXIT_USAGE;
+    }
+    return (int)run(&cli, argc - used, words + used);
+}

@@ -1,0 +1,585 @@
+#ifndef SEALGATE_H
+#define SEALGATE_H
+
+/*
+ * libsealgate: signing with keys that a Sealgate gateway guards.
+ *
+ * One struct sealgate_client holds one connection (TLS 1.2 or 1.3, HTTP/2, gRPC), made when the
+ * first call needs it, kept and shared by every call after, and made anew when it was lost. There
+ * are two ways to use it, and they mix:
+ *
+ *   blocking      sealgate_sign(), sealgate_list_keys() ...: return when the answer is there.
+ *   non-blocking  sealgate_sign_start() ...: return at once, and a callback brings the answer while
+ *                 the program waits on sealgate_client_fd() and calls sealgate_client_step().
+ *
+ * Threads: the library starts none, takes no locks and installs no signal handlers (nothing it
+ * does raises SIGPIPE). A client and its calls belong to one thread at a time; different clients
+ * may be used by different threads at once.
+ *
+ * Memory: what is passed in is borrowed for the call and copied where it is kept. What a callback
+ * is given dies when the callback returns. What a blocking function puts into `*ret` is the
+ * caller's: give it to sealgate_free(), once; everything inside goes with it. On failure `*ret` is
+ * not touched. Text is UTF-8 with a NUL at its end, and is never NULL in an answer; in a request
+ * NULL means empty.
+ *
+ * Errors: functions return a code, and fill `*error` when the code is not SEALGATE_OK; `error` may
+ * be NULL. Units are in the names: _ms and _us are milli- and microseconds, _ns nanoseconds since
+ * 1970-01-01 UTC, _bytes and len bytes.
+ *
+ * A call is never sent twice when the server may have acted on it. One that certainly never
+ * reached a handler (the server said so, by REFUSED_STREAM or by GOAWAY) is sent again once,
+ * within its time; streams never are.
+ *
+ * The header is longer than those inside the project because it is the whole manual of the
+ * library. Until 1.0 a new version may change the structs; the soname changes with them.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SEALGATE_API __attribute__((visibility("default")))
+#else
+#define SEALGATE_API
+#endif
+
+/* "0.1.0", static: of the library that runs, not of the header compiled against. */
+SEALGATE_API const char *sealgate_version(void);
+
+/* ---- Errors ------------------------------------------------------------------------------- */
+
+/* The status codes of gRPC, by their numbers there. */
+enum sealgate_code {
+    SEALGATE_OK = 0,
+    SEALGATE_CANCELLED = 1,
+    SEALGATE_UNKNOWN = 2,
+    SEALGATE_INVALID_ARGUMENT = 3,
+    SEALGATE_DEADLINE_EXCEEDED = 4,
+    SEALGATE_NOT_FOUND = 5,
+    SEALGATE_ALREADY_EXISTS = 6,
+    SEALGATE_PERMISSION_DENIED = 7,
+    SEALGATE_RESOURCE_EXHAUSTED = 8,
+    SEALGATE_FAILED_PRECONDITION = 9,
+    SEALGATE_ABORTED = 10,
+    SEALGATE_OUT_OF_RANGE = 11,
+    SEALGATE_UNIMPLEMENTED = 12,
+    SEALGATE_INTERNAL = 13,
+    SEALGATE_UNAVAILABLE = 14,
+    SEALGATE_DATA_LOSS = 15,
+    SEALGATE_UNAUTHENTICATED = 16,
+};
+
+/* What became of the request, as far as sending it again is concerned. */
+enum sealgate_outcome {
+    SEALGATE_OUTCOME_UNSET = 0,
+    SEALGATE_OUTCOME_ANSWERED, /* the server answered: do as the code says */
+    SEALGATE_OUTCOME_NOT_DONE, /* it certainly did not reach the server's handler: safe to repeat */
+    SEALGATE_OUTCOME_UNKNOWN,  /* it may have been done; the answer is lost */
+};
+
+struct sealgate_error {
+    enum sealgate_code code;
+    enum sealgate_outcome outcome;
+
+    /* The stable word for what went wrong: the server's (docs/errors.md), or one of this library's
+     * own when is_local: CONNECT_FAILED, NAME_NOT_RESOLVED, TLS_FAILED, CONNECTION_LOST, DEADLINE,
+     * CANCELLED, BAD_ARGUMENT, BAD_OPTIONS, RESPONSE_MALFORMED, RESPONSE_CRC_MISMATCH,
+     * REQUEST_NOT_CHECKED, TOO_MUCH_WAITING, OUT_OF_MEMORY. Empty when the server gave none. */
+    char reason[64];
+    bool is_local;
+
+    char message[384];   /* what happened, for people */
+    char next[256];      /* what to do next, for people; may be empty */
+    char field[128];     /* the field of the request that was refused; may be empty */
+    char request_id[64]; /* under which the server's log tells of it; may be empty */
+    uint32_t
+        retry_after_ms; /* how long the server asks to wait before a retry; 0: it did not say */
+};
+
+/* "NOT_FOUND"; "UNKNOWN" for a number that is none. Static. */
+SEALGATE_API const char *sealgate_code_name(enum sealgate_code code);
+
+/* ---- The client --------------------------------------------------------------------------- */
+
+struct sealgate_client;
+
+struct sealgate_options {
+    /* "host:port", "[IPv6]:port", or a host alone, which means port 8443. */
+    const char *endpoint;
+    const char *ca_file;     /* PEM: who may have issued the server's certificate */
+    const char *cert_file;   /* PEM: the client's certificate, and its chain behind it */
+    const char *key_file;    /* PEM: the certificate's private key, not encrypted */
+    const char *server_name; /* the name to expect in the certificate; NULL: the endpoint's host */
+    const char *user_agent;  /* put before the library's own; may be NULL */
+
+    uint32_t connect_timeout_ms;   /* name, TCP and TLS together; 0 means 5,000 */
+    uint32_t timeout_ms;           /* of a call that names none; 0 means 30,000 */
+    uint32_t response_bytes_max;   /* largest answer; 0 means 4 MiB */
+    uint32_t keepalive_ms;         /* ping a silent connection with open calls; 0: never */
+    uint32_t keepalive_timeout_ms; /* and give it up after that; 0 means 20,000 */
+};
+
+/*
+ * Makes a client. Reads the files; connects to nothing yet. Zeroed options with the endpoint and
+ * the three files set are complete.
+ *
+ * Errors: SEALGATE_INVALID_ARGUMENT with reason BAD_OPTIONS: the endpoint or a file is unusable.
+ */
+SEALGATE_API enum sealgate_code sealgate_client_new(const struct sealgate_options *options,
+                                                    struct sealgate_client **ret,
+                                                    struct sealgate_error *error);
+
+/* Ends every open call (its callback gets SEALGATE_CANCELLED) and the connection. NULL is a no-op.
+ * Not from a callback. */
+SEALGATE_API void sealgate_client_free(struct sealgate_client *client);
+
+/* The descriptor to wait on for being readable (POLLIN). It is one and the same for the client's
+ * whole life (an epoll descriptor), whatever its connection does. Do not read, write or close it.
+ */
+SEALGATE_API int sealgate_client_fd(const struct sealgate_client *client);
+
+/* How long to wait at most before the next step: milliseconds, 0 for not at all, -1 for no bound;
+ * as poll() takes it. Ask again after every step and every started call. */
+SEALGATE_API int sealgate_client_timeout_ms(const struct sealgate_client *client);
+
+/*
+ * Does all that can be done without waiting: connects, sends, receives, runs callbacks. What fails
+ * is told to the calls it concerns. A callback may start calls, send on streams and cancel, but
+ * not step, block or free.
+ *
+ * One thing in it can block: resolving a host name (getaddrinfo), in the step that begins a
+ * connection. An endpoint written as an IP address never does.
+ */
+SEALGATE_API void sealgate_client_step(struct sealgate_client *client);
+
+/* Calls whose callback is still to come. */
+SEALGATE_API size_t sealgate_client_open_calls(const struct sealgate_client *client);
+
+/*
+ * A call under way, from its start until its callback (a stream's `done`) has returned.
+ *
+ * Every _start function below: returns SEALGATE_OK and will run its callback exactly once, always
+ * from sealgate_client_step() or sealgate_client_free(), never from inside _start; or returns
+ * another code and will not. `timeout_ms` bounds the whole call, connecting included; 0 means the
+ * client's. `ret` may be NULL. In callbacks `error` is NULL when the call succeeded; otherwise the
+ * other argument is NULL.
+ */
+struct sealgate_call;
+
+/* Ends a call early; its callback still comes, with SEALGATE_CANCELLED. The server may have done
+ * what was asked all the same. */
+SEALGATE_API void sealgate_call_cancel(struct sealgate_call *call);
+
+/* Frees what a blocking function returned in `*ret`. NULL is a no-op. */
+SEALGATE_API void sealgate_free(void *result);
+
+/* ---- Algorithms --------------------------------------------------------------------------- */
+
+/* Names and numbers of proto/sealgate/v1/types.proto. */
+enum sealgate_digest {
+    SEALGATE_DIGEST_UNSET = 0,
+    SEALGATE_DIGEST_SHA256 = 1,
+    SEALGATE_DIGEST_SHA384 = 2,
+    SEALGATE_DIGEST_SHA512 = 3,
+    SEALGATE_DIGEST_SHA3_256 = 4,
+    SEALGATE_DIGEST_SHA3_384 = 5,
+    SEALGATE_DIGEST_SHA3_512 = 6,
+};
+
+enum sealgate_scheme {
+    SEALGATE_SCHEME_UNSET = 0, /* in a request: the key's own (RSA: PKCS#1 v1.5) */
+    SEALGATE_SCHEME_RSA_PKCS1 = 1,
+    SEALGATE_SCHEME_RSA_PSS = 2, /* MGF1 with the same hash, salt as long as it */
+    SEALGATE_SCHEME_ECDSA = 3,
+    SEALGATE_SCHEME_ED25519 = 4, /* signs the message itself, at most 4 KiB */
+};
+
+/* How an ECDSA signature is written. */
+enum sealgate_encoding {
+    SEALGATE_ENCODING_UNSET = 0, /* in a request: DER */
+    SEALGATE_ENCODING_DER = 1,   /* ECDSA-Sig-Value, RFC 3279 section 2.2.3 */
+    SEALGATE_ENCODING_RAW = 2,   /* r || s (IEEE P1363) */
+};
+
+enum sealgate_key_type {
+    SEALGATE_KEY_TYPE_UNSET = 0,
+    SEALGATE_KEY_TYPE_RSA_2048 = 1,
+    SEALGATE_KEY_TYPE_RSA_3072 = 2,
+    SEALGATE_KEY_TYPE_RSA_4096 = 3,
+    SEALGATE_KEY_TYPE_EC_P256 = 4,
+    SEALGATE_KEY_TYPE_EC_P384 = 5,
+    SEALGATE_KEY_TYPE_ED25519 = 6,
+};
+
+struct sealgate_bytes {
+    const uint8_t *ptr;
+    size_t len;
+};
+
+/* ---- Signing ------------------------------------------------------------------------------ */
+
+/*
+ * What to sign. Zero it, then set `key`, and either `digest` with `content` the hash, or (for an
+ * Ed25519 key) only `content`, the message.
+ */
+struct sealgate_sign_request {
+    const char *key;             /* "keys/{key}", or "keys/{key}/versions/{n}" to pin a version */
+    enum sealgate_digest digest; /* what made `content`; UNSET: content is the message itself */
+    struct sealgate_bytes content;
+    enum sealgate_scheme scheme;
+    enum sealgate_encoding encoding;
+
+    /* The rest goes into the audit record, or is refused with FIELD_NOT_SERVED by a server that
+     * does not act on it yet. */
+    const char *purpose;    /* why, in the caller's words */
+    const char *request_id; /* makes the call idempotent */
+    /* The hash of the file, where what is signed is another digest (of a CMS, for one). */
+    enum sealgate_digest document_digest;
+    struct sealgate_bytes document_hash;
+    bool dry_run; /* decide and check everything, sign nothing */
+};
+
+/*
+ * A signature. Its CRC-32C was right, and so was that of the request at the server: a mismatch of
+ * either never gets here.
+ */
+struct sealgate_signature {
+    struct sealgate_bytes signature;
+    const char *key_version; /* keys/{key}/versions/{n}: the version that signed */
+    enum sealgate_scheme scheme;
+    enum sealgate_digest digest; /* UNSET for Ed25519 */
+    enum sealgate_encoding encoding;
+    int64_t sign_time_ns;
+    const char *rule_set, *rule; /* by which the caller was allowed */
+    bool replayed;               /* answered from an earlier call with the same request_id */
+    uint32_t queue_us, hsm_us, total_us;
+};
+
+typedef void sealgate_sign_fn(void *user, const struct sealgate_error *error,
+                              const struct sealgate_signature *signature);
+
+/* Signs one digest or message. Errors worth branching on: SEALGATE_NOT_FOUND (no such key, or not
+ * for this caller), SEALGATE_RESOURCE_EXHAUSTED and SEALGATE_UNAVAILABLE (see retry_after_ms, and
+ * outcome before sending it again). */
+SEALGATE_API enum sealgate_code sealgate_sign(struct sealgate_client *client,
+                                              const struct sealgate_sign_request *request,
+                                              uint32_t timeout_ms, struct sealgate_signature **ret,
+                                              struct sealgate_error *error);
+SEALGATE_API enum sealgate_code sealgate_sign_start(struct sealgate_client *client,
+                                                    const struct sealgate_sign_request *request,
+                                                    uint32_t timeout_ms, sealgate_sign_fn *fn,
+                                                    void *user, struct sealgate_call **ret,
+                                                    struct sealgate_error *error);
+
+/* One item of a batch, in the order of the requests: exactly one of the two is set. */
+struct sealgate_batch_item {
+    const struct sealgate_signature *signature;
+    const struct sealgate_error *error;
+};
+
+struct sealgate_batch {
+    const struct sealgate_batch_item *items;
+    size_t count;
+};
+
+typedef void sealgate_batch_fn(void *user, const struct sealgate_error *error,
+                               const struct sealgate_batch *batch);
+
+/* Signs `count` requests (the server takes up to 1,000) in one call. SEALGATE_OK means that the
+ * batch was answered: every item succeeded or failed on its own. */
+SEALGATE_API enum sealgate_code sealgate_batch_sign(struct sealgate_client *client,
+                                                    const struct sealgate_sign_request *requests,
+                                                    size_t count, uint32_t timeout_ms,
+                                                    struct sealgate_batch **ret,
+                                                    struct sealgate_error *error);
+SEALGATE_API enum sealgate_code
+sealgate_batch_sign_start(struct sealgate_client *client,
+                          const struct sealgate_sign_request *requests, size_t count,
+                          uint32_t timeout_ms, sealgate_batch_fn *fn, void *user,
+                          struct sealgate_call **ret, struct sealgate_error *error);
+
+/* What happens on a signing stream. `item` may be NULL only when nothing is sent. */
+struct sealgate_stream_events {
+    /* The result of one item, in any order. `error` NULL: `signature` is set. */
+    void (*item)(void *user, const char *item_id, const struct sealgate_error *error,
+                 const struct sealgate_signature *signature);
+    /* Much of what was sent has left: after SEALGATE_RESOURCE_EXHAUSTED, go on. May be NULL. */
+    void (*writable)(void *user);
+    /* The end; `error` NULL: the server ended it in order. Items without a result are lost. */
+    void (*done)(void *user, const struct sealgate_error *error);
+};
+
+/* Opens a stream of signatures: sealgate_stream_send() items, then sealgate_stream_close().
+ * Non-blocking only. `timeout_ms` is for the whole stream. */
+SEALGATE_API enum sealgate_code
+sealgate_sign_stream_start(struct sealgate_client *client, uint32_t timeout_ms,
+                           const struct sealgate_stream_events *events, void *user,
+                           struct sealgate_call **ret, struct sealgate_error *error);
+
+/*
+ * Sends one item; `item_id` is 1 to 64 characters, unique among the items under way.
+ *
+ * Errors: SEALGATE_RESOURCE_EXHAUSTED  too much is waiting: nothing was taken, wait for writable
+ *         SEALGATE_FAILED_PRECONDITION the stream was closed or is over
+ */
+SEALGATE_API enum sealgate_code sealgate_stream_send(struct sealgate_call *stream,
+                                                     const char *item_id,
+                                                     const struct sealgate_sign_request *request,
+                                                     struct sealgate_error *error);
+/* No more items will be sent; results still come. */
+SEALGATE_API void sealgate_stream_close(struct sealgate_call *stream);
+
+/* ---- Verifying ---------------------------------------------------------------------------- */
+
+/* Zero it, then set one of `key` and `public_key`, the content as for signing, and `signature`. */
+struct sealgate_verify_request {
+    const char *key;                  /* a key of the server that the caller may use */
+    struct sealgate_bytes public_key; /* or DER SubjectPublicKeyInfo */
+    enum sealgate_digest digest;
+    struct sealgate_bytes content;
+    struct sealgate_bytes signature;
+    enum sealgate_scheme scheme;
+    enum sealgate_encoding encoding;
+};
+
+struct sealgate_verdict {
+    bool valid;         /* zero means no */
+    const char *reason; /* when not valid: SIGNATURE_INVALID or SIGNATURE_MALFORMED */
+    enum sealgate_scheme scheme;
+    enum sealgate_digest digest;
+    enum sealgate_key_type key_type;
+    const char *key_version; /* when a key of the server was named */
+};
+
+typedef void sealgate_verify_fn(void *user, const struct sealgate_error *error,
+                                const struct sealgate_verdict *verdict);
+
+/* SEALGATE_OK means judged, not valid: read the verdict. */
+SEALGATE_API enum sealgate_code sealgate_verify(struct sealgate_client *client,
+                                                const struct sealgate_verify_request *request,
+                                                uint32_t timeout_ms, struct sealgate_verdict **ret,
+                                                struct sealgate_error *error);
+SEALGATE_API enum sealgate_code sealgate_verify_start(struct sealgate_client *client,
+                                                      const struct sealgate_verify_request *request,
+                                                      uint32_t timeout_ms, sealgate_verify_fn *fn,
+                                                      void *user, struct sealgate_call **ret,
+                                                      struct sealgate_error *error);
+
+/* ---- Keys --------------------------------------------------------------------------------- */
+
+enum sealgate_key_state {
+    SEALGATE_KEY_STATE_UNSET = 0,
+    SEALGATE_KEY_STATE_ACTIVE = 1,
+    SEALGATE_KEY_STATE_LOADING = 2,     /* its token has not told of it yet */
+    SEALGATE_KEY_STATE_UNUSABLE = 3,    /* state_message says why */
+    SEALGATE_KEY_STATE_QUARANTINED = 4, /* a signature by it failed its verification */
+};
+
+struct sealgate_key {
+    const char *name;            /* keys/{key} */
+    const char *primary_version; /* keys/{key}/versions/{n} */
+    enum sealgate_key_type type;
+    enum sealgate_key_state state;
+    const char *state_message;
+    const char *token;
+    const enum sealgate_scheme *schemes; /* what the caller may sign by, the default first */
+    size_t scheme_count;
+    const enum sealgate_digest *digests;
+    size_t digest_count;
+    struct sealgate_bytes public_key_sha256; /* of the DER SubjectPublicKeyInfo */
+    int64_t create_time_ns;                  /* 0: the token does not know */
+};
+
+struct sealgate_key_list {
+    const struct sealgate_key *keys; /* by name */
+    size_t count;
+    const char *next_page_token; /* empty: that was all */
+};
+
+struct sealgate_public_key {
+    const char *key_version;
+    enum sealgate_key_type type;
+    struct sealgate_bytes spki; /* DER SubjectPublicKeyInfo; its CRC-32C was right */
+    const char *pem;            /* the same, RFC 7468; written from spki by this library */
+};
+
+struct sealgate_name_attribute {
+    const char *type;  /* "CN", "O", ..., or a dotted object identifier */
+    const char *value; /* UTF-8 */
+};
+
+struct sealgate_csr_request {
+    const char *key;
+    const struct sealgate_name_attribute *subject; /* 1 to 16, a CN among them */
+    size_t subject_count;
+    const char *const *dns_names; /* subject alternative names; at most 16 in all */
+    size_t dns_name_count;
+    const char *const *uris;
+    size_t uri_count;
+    const char *const *emails;
+    size_t email_count;
+    enum sealgate_digest digest; /* UNSET: the server chooses */
+};
+
+struct sealgate_csr {
+    const char *key_version;
+    struct sealgate_bytes der; /* PKCS#10 CertificationRequest */
+    const char *pem;
+};
+
+typedef void sealgate_list_keys_fn(void *user, const struct sealgate_error *error,
+                                   const struct sealgate_key_list *list);
+typedef void sealgate_get_key_fn(void *user, const struct sealgate_error *error,
+                                 const struct sealgate_key *key);
+typedef void sealgate_get_public_key_fn(void *user, const struct sealgate_error *error,
+                                        const struct sealgate_public_key *key);
+typedef void sealgate_create_csr_fn(void *user, const struct sealgate_error *error,
+                                    const struct sealgate_csr *csr);
+
+/* One page of the keys that the caller may use. `page_size` 0 is the server's own choice;
+ * `page_token` NULL or "" is the first page. */
+SEALGATE_API enum sealgate_code sealgate_list_keys(struct sealgate_client *client,
+                                                   uint32_t page_size, const char *page_token,
+                                                   uint32_t timeout_ms,
+                                                   struct sealgate_key_list **ret,
+                                                   struct sealgate_error *error);
+SEALGATE_API enum sealgate_code
+sealgate_list_keys_start(struct sealgate_client *client, uint32_t page_size, const char *page_token,
+                         uint32_t timeout_ms, sealgate_list_keys_fn *fn, void *user,
+                         struct sealgate_call **ret, struct sealgate_error *error);
+
+SEALGATE_API enum sealgate_code sealgate_get_key(struct sealgate_client *client, const char *name,
+                                                 uint32_t timeout_ms, struct sealgate_key **ret,
+                                                 struct sealgate_error *error);
+SEALGATE_API enum sealgate_code sealgate_get_key_start(struct sealgate_client *client,
+                                                       const char *name, uint32_t timeout_ms,
+                                                       sealgate_get_key_fn *fn, void *user,
+                                                       struct sealgate_call **ret,
+                                                       struct sealgate_error *error);
+
+/* `name` is keys/{key} or keys/{key}/versions/{n}. */
+SEALGATE_API enum sealgate_code sealgate_get_public_key(struct sealgate_client *client,
+                                                        const char *name, uint32_t timeout_ms,
+                                                        struct sealgate_public_key **ret,
+                                                        struct sealgate_error *error);
+SEALGATE_API enum sealgate_code
+sealgate_get_public_key_start(struct sealgate_client *client, const char *name, uint32_t timeout_ms,
+                              sealgate_get_public_key_fn *fn, void *user,
+                              struct sealgate_call **ret, struct sealgate_error *error);
+
+/* A PKCS#10 certificate request, signed by the key. */
+SEALGATE_API enum sealgate_code sealgate_create_csr(struct sealgate_client *client,
+                                                    const struct sealgate_csr_request *request,
+                                                    uint32_t timeout_ms, struct sealgate_csr **ret,
+                                                    struct sealgate_error *error);
+SEALGATE_API enum sealgate_code
+sealgate_create_csr_start(struct sealgate_client *client,
+                          const struct sealgate_csr_request *request, uint32_t timeout_ms,
+                          sealgate_create_csr_fn *fn, void *user, struct sealgate_call **ret,
+                          struct sealgate_error *error);
+
+/* ---- The server --------------------------------------------------------------------------- */
+
+struct sealgate_server_info {
+    const char *version;
+    int64_t server_time_ns, start_time_ns;
+    const char *const *services; /* full names of the gRPC services served */
+    size_t service_count;
+    const enum sealgate_scheme *schemes;
+    size_t scheme_count;
+    const enum sealgate_digest *digests;
+    size_t digest_count;
+    uint32_t message_bytes_max, batch_items_max, stream_items_max, ed25519_bytes_max;
+    uint32_t deadline_max_ms;
+    const char *caller; /* who the server takes the caller for */
+};
+
+enum sealgate_token_state {
+    SEALGATE_TOKEN_STATE_UNSET = 0,
+    SEALGATE_TOKEN_STATE_UP = 1,
+    SEALGATE_TOKEN_STATE_DOWN = 2,
+    SEALGATE_TOKEN_STATE_PROBING = 3,
+    SEALGATE_TOKEN_STATE_PIN_LATCHED = 4, /* it refused its PIN; an operator must act */
+};
+
+struct sealgate_token {
+    const char *name;
+    enum sealgate_token_state state;
+    uint32_t workers, in_flight, waiting;
+    uint32_t estimated_wait_ms;
+};
+
+struct sealgate_capacity {
+    const struct sealgate_token *tokens;
+    size_t count;
+};
+
+/* The numbers of grpc.health.v1; zero means that nobody knows. */
+enum sealgate_health {
+    SEALGATE_HEALTH_UNKNOWN = 0,
+    SEALGATE_HEALTH_SERVING = 1,
+    SEALGATE_HEALTH_NOT_SERVING = 2,
+    SEALGATE_HEALTH_SERVICE_UNKNOWN = 3, /* from watching only */
+};
+
+typedef void sealgate_server_info_fn(void *user, const struct sealgate_error *error,
+                                     const struct sealgate_server_info *info);
+typedef void sealgate_capacity_fn(void *user, const struct sealgate_error *error,
+                                  const struct sealgate_capacity *capacity);
+/* `health` is UNKNOWN when `error` is set. */
+typedef void sealgate_health_fn(void *user, const struct sealgate_error *error,
+                                enum sealgate_health health);
+
+SEALGATE_API enum sealgate_code sealgate_server_info(struct sealgate_client *client,
+                                                     uint32_t timeout_ms,
+                                                     struct sealgate_server_info **ret,
+                                                     struct sealgate_error *error);
+SEALGATE_API enum sealgate_code sealgate_server_info_start(struct sealgate_client *client,
+                                                           uint32_t timeout_ms,
+                                                           sealgate_server_info_fn *fn, void *user,
+                                                           struct sealgate_call **ret,
+                                                           struct sealgate_error *error);
+
+SEALGATE_API enum sealgate_code sealgate_capacity(struct sealgate_client *client,
+                                                  uint32_t timeout_ms,
+                                                  struct sealgate_capacity **ret,
+                                                  struct sealgate_error *error);
+SEALGATE_API enum sealgate_code sealgate_capacity_start(struct sealgate_client *client,
+                                                        uint32_t timeout_ms,
+                                                        sealgate_capacity_fn *fn, void *user,
+                                                        struct sealgate_call **ret,
+                                                        struct sealgate_error *error);
+
+/* `service` is a full name, or "" or NULL for the whole server. SEALGATE_OK means answered: read
+ * `*ret`. Errors: SEALGATE_NOT_FOUND: the server has no such service. */
+SEALGATE_API enum sealgate_code sealgate_health_check(struct sealgate_client *client,
+                                                      const char *service, uint32_t timeout_ms,
+                                                      enum sealgate_health *ret,
+                                                      struct sealgate_error *error);
+SEALGATE_API enum sealgate_code
+sealgate_health_check_start(struct sealgate_client *client, const char *service,
+                            uint32_t timeout_ms, sealgate_health_fn *fn, void *user,
+                            struct sealgate_call **ret, struct sealgate_error *error);
+
+/* Watches: `changed` now and at every change, until `done`, which always comes with an error (the
+ * server never ends a watch of its own). */
+struct sealgate_watch_events {
+    void (*changed)(void *user, enum sealgate_health health);
+    void (*done)(void *user, const struct sealgate_error *error);
+};
+
+SEALGATE_API enum sealgate_code
+sealgate_health_watch_start(struct sealgate_client *client, const char *service,
+                            uint32_t timeout_ms, const struct sealgate_watch_events *events,
+                            void *user, struct sealgate_call **ret, struct sealgate_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

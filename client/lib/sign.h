@@ -1,0 +1,25 @@
+#ifndef SG_CLIENT_SIGN_H
+#define SG_CLIENT_SIGN_H
+
+#include "client/lib/client_priv.h"
+#include "sealgate/v1/signing.pb-c.h"
+
+/* What signing one, a batch, and a stream have in common. */
+
+/* A SignRequest out of the public struct; it borrows everything, so it must not move or outlive
+ * what it was made from. */
+struct sg_client_sign_message {
+    Sealgate__V1__SignRequest request;
+    Sealgate__V1__Digest digest, document_digest;
+};
+void sg_client_sign_encode(const struct sealgate_sign_request *in,
+                           struct sg_client_sign_message *out);
+
+/* Judges a SignResponse: its CRC-32C, that the server checked ours, and that there is a signature
+ * unless the call had a dry run in it. `*ret` borrows from it. */
+enum sealgate_code sg_client_sign_decode(const struct sealgate_call *call,
+                                         const Sealgate__V1__SignResponse *in,
+                                         struct sealgate_signature *ret,
+                                         struct sealgate_error *error);
+
+#endif
