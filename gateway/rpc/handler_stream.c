@@ -5,8 +5,8 @@
 
 /*
  * SignStream: items as they come, results as they are ready. Every item has memory of its own,
- * given back with its result, so a stream may go on for days. Items beyond the window are
- * answered with QUEUE_FULL at once; the client keeps fewer under way.
+ * given back with its result, so a stream may go on for days. While too many are under way, or
+ * the client does not take its results, no further item is read: it waits at the client's.
  */
 enum { ITEM_BYTES_MAX = 65536 };
 
@@ -26,6 +26,7 @@ struct stream {
     struct item *items;   /* under way */
     size_t running;
     bool is_half_closed;
+    bool is_full; /* results wait for the client to take them */
 };
 
 static void item_free(struct item *item)
@@ -39,6 +40,17 @@ static void item_free(struct item *item)
     sg_sign_op_done(&item->op);
     sg_arena_done(&item->arena);
     free(item);
+}
+
+/* Reads on, or not, as the two bounds say. */
+static void pace(struct stream *stream)
+{
+    const size_t max = (size_t)stream->rpc->deps.config->stream_items_max;
+
+    if (stream->is_full || stream->running >= max)
+        sg_call_pause(stream->call);
+    else
+        sg_call_resume(stream->call);
 }
 
 /* Ends the call once the client has sent all and has got all. */
@@ -59,7 +71,7 @@ static void send_result(struct item *item, const Sealgate__V1__SignStreamRespons
         bytes == NULL ? SG_FAIL(&error.err, SG_E_LIMIT, 0, "no memory for a result") : SG_OK;
     if (rc == SG_OK) {
         protobuf_c_message_pack(&result->base, bytes);
-        rc = sg_rpc_send(stream->call, sg_slice_of(bytes, len), &error.err);
+        rc = sg_rpc_send(stream->call, sg_slice_of(bytes, len), &stream->is_full, &error.err);
     }
     /* A client that takes no results loses the call: nothing is kept for it without bound. */
     if (rc != SG_OK)
@@ -110,6 +122,7 @@ static void on_done(void *arg, struct sg_sign_op *op)
         send_error(item, &error);
     }
     item_free(item);
+    pace(stream);
     end_if_over(stream);
 }
 
@@ -138,9 +151,6 @@ static enum sg_rc check_item(const struct item *item, struct sg_rpc_error *error
     if (item->message->request == NULL)
         return SG_REFUSE(&error->err, SG_R_FIELD_REQUIRED, "the item has no request");
     error->field = NULL;
-    if (stream->running >= (size_t)stream->rpc->deps.config->stream_items_max)
-        return SG_REFUSE(&error->err, SG_R_QUEUE_FULL, "%zu items of this stream are under way",
-                         stream->running);
     return SG_OK;
 }
 
@@ -227,6 +237,17 @@ static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice
     }
     if (!is_running)
         item_free(item);
+    pace(stream);
+}
+
+static void on_writable(struct sg_rpc *rpc, struct sg_call *call)
+{
+    (void)rpc;
+    struct stream *stream = sg_rpc_user(call);
+    if (stream == NULL)
+        return;
+    stream->is_full = false;
+    pace(stream);
 }
 
 static void on_half_close(struct sg_rpc *rpc, struct sg_call *call)
@@ -251,5 +272,7 @@ static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
         free(stream);
 }
 
-const struct sg_handler sg_handle_sign_stream = {
-    .message = on_message, .half_close = on_half_close, .closed = on_closed};
+const struct sg_handler sg_handle_sign_stream = {.message = on_message,
+                                                 .half_close = on_half_close,
+                                                 .writable = on_writable,
+                                                 .closed = on_closed};

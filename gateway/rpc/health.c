@@ -85,7 +85,7 @@ static void tell(struct sg_health_watch *watch)
     struct sg_rpc_error error = {0};
     SG_ASSERT(protobuf_c_message_get_packed_size(&response.base) <= sizeof(bytes));
     size_t len = protobuf_c_message_pack(&response.base, bytes);
-    if (sg_rpc_send(watch->call, sg_slice_of(bytes, len), &error.err) != SG_OK)
+    if (sg_rpc_send(watch->call, sg_slice_of(bytes, len), NULL, &error.err) != SG_OK)
         sg_rpc_fail(watch->rpc, watch->call, &error);
 }
 

@@ -18,13 +18,14 @@ const void *sg_rpc_read(struct sg_rpc *rpc, struct sg_call *call, struct sg_slic
     return NULL;
 }
 
-enum sg_rc sg_rpc_send(struct sg_call *call, struct sg_slice message, struct sg_err *err)
+enum sg_rc sg_rpc_send(struct sg_call *call, struct sg_slice message, bool *ret_full,
+                       struct sg_err *err)
 {
     const struct sg_rpc_connection *connection = sg_rpc_connection(call);
-    bool is_full; /* what waits is bounded by send_bytes_max */
+    bool is_full;
 
     connection->wants_write(connection->wants_write_arg);
-    return sg_call_send(call, message, &is_full, err);
+    return sg_call_send(call, message, ret_full == NULL ? &is_full : ret_full, err);
 }
 
 void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessage *message,
@@ -38,7 +39,7 @@ void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessa
         bytes == NULL ? SG_FAIL(&error.err, SG_E_LIMIT, 0, "no memory for the answer") : SG_OK;
     if (rc == SG_OK) {
         protobuf_c_message_pack(message, bytes);
-        rc = sg_rpc_send(call, sg_slice_of(bytes, len), &error.err);
+        rc = sg_rpc_send(call, sg_slice_of(bytes, len), NULL, &error.err);
     }
     if (rc != SG_OK) {
         sg_rpc_fail(rpc, call, &error);

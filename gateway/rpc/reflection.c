@@ -30,7 +30,7 @@ static void send(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena *aren
         return;
     }
     protobuf_c_message_pack(&response->base, bytes);
-    if (sg_rpc_send(call, sg_slice_of(bytes, len), &error.err) != SG_OK)
+    if (sg_rpc_send(call, sg_slice_of(bytes, len), NULL, &error.err) != SG_OK)
         sg_rpc_fail(rpc, call, &error);
 }
 

@@ -54,8 +54,9 @@ const char *sg_rpc_request_id(const struct sg_call *call, struct sg_arena *arena
 const void *sg_rpc_read(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message,
                         bool is_strict);
 
-/* Sends one message; after these two the connection is told that there is something to write. */
-SG_MUST_USE enum sg_rc sg_rpc_send(struct sg_call *call, struct sg_slice message,
+/* Sends one message; after these two the connection is told that there is something to write.
+ * `ret_full` (may be NULL) as of sg_call_send(). */
+SG_MUST_USE enum sg_rc sg_rpc_send(struct sg_call *call, struct sg_slice message, bool *ret_full,
                                    struct sg_err *err);
 void sg_rpc_finish(struct sg_call *call, const struct sg_status *status);
 

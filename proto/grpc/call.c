@@ -270,3 +270,31 @@ void sg_call_tell_closed(struct sg_call *call)
     if (is_owed)
         handler->closed(handler->arg, call);
 }
+
+void sg_call_pause(struct sg_call *call)
+{
+    SG_ASSERT(call->method->client_streaming);
+    if (call->is_resuming)
+        call->server->resuming--;
+    call->is_resuming = false;
+    call->is_paused = true;
+    sg_h2_hold(&call->stream, true);
+}
+
+void sg_call_resume(struct sg_call *call)
+{
+    if (!call->is_paused || call->is_resuming)
+        return;
+    call->is_resuming = true;
+    call->server->resuming++;
+}
+
+enum sg_rc sg_call_park(struct sg_call *call, struct sg_slice bytes, bool is_end,
+                        struct sg_err *err)
+{
+    if (call->parked.max == 0)
+        sg_buf_init(&call->parked, call->server->limits.connection_bytes_max);
+    sg_buf_add_slice(&call->parked, bytes);
+    call->is_end_parked = call->is_end_parked || is_end;
+    return sg_buf_check(&call->parked, err);
+}

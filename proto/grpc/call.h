@@ -80,6 +80,17 @@ SG_MUST_USE enum sg_rc sg_call_add_metadata(struct sg_call *call, const char *na
 SG_MUST_USE enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret_full,
                                     struct sg_err *err);
 
+/*
+ * Takes no further message of a streaming call until sg_call_resume(): what the client sends
+ * meanwhile waits behind its flow-control window, and so, in the end, does the client. May be
+ * called from inside `message`; those that have arrived already wait too.
+ *
+ * After sg_call_resume() they come from inside the next sg_rpc_server_pull() or feed, never from
+ * inside the call of it.
+ */
+void sg_call_pause(struct sg_call *call);
+void sg_call_resume(struct sg_call *call);
+
 /* Ends the call; nothing can be sent after it. A second end is ignored. */
 void sg_call_finish(struct sg_call *call, const struct sg_status *status);
 /* Ends the call with the status of `err`, details by handler->describe. */

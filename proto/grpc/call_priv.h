@@ -61,6 +61,11 @@ struct sg_call {
     struct sg_frame_reader reader;
     struct sg_frame only; /* the message of a call that may have one, until half-close */
 
+    struct sg_buf parked; /* what came of the body while it was paused */
+
+    bool is_paused;     /* no messages are delivered */
+    bool is_resuming;   /* the pause ends with the next pull or feed */
+    bool is_end_parked; /* the end of the body came while it was paused */
     bool is_post, has_content_type;
     bool has_headers;  /* the block is complete; what follows are trailers */
     bool is_gzip;      /* the request's messages may be compressed */
@@ -83,6 +88,7 @@ struct sg_rpc_server {
 
     TAILQ_HEAD(sg_call_list, sg_call) calls, spare;
     size_t open, spare_count;
+    size_t resuming; /* calls whose pause ends */
     int64_t now_ns;
     int64_t due_ns; /* not after the first of all that follows; made exact by every tick */
     int64_t idle_since_ns;
@@ -100,6 +106,9 @@ struct sg_rpc_server {
 void sg_request_field(struct sg_call *call, struct sg_slice name, struct sg_slice value);
 void sg_request_headers(struct sg_call *call);
 
+/* call.c: what a codec may not deliver yet, because the call is paused. */
+SG_MUST_USE enum sg_rc sg_call_park(struct sg_call *call, struct sg_slice bytes, bool is_end,
+                                    struct sg_err *err);
 /* call.c: a codec found a message, perhaps compressed. */
 void sg_call_deliver(struct sg_call *call, const struct sg_frame *frame);
 /* A codec saw the end of the request, in order. */

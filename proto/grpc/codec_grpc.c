@@ -100,12 +100,14 @@ static enum sg_rc read_stream(struct sg_call *call, struct sg_slice bytes, bool 
 {
     struct sg_frame frame;
     enum sg_rc rc;
-    while (!call->is_finished &&
+    while (!call->is_finished && !call->is_paused &&
            (rc = sg_frame_reader_next(&call->reader, &bytes, &frame, err)) != SG_E_AGAIN) {
         SG_TRY(rc);
         call->has_message = true;
         sg_call_deliver(call, &frame);
     }
+    if (call->is_paused && !call->is_finished)
+        return sg_call_park(call, bytes, is_end, err);
     if (!is_end || call->is_finished)
         return SG_OK;
     if (!sg_frame_reader_is_between(&call->reader))

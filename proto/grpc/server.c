@@ -73,7 +73,10 @@ static void call_free(struct sg_call *call)
         if (server->limits.idle_ns_max > 0)
             sg_rpc_server_wake_at(server, server->now_ns + server->limits.idle_ns_max);
     }
+    if (call->is_resuming)
+        server->resuming--;
     sg_frame_reader_done(&call->reader);
+    sg_buf_done(&call->parked);
     if (server->spare_count < SPARE_CALLS_MAX) {
         sg_arena_reset(&call->arena);
         TAILQ_INSERT_HEAD(&server->spare, call, link);
@@ -159,7 +162,7 @@ static void on_data(void *arg, struct sg_h2_stream *stream, struct sg_slice byte
     size_t kept = 0;
 
     if (!call->is_finished) {
-        kept = call->codec->data(call, bytes, is_end);
+        kept = call->codec->data(call, bytes, is_end) + call->parked.len;
     } else {
         call->linger_bytes += bytes.len;
         if (call->linger_bytes > LINGER_BYTES_MAX && stream->is_local_ended)
@@ -313,15 +316,42 @@ enum sg_rc sg_rpc_server_feed(struct sg_rpc_server *server, int64_t now_ns, stru
     return SG_OK;
 }
 
+/* What was parked is delivered as if it came now; the call may pause again meanwhile. */
+static void resume(struct sg_call *call)
+{
+    struct sg_buf parked = call->parked;
+    bool is_end = call->is_end_parked;
+
+    call->server->resuming--;
+    call->is_resuming = call->is_paused = call->is_end_parked = false;
+    sg_buf_init(&call->parked, 0);
+    sg_h2_hold(&call->stream, false);
+    if (!call->is_finished)
+        sg_h2_keep(&call->stream,
+                   call->codec->data(call, sg_buf_slice(&parked), is_end) + call->parked.len);
+    sg_buf_done(&parked);
+}
+
+static void resume_calls(struct sg_rpc_server *server)
+{
+    /* Calls are freed by events of the connection only, none of which comes from here. */
+    for (struct sg_call *call = TAILQ_FIRST(&server->calls); call != NULL && server->resuming > 0;
+         call = TAILQ_NEXT(call, link))
+        if (call->is_resuming)
+            resume(call);
+}
+
 enum sg_rc sg_rpc_server_pull(struct sg_rpc_server *server, size_t max_bytes, struct sg_buf *out,
                               struct sg_err *err)
 {
+    if (server->resuming > 0)
+        resume_calls(server);
     return sg_h2_pull(server->h2, max_bytes, out, err);
 }
 
 bool sg_rpc_server_wants_pull(const struct sg_rpc_server *server)
 {
-    return sg_h2_wants_pull(server->h2);
+    return server->resuming > 0 || sg_h2_wants_pull(server->h2);
 }
 
 /* --- time --- */

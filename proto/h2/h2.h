@@ -55,9 +55,11 @@ struct sg_h2_stream {
     bool is_ending;        /* sg_h2_end() was called */
     bool is_deferred;      /* private: the library waits for sg_h2_flush() */
     bool wants_writable;   /* private */
+    bool is_held;          /* private: sg_h2_hold() */
     bool is_writable;      /* private: in the queue of those to be told */
     size_t header_bytes;   /* private */
     size_t unconsumed;     /* private: received and not given back to the connection window */
+    size_t held_bytes;     /* private: not given back to the stream's window while held */
     struct sg_buf out;     /* what is to be sent; filled by sg_h2_out() */
     size_t out_at;         /* private: so much of `out` has left */
     size_t writable_below; /* private */
@@ -147,6 +149,9 @@ void sg_h2_reset(struct sg_h2_stream *stream, enum sg_h2_error error);
 void sg_h2_forget(struct sg_h2_stream *stream);
 /* Of all that came on this stream, the owner still holds `bytes`. */
 void sg_h2_keep(struct sg_h2_stream *stream, size_t bytes);
+/* While a stream is held its peer gets no further window for it, so at most what the window still
+ * has will come. */
+void sg_h2_hold(struct sg_h2_stream *stream, bool is_held);
 
 void sg_h2_ping(struct sg_h2 *h2);
 /* GOAWAY for a graceful end. The first (is_notice) names the highest stream there can be and takes

@@ -175,6 +175,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     bool is_end = (flags & NGHTTP2_FLAG_END_STREAM) != 0 && h2->data_left == 0;
     if (is_end)
         stream->is_remote_ended = true;
+    else if (stream->is_held)
+        stream->held_bytes += len;
     else
         nghttp2_session_consume_stream(session, id, len);
     h2->events->data(h2->events->arg, stream, sg_slice_of(data, len), is_end);
@@ -221,4 +223,14 @@ void sg_h2_keep(struct sg_h2_stream *stream, size_t bytes)
     h2->unconsumed -= freed;
     /* Only memory can fail here, and then the next call on the session does. */
     nghttp2_session_consume_connection(h2->session, freed);
+}
+
+void sg_h2_hold(struct sg_h2_stream *stream, bool is_held)
+{
+    stream->is_held = is_held;
+    if (is_held || stream->held_bytes == 0 || stream->is_closed)
+        return;
+    /* As in sg_h2_keep(). */
+    nghttp2_session_consume_stream(stream->h2->session, stream->id, stream->held_bytes);
+    stream->held_bytes = 0;
 }

@@ -146,10 +146,16 @@ static void message(void *arg, struct sg_call *call, struct sg_slice message)
         state->sum += message.len;
         break;
     case BIDI:
-        if (sg_slice_is(message, "stop"))
+        REQUIRE(echo->paused != call);
+        if (sg_slice_is(message, "stop")) {
             finish(call, SG_GRPC_ABORTED, "stopped");
-        else
-            reply(call, message);
+            break;
+        }
+        reply(call, message);
+        if (sg_slice_is(message, "pause")) {
+            echo->paused = call;
+            sg_call_pause(call);
+        }
         break;
     }
 }

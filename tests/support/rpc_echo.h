@@ -11,7 +11,8 @@
  *                 "head" and "tail" add metadata
  *   ServerStream  as many messages back as the request has bytes, as far as there is room
  *   ClientStream  the sum of all messages' lengths, in decimal
- *   Bidi          every message back at once; "stop" ends the call early with ABORTED
+ *   Bidi          every message back at once; "stop" ends the call early with ABORTED, "pause"
+ *                 pauses it
  */
 extern const struct sg_method_table echo_methods;
 
@@ -21,6 +22,7 @@ struct echo {
     size_t refused_by_begin;
     bool refuse_begin;         /* begin says QUEUE_FULL */
     struct sg_call *later;     /* the last unary call that asked for it and is still open */
+    struct sg_call *paused;    /* the last call that asked for it and is still open */
     size_t stream_message_len; /* of each message of ServerStream */
 };
 

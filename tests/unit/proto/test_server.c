@@ -1,5 +1,7 @@
 #include "proto/grpc/server.h"
 
+#include <stdlib.h>
+
 #include <zlib.h>
 
 #include "base/clock.h"
@@ -396,6 +398,93 @@ static void messages_of_a_stream_are_answered_while_it_is_open(void **state)
     peer_stop(&peer);
 }
 
+static void resume(struct peer *peer)
+{
+    struct sg_call *call = peer->echo.paused;
+    assert_non_null(call);
+    peer->echo.paused = NULL;
+    sg_call_resume(call);
+}
+
+static void a_paused_call_gets_no_message_until_it_is_resumed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(steps); i++) {
+        struct peer peer;
+        peer_start(&peer, NULL, steps[i]);
+        struct peer_answer *answer = peer_request(
+            &peer, (struct peer_request){
+                       .path = "/echo.Echo/Bidi",
+                       .body = SG_SLICE("\0\0\0\0\1a\0\0\0\0\5pause\0\0\0\0\1b\0\0\0\0\1c")});
+        peer_run(&peer);
+        assert_slice_equal(sg_buf_slice(&answer->body), SG_SLICE("\0\0\0\0\1a\0\0\0\0\5pause"));
+        assert_false(answer->is_end);
+        assert_int_equal(peer.echo.half_closed, 0);
+
+        resume(&peer);
+        peer_run(&peer);
+        assert_slice_equal(sg_buf_slice(&answer->body),
+                           SG_SLICE("\0\0\0\0\1a\0\0\0\0\5pause\0\0\0\0\1b\0\0\0\0\1c"));
+        assert_true(peer_has(answer, "grpc-status: 0"));
+        peer_stop(&peer);
+    }
+}
+
+static void a_paused_call_may_end_before_it_is_resumed(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_start(&peer, NULL, 0);
+    struct peer_answer *answer =
+        peer_request(&peer, (struct peer_request){.path = "/echo.Echo/Bidi",
+                                                  .body = SG_SLICE("\0\0\0\0\5pause\0\0\0\0\1b"),
+                                                  .is_open = true});
+    peer_run(&peer);
+    resume(&peer);
+    peer_reset(&peer, answer, 8);
+    peer_run(&peer);
+    assert_int_equal(peer.echo.closed, 1);
+    peer_stop(&peer);
+}
+
+static void a_paused_call_holds_its_own_client_up_and_no_other(void **state)
+{
+    (void)state;
+    enum { MESSAGES = 4000, MESSAGE_LEN = 1000 };
+    struct sg_rpc_limits limits = sg_rpc_limits_default;
+    limits.send_bytes_max = 64 << 20;
+    struct peer peer;
+    struct sg_buf body;
+    uint8_t *message = calloc(1, MESSAGE_LEN);
+    assert_non_null(message);
+    sg_buf_init(&body, SIZE_MAX);
+    sg_buf_add_slice(&body, SG_SLICE("\0\0\0\0\5pause"));
+    for (int i = 0; i < MESSAGES; i++) {
+        sg_buf_add_u8(&body, 0);
+        sg_buf_add_be32(&body, MESSAGE_LEN);
+        sg_buf_add(&body, message, MESSAGE_LEN);
+    }
+
+    peer_start(&peer, &limits, 0);
+    struct peer_answer *paused = peer_request(
+        &peer, (struct peer_request){.path = "/echo.Echo/Bidi", .body = sg_buf_slice(&body)});
+    peer_run(&peer);
+    assert_true(paused->out.len > (MESSAGES - 1) * MESSAGE_LEN / 2);
+    struct peer_answer *other =
+        peer_request(&peer, (struct peer_request){.path = "/echo.Echo/Unary", .body = HELLO});
+    peer_run(&peer);
+    assert_slice_equal(peer_message(other), SG_SLICE("hello"));
+    assert_int_equal(peer.echo.messages, 2);
+
+    resume(&peer);
+    peer_run(&peer);
+    assert_int_equal(peer.echo.messages, MESSAGES + 2);
+    assert_true(peer_has(paused, "grpc-status: 0"));
+    peer_stop(&peer);
+    sg_buf_done(&body);
+    free(message);
+}
+
 static void headers_over_the_limit_are_refused(void **state)
 {
     (void)state;
@@ -432,6 +521,9 @@ int main(void)
         cmocka_unit_test(begin_may_refuse_and_then_hears_no_more),
         cmocka_unit_test(streams_of_every_kind_carry_their_messages),
         cmocka_unit_test(messages_of_a_stream_are_answered_while_it_is_open),
+        cmocka_unit_test(a_paused_call_gets_no_message_until_it_is_resumed),
+        cmocka_unit_test(a_paused_call_may_end_before_it_is_resumed),
+        cmocka_unit_test(a_paused_call_holds_its_own_client_up_and_no_other),
         cmocka_unit_test(headers_over_the_limit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
