@@ -19,7 +19,7 @@ endif()
 # warnings and sanitizers, and not part of `all`: it takes longer to compile than all of ours.
 function(sg_grpcpp_program name)
     cmake_parse_arguments(ARG "" "" "SOURCES;PROTOS" ${ARGN})
-    set(gen ${CMAKE_CURRENT_BINARY_DIR}/${name})
+    set(gen ${CMAKE_CURRENT_BINARY_DIR}/${name}.gen)
     file(MAKE_DIRECTORY ${gen})
     foreach(proto IN LISTS ARG_PROTOS)
         add_custom_command(
