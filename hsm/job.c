@@ -84,7 +84,7 @@ void sg_request_encode(const struct sg_request *request, struct sg_buf *out)
         break;
     case SG_JOB_UNSET:
     case SG_JOB_KIND_COUNT:
-        SG_ASSERT(!"a request has a kind");
+        sg_assert_failed("a request has a kind", SG_WHERE);
     }
     put_length(out, start);
 }

@@ -47,7 +47,8 @@ enum sg_rc sg_p11_new(const struct sg_p11_config *config, struct sg_p11 **ret, s
     p11->module_path = config->module;
     p11->pin_file = config->pin_file;
     p11->state_dir = config->state_dir;
-    p11->workers = p11->info.workers = p11->bearable = config->workers;
+    p11->workers = p11->info.workers = config->workers;
+    p11->bearable = config->workers;
     p11->allow_extractable = config->allow_extractable;
     p11->generation = 1;
 

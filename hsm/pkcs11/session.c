@@ -137,8 +137,7 @@ static CK_MECHANISM_TYPE type_of(enum sg_mechanism_kind kind)
     case SG_MECH_UNSET:
         break;
     }
-    SG_ASSERT(!"a prepared mechanism has a kind");
-    return CKM_VENDOR_DEFINED;
+    sg_assert_failed("a prepared mechanism has a kind", SG_WHERE);
 }
 
 /* The two calls that are measured as time in the token. */
