@@ -33,7 +33,7 @@ struct sg_call_handler {
     void (*message)(void *arg, struct sg_call *call, struct sg_slice message);
 
     /* The client will send no more. For a method that is not client-streaming it follows the
-     * message at once. */
+     * message at once; not when the handler finished the call in there. */
     void (*half_close)(void *arg, struct sg_call *call);
 
     /* What was sent has left, and more may be sent. Comes after sg_call_send() said that the
@@ -45,11 +45,14 @@ struct sg_call_handler {
     void (*closed)(void *arg, struct sg_call *call);
 
     /* Appends an encoded google.rpc.Status that tells of `err` to `details`: for the failures
-     * that the protocol layer finds itself, and for sg_call_fail(). */
+     * that the protocol layer finds itself, and for sg_call_fail(). The call may be one that
+     * begin never saw, and its method NULL. grpc-message repeats the message of the Status; when
+     * nothing is appended, the client gets the advice that belongs to the reason. */
     void (*describe)(void *arg, struct sg_call *call, const struct sg_err *err,
                      struct sg_buf *details);
 };
 
+/* NULL only in describe, for a path that is no method. */
 const struct sg_method *sg_call_method(const struct sg_call *call);
 /* Memory for as long as the call lives, capped by the limits. */
 struct sg_arena *sg_call_arena(struct sg_call *call);
@@ -64,8 +67,9 @@ void *sg_call_connection(const struct sg_call *call);
 void *sg_call_user(const struct sg_call *call);
 void sg_call_set_user(struct sg_call *call, void *user);
 
-/* A request metadata value by lower-case name, or the empty slice; the first when repeated.
- * "-bin" values come decoded. */
+/* A request header by lower-case name, or the empty slice; the first when repeated. "-bin" values
+ * come decoded. Has ":authority", "user-agent" and "grpc-previous-rpc-attempts" too, for the log,
+ * but not ":path", ":method", ":scheme", "content-type" and "te". */
 struct sg_slice sg_call_metadata(const struct sg_call *call, const char *name);
 
 /* Adds a response header (before the first message) or, later, a trailer. Copied. "-bin" values
@@ -91,7 +95,8 @@ SG_MUST_USE enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice messag
 void sg_call_pause(struct sg_call *call);
 void sg_call_resume(struct sg_call *call);
 
-/* Ends the call; nothing can be sent after it. A second end is ignored. */
+/* Ends the call; nothing can be sent after it. A second end is ignored. The message is cut after
+ * 1 KiB and details over 6 KiB are left out, since clients drop header blocks over 8 KiB. */
 void sg_call_finish(struct sg_call *call, const struct sg_status *status);
 /* Ends the call with the status of `err`, details by handler->describe. */
 void sg_call_fail(struct sg_call *call, const struct sg_err *err);

@@ -19,7 +19,8 @@ struct sg_rpc_limits {
     size_t send_bytes_max;       /* waiting to be sent, one call */
     size_t header_bytes_max;     /* one header block: names + values + 32 each */
     uint32_t streams_max;        /* concurrent calls of a connection */
-    size_t connection_bytes_max; /* received and not yet consumed, one connection */
+    size_t connection_bytes_max; /* half-received messages of a connection; beyond, the largest is
+                                    shed (QUEUE_FULL). Never less than one message. */
     int64_t deadline_ns_max;     /* longest deadline a caller may ask for; also the default */
     int64_t header_ns_max;       /* from the first byte of a header block to its last */
     int64_t idle_ns_max;         /* without calls; 0: no bound */

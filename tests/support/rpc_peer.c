@@ -113,27 +113,32 @@ void peer_stop(struct peer *peer)
     REQUIRE(peer->echo.begun == peer->echo.closed);
 }
 
-static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len,
-                            uint32_t *flags, nghttp2_data_source *source, void *arg)
-{
-    (void)session, (void)id, (void)arg;
-    struct peer_answer *answer = source->ptr;
-    size_t n = answer->out.len < len ? answer->out.len : len;
-    if (n > 0)
-        memcpy(buf, sg_slice_take(&answer->out, n).ptr, n);
-    if (answer->out.len == 0 && !answer->is_out_open)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    else if (n == 0)
-        return NGHTTP2_ERR_DEFERRED;
-    return (ssize_t)n;
-}
-
 static nghttp2_nv nv(const char *name, const char *value)
 {
     return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
                         .value = (uint8_t *)(uintptr_t)value,
                         .namelen = strlen(name),
                         .valuelen = strlen(value)};
+}
+
+static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len,
+                            uint32_t *flags, nghttp2_data_source *source, void *arg)
+{
+    (void)arg;
+    struct peer_answer *answer = source->ptr;
+    size_t n = answer->out.len < len ? answer->out.len : len;
+    if (n > 0)
+        memcpy(buf, sg_slice_take(&answer->out, n).ptr, n);
+    if (answer->out.len == 0 && !answer->is_out_open) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (answer->has_trailers) {
+            nghttp2_nv trailer = nv("grpc-status", "9");
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            REQUIRE(nghttp2_submit_trailer(session, id, &trailer, 1) == 0);
+        }
+    } else if (n == 0)
+        return NGHTTP2_ERR_DEFERRED;
+    return (ssize_t)n;
 }
 
 struct peer_answer *peer_request(struct peer *peer, struct peer_request request)
@@ -156,6 +161,7 @@ struct peer_answer *peer_request(struct peer *peer, struct peer_request request)
 
     answer->out = request.body;
     answer->is_out_open = request.is_open;
+    answer->has_trailers = request.has_trailers;
     sg_buf_init(&answer->text, 1 << 20);
     sg_buf_init(&answer->body, 64 << 20);
     nghttp2_data_provider body = {.source.ptr = answer, .read_callback = read_request};

@@ -22,7 +22,8 @@ struct peer_answer {
     struct sg_buf body;
     /* The request's body, still to be sent. */
     struct sg_slice out;
-    bool is_out_open; /* more may be added */
+    bool is_out_open;  /* more may be added */
+    bool has_trailers; /* ends with a header block */
 };
 
 enum { PEER_CALLS_MAX = 300 };
@@ -56,6 +57,7 @@ struct peer_request {
     struct sg_slice body;                     /* raw: with the prefixes */
     bool is_open;                             /* do not end the stream behind the body */
     bool is_headers_only;                     /* END_STREAM on the HEADERS frame */
+    bool has_trailers; /* ends with a header block that says "grpc-status: 9" */
 };
 
 struct peer_answer *peer_request(struct peer *peer, struct peer_request request);

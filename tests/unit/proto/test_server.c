@@ -119,6 +119,14 @@ static const struct {
      {.path = "/echo.Echo/Unary", .body = SG_SLICE("\2\0\0\0\5hello")},
      {"grpc-status: 13"},
      1},
+    {"trailers of a request mean nothing",
+     {.path = "/echo.Echo/Unary", .body = HELLO, .has_trailers = true},
+     {"grpc-status: 0"},
+     2},
+    {"nor do they make up for a message",
+     {.path = "/echo.Echo/Unary", .body = NONE, .has_trailers = true},
+     {"grpc-status: 12"},
+     1},
     {"an empty message is a message",
      {.path = "/echo.Echo/Unary", .body = EMPTY},
      {"grpc-status: 0"},
@@ -305,6 +313,58 @@ static void a_call_may_be_answered_later(void **state)
     peer_run(&peer);
     assert_int_equal(peer.echo.closed, 1);
     assert_slice_equal(peer_message(answer), SG_SLICE("at last"));
+    peer_stop(&peer);
+}
+
+static void the_handler_reads_the_requests_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value;
+    } fields[] = {
+        {":authority", "test"}, {"user-agent", "peer/1"}, {"trace-bin", "fo"},
+        {"absent", ""},         {"Trace-Bin", ""},        {":path", ""},
+    };
+    struct peer peer;
+    peer_start(&peer, NULL, 0);
+    peer_request(&peer,
+                 (struct peer_request){.path = "/echo.Echo/Unary",
+                                       .extra = {"user-agent", "peer/1", "trace-bin", "Zm8,Zm9v"},
+                                       .body = SG_SLICE("\0\0\0\0\5later")});
+    peer_run(&peer);
+    for (size_t i = 0; i < SG_COUNT(fields); i++)
+        assert_slice_equal(sg_call_metadata(peer.echo.later, fields[i].name),
+                           sg_slice_str(fields[i].value));
+    assert_ptr_equal(sg_call_connection(peer.echo.later), &peer);
+    assert_string_equal(sg_call_method(peer.echo.later)->name, "Unary");
+    peer_stop(&peer);
+}
+
+static void a_long_message_is_cut_between_characters(void **state)
+{
+    (void)state;
+    struct peer peer;
+    char text[1501];
+    for (size_t i = 0; i < 500; i++)
+        memcpy(text + 3 * i, "\xe1\xba\xa5", 3); /* a Vietnamese letter of three bytes */
+    text[1500] = '\0';
+    peer_start(&peer, NULL, 0);
+    struct peer_answer *answer =
+        peer_request(&peer, (struct peer_request){.path = "/echo.Echo/Unary",
+                                                  .body = SG_SLICE("\0\0\0\0\5later")});
+    peer_run(&peer);
+    struct sg_status status = {.code = SG_GRPC_ABORTED, .message = sg_slice_str(text)};
+    sg_call_finish(peer.echo.later, &status);
+    sg_call_finish(peer.echo.later, &(struct sg_status){.code = SG_GRPC_OK}); /* ignored */
+    peer_run(&peer);
+    assert_true(peer_has(answer, "grpc-status: 10"));
+    size_t letters = 0;
+    for (const uint8_t *at = answer->text.ptr;
+         (at = memmem(at, (size_t)(answer->text.ptr + answer->text.len - at), "%E1%BA%A5", 9));
+         at += 9)
+        letters++;
+    assert_int_equal(letters, 1024 / 3);
+    assert_non_null(memmem(answer->text.ptr, answer->text.len, "%A5\n", 4));
     peer_stop(&peer);
 }
 
@@ -516,6 +576,8 @@ int main(void)
         cmocka_unit_test(a_message_of_the_limit_passes_and_one_byte_more_does_not),
         cmocka_unit_test(the_end_may_come_on_an_empty_frame_of_its_own),
         cmocka_unit_test(a_call_may_be_answered_later),
+        cmocka_unit_test(the_handler_reads_the_requests_headers),
+        cmocka_unit_test(a_long_message_is_cut_between_characters),
         cmocka_unit_test(a_client_that_leaves_closes_its_call),
         cmocka_unit_test(a_connection_that_goes_closes_all_its_calls),
         cmocka_unit_test(begin_may_refuse_and_then_hears_no_more),
