@@ -133,6 +133,14 @@ static void linger(struct sg_call *call, int64_t at_ns)
     sg_rpc_server_wake_at(call->server, call->linger_until_ns);
 }
 
+/* Of a call that is over nothing is held any more, so that memory and window agree. */
+static void drop_held(struct sg_call *call)
+{
+    sg_frame_reader_done(&call->reader);
+    sg_buf_done(&call->parked);
+    sg_h2_keep(&call->stream, 0);
+}
+
 /*
  * Half-sent messages of many calls may together be more than the connection may hold, and then
  * none of them could ever be completed. The largest gives way. Its client may try again.
@@ -151,24 +159,25 @@ static void shed(struct sg_rpc_server *server)
     SG_IGNORE(SG_REFUSE(&err, SG_R_QUEUE_FULL,
                         "more is being sent at once than this connection may hold"));
     sg_call_refuse(largest, &err);
-    sg_frame_reader_done(&largest->reader);
-    sg_h2_keep(&largest->stream, 0);
+    drop_held(largest);
 }
 
 static void on_data(void *arg, struct sg_h2_stream *stream, struct sg_slice bytes, bool is_end)
 {
     struct sg_rpc_server *server = arg;
     struct sg_call *call = call_of(stream);
-    size_t kept = 0;
 
     if (!call->is_finished) {
-        kept = call->codec->data(call, bytes, is_end) + call->parked.len;
+        size_t kept = call->codec->data(call, bytes, is_end) + call->parked.len;
+        if (!call->is_finished)
+            sg_h2_keep(stream, kept);
     } else {
         call->linger_bytes += bytes.len;
         if (call->linger_bytes > LINGER_BYTES_MAX && stream->is_local_ended)
             linger(call, server->now_ns);
     }
-    sg_h2_keep(stream, kept);
+    if (call->is_finished)
+        drop_held(call);
     if (sg_h2_unconsumed(server->h2) > server->held_max)
         shed(server);
 }
@@ -177,6 +186,8 @@ static void on_ended(void *arg, struct sg_h2_stream *stream)
 {
     struct sg_rpc_server *server = arg;
     struct sg_call *call = call_of(stream);
+    drop_held(call);
+    sg_h2_hold(stream, false); /* it may have ended while it was paused */
     linger(call, server->now_ns + (call->linger_bytes > LINGER_BYTES_MAX ? 0 : LINGER_NS));
 }
 
@@ -326,9 +337,13 @@ static void resume(struct sg_call *call)
     call->is_resuming = call->is_paused = call->is_end_parked = false;
     sg_buf_init(&call->parked, 0);
     sg_h2_hold(&call->stream, false);
-    if (!call->is_finished)
-        sg_h2_keep(&call->stream,
-                   call->codec->data(call, sg_buf_slice(&parked), is_end) + call->parked.len);
+    if (!call->is_finished) {
+        size_t kept = call->codec->data(call, sg_buf_slice(&parked), is_end) + call->parked.len;
+        if (!call->is_finished)
+            sg_h2_keep(&call->stream, kept);
+    }
+    if (call->is_finished)
+        drop_held(call);
     sg_buf_done(&parked);
 }
 

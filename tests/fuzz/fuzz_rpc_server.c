@@ -33,8 +33,8 @@ static bool pull(struct sg_rpc_server *server)
 
 /*
  * The first byte says how many bytes come at once, the second what happens in between: 1 nothing
- * is read from us, 2 time passes, 4 calls are answered later, 8 we drain. The rest follows the
- * client's preface.
+ * is read from us, 2 time passes, 4 calls are answered later, 8 we drain, 16 paused calls go
+ * on. The rest follows the client's preface.
  *
  * Properties: every call that begun accepted is closed exactly once and in order (the echo handler
  * aborts otherwise); what is held stays within the limits; the next time to tick is never past.
@@ -64,6 +64,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         if (ok && (what & 4) != 0 && echo.later != NULL)
             echo_answer_later(&echo);
+        if (ok && (what & 16) != 0 && echo.paused != NULL) {
+            struct sg_call *paused = echo.paused;
+            echo.paused = NULL;
+            sg_call_resume(paused);
+        }
         if (ok && (what & 1) == 0)
             ok = pull(server);
         if (ok && (what & 2) != 0) {

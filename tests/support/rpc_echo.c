@@ -192,6 +192,8 @@ static void closed(void *arg, struct sg_call *call)
     state->is_over = true;
     if (echo->later == call)
         echo->later = NULL;
+    if (echo->paused == call)
+        echo->paused = NULL;
     echo->closed++;
     REQUIRE(echo->closed <= echo->begun);
 }

@@ -95,6 +95,25 @@ static void half_sent_messages_cannot_fill_a_connection_for_good(void **state)
     peer_stop(&peer);
 }
 
+static void a_call_that_ends_while_paused_gives_its_bytes_back(void **state)
+{
+    (void)state;
+    struct peer peer;
+    uint8_t body[50010] = {0, 0, 0, 0, 5, 'p', 'a', 'u', 's', 'e', 0, 0, 0, 0xc3, 0x50};
+    peer_start(&peer, NULL, 0);
+    struct peer_answer *answer = peer_request(
+        &peer, (struct peer_request){
+                   .path = "/echo.Echo/Bidi", .body = {body, sizeof(body)}, .is_open = true});
+    peer_run(&peer);
+    assert_int_equal(sg_h2_unconsumed(peer.server->h2), sizeof(body) - 10);
+    sg_call_finish(peer.echo.paused, &(struct sg_status){.code = SG_GRPC_OK});
+    peer_run(&peer);
+    assert_true(peer_has(answer, "grpc-status: 0"));
+    assert_int_equal(sg_rpc_server_open_calls(peer.server), 1); /* its client has not ended */
+    assert_int_equal(sg_h2_unconsumed(peer.server->h2), 0);
+    peer_stop(&peer);
+}
+
 static void all_windows_open_again_after_much_traffic(void **state)
 {
     (void)state;
@@ -271,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_stream_is_pulled_by_the_clients_window),
         cmocka_unit_test(sending_on_although_full_is_refused),
         cmocka_unit_test(half_sent_messages_cannot_fill_a_connection_for_good),
+        cmocka_unit_test(a_call_that_ends_while_paused_gives_its_bytes_back),
         cmocka_unit_test(all_windows_open_again_after_much_traffic),
         cmocka_unit_test(floods_of_empty_frames_end_the_connection),
         cmocka_unit_test(the_same_frames_at_a_fair_pace_do_not),
