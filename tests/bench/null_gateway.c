@@ -1,8 +1,8 @@
 /*
  * The gateway without its token, for the benchmark `rpc`: listener, TLS, HTTP/2, gRPC, the check of
- * the client's certificate and CRL, authorisation, the Sign handler and the signer are those of
- * sealgated. In the place of hsm/ there is an engine that gives the same signature back for every
- * job, at the end of the turn of the loop in which it was submitted.
+ * the client's certificate and CRL, authorisation, the Sign handler, the signer and the metrics are
+ * those of sealgated. In the place of hsm/ there is an engine that gives the same signature back
+ * for every job, at the end of the turn of the loop in which it was submitted.
  *
  * Left out, therefore: the way to the token process and back, C_Sign, and the verification before
  * release. The last by a key that is verified once in 64 signatures, and an engine that sets the
@@ -213,12 +213,26 @@ static void start_keys(struct null_engine *engine, struct sg_hsm **ret_hsm)
     make_signature(engine);
 }
 
+static struct sg_metrics *make_metrics(void)
+{
+    static const char *methods[SG_METHOD_COUNT];
+    static const char *const tokens[] = {"none"};
+    for (size_t i = 0; i < sg_methods.count; i++)
+        methods[sg_methods.methods[i].id - 1] = sg_methods.methods[i].path + 1;
+    const struct sg_metrics_names names = {methods, sg_methods.count, tokens, SG_COUNT(tokens)};
+    struct sg_metrics *metrics;
+    struct sg_err err;
+    must(sg_metrics_new(&names, &metrics, &err), &err);
+    return metrics;
+}
+
 static void serve(const char *listen, const char *pki)
 {
     struct null_engine engine = {.hook = {.fn = on_turn_over, .arg = &engine}};
     struct sg_rpc_deps deps = {.clock = &sg_clock_system,
                                .config = &config,
                                .authz = make_authz(),
+                               .metrics = make_metrics(),
                                .on_error = on_rpc_error};
     struct sg_tls_trust *trust = load_trust(pki);
     struct sg_net_options options = {.listen = listen,
