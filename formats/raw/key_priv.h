@@ -7,16 +7,20 @@
 #include "formats/raw/verify.h"
 
 /*
- * `ready` and `ready_ed25519` hold contexts that are set up for verifying and never used
- * themselves, only copied: setting one up looks up the algorithm and the digest by name in
- * OpenSSL's method store, under locks, and costs more than the copy. They are made by the first
- * verification that wants one, and written once.
+ * Contexts that are set up for verifying and never used themselves, only copied: setting one up
+ * looks up the algorithm and the digest by name in OpenSSL's method store, under locks, and costs
+ * more than the copy. Each is made by the first verification that wants it, and written once.
  */
+struct sg_ready_contexts {
+    _Atomic(EVP_PKEY_CTX *) pkey[SG_SCHEME_COUNT][SG_DIGEST_COUNT];
+    _Atomic(EVP_MD_CTX *) ed25519;
+};
+
+/* `ready` is no part of what the key is, so it may be filled in through a const key. */
 struct sg_public_key {
     enum sg_key_type type;
     EVP_PKEY *pkey;
-    _Atomic(EVP_PKEY_CTX *) ready[SG_SCHEME_COUNT][SG_DIGEST_COUNT];
-    _Atomic(EVP_MD_CTX *) ready_ed25519;
+    struct sg_ready_contexts *ready;
 };
 
 /*

@@ -68,6 +68,21 @@ static EVP_PKEY *pkey_of(const struct sg_spki *spki)
     return NULL;
 }
 
+/* Takes `pkey`, also on failure. */
+static struct sg_public_key *keep(enum sg_key_type type, EVP_PKEY *pkey)
+{
+    struct sg_public_key *key = calloc(1, sizeof(*key));
+    struct sg_ready_contexts *ready = calloc(1, sizeof(*ready));
+    if (key == NULL || ready == NULL) {
+        EVP_PKEY_free(pkey);
+        free(key);
+        free(ready);
+        return NULL;
+    }
+    *key = (struct sg_public_key){type, pkey, ready};
+    return key;
+}
+
 enum sg_rc sg_public_key_parse(struct sg_slice der, struct sg_public_key **ret, struct sg_err *err)
 {
     struct sg_spki spki;
@@ -75,23 +90,19 @@ enum sg_rc sg_public_key_parse(struct sg_slice der, struct sg_public_key **ret, 
     if (spki.type == SG_KEY_ED25519)
         SG_TRY(sg_ed25519_check_point(spki.point, err));
 
-    SG_AUTO(sg_public_key_free) struct sg_public_key *key = calloc(1, sizeof(*key));
-    if (key == NULL)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not keep a public key: no memory");
-    key->type = spki.type;
-
     /* What OpenSSL leaves in the thread's error queue must not be found there by others. */
     ERR_set_mark();
-    key->pkey = pkey_of(&spki);
-    unsigned long native = key->pkey == NULL ? ERR_peek_last_error() : 0;
+    EVP_PKEY *pkey = pkey_of(&spki);
+    unsigned long native = pkey == NULL ? ERR_peek_last_error() : 0;
     ERR_pop_to_mark();
-    if (key->pkey == NULL && ERR_GET_REASON(native) == ERR_R_MALLOC_FAILURE)
-        return SG_FAIL(err, SG_E_INTERNAL, native, "could not keep a public key: no memory");
-    if (key->pkey == NULL)
+    if (pkey == NULL && ERR_GET_REASON(native) != ERR_R_MALLOC_FAILURE)
         return SG_REFUSE(err, SG_R_BAD_PUBLIC_KEY, "the public key is no point of the %s curve",
-                         sg_key_type_name(key->type));
+                         sg_key_type_name(spki.type));
 
-    *ret = SG_STEAL(key);
+    struct sg_public_key *key = pkey == NULL ? NULL : keep(spki.type, pkey);
+    if (key == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, native, "could not keep a public key: no memory");
+    *ret = key;
     return SG_OK;
 }
 
@@ -101,10 +112,11 @@ void sg_public_key_free(struct sg_public_key *key)
         return;
     for (size_t scheme = 0; scheme < SG_SCHEME_COUNT; scheme++) {
         for (size_t alg = 0; alg < SG_DIGEST_COUNT; alg++)
-            EVP_PKEY_CTX_free(key->ready[scheme][alg]);
+            EVP_PKEY_CTX_free(key->ready->pkey[scheme][alg]);
     }
-    EVP_MD_CTX_free(key->ready_ed25519);
+    EVP_MD_CTX_free(key->ready->ed25519);
     EVP_PKEY_free(key->pkey);
+    free(key->ready);
     free(key);
 }
 

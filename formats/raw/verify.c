@@ -37,11 +37,9 @@ static EVP_PKEY_CTX *set_up(const struct sg_public_key *key, enum sg_scheme sche
 static EVP_PKEY_CTX *context_for(const struct sg_public_key *key, enum sg_scheme scheme,
                                  enum sg_digest_alg alg)
 {
-    /* The cache is no part of what the key is; see key_priv.h. */
-    struct sg_public_key *cache = (struct sg_public_key *)(uintptr_t)key;
     if (scheme == SG_SCHEME_ECDSA)
         alg = SG_DIGEST_UNSET; /* one for all digests */
-    _Atomic(EVP_PKEY_CTX *) *slot = &cache->ready[scheme][alg];
+    _Atomic(EVP_PKEY_CTX *) *slot = &key->ready->pkey[scheme][alg];
 
     EVP_PKEY_CTX *ready = atomic_load_explicit(slot, memory_order_acquire);
     if (ready == NULL) {
@@ -67,13 +65,12 @@ static EVP_MD_CTX *set_up_ed25519(const struct sg_public_key *key)
 /* As context_for(), for the one scheme that OpenSSL verifies by another interface. */
 static EVP_MD_CTX *context_for_ed25519(const struct sg_public_key *key)
 {
-    struct sg_public_key *cache = (struct sg_public_key *)(uintptr_t)key;
-    EVP_MD_CTX *ready = atomic_load_explicit(&cache->ready_ed25519, memory_order_acquire);
+    EVP_MD_CTX *ready = atomic_load_explicit(&key->ready->ed25519, memory_order_acquire);
     if (ready == NULL) {
         EVP_MD_CTX *mine = set_up_ed25519(key);
         if (mine == NULL)
             return NULL;
-        if (atomic_compare_exchange_strong(&cache->ready_ed25519, &ready, mine))
+        if (atomic_compare_exchange_strong(&key->ready->ed25519, &ready, mine))
             ready = mine;
         else
             EVP_MD_CTX_free(mine);

@@ -206,10 +206,12 @@ static void check_keys(struct sg_config_bind *bind, const struct sg_yaml_node *r
                        const struct entries *tokens, struct sg_config *config)
 {
     const struct sg_yaml_node *node = sg_yaml_items(root, "keys");
+    struct sg_config_key *keys = NULL;
+    /* They are const for those the config is given to; here it is still being made. */
+    memcpy(&keys, &config->keys, sizeof(void *));
     struct entries ids = new_entries(bind, config->key_count);
     for (size_t i = 0; i < config->key_count; i++, node = node->next) {
-        /* The config is const for those it is given to; here it is still being made. */
-        struct sg_config_key *key = (struct sg_config_key *)(uintptr_t)&config->keys[i];
+        struct sg_config_key *key = &keys[i];
         check_reference(bind, tokens, "token", key->token, sg_yaml_pos_of(node, "token"));
         if (key->type == SG_KEY_UNSET)
             continue;

@@ -19,7 +19,8 @@ struct holder {
 
 void sg_config_free(const struct sg_config *config)
 {
-    struct holder *holder = (struct holder *)(uintptr_t)config;
+    struct holder *holder = NULL;
+    memcpy(&holder, &config, sizeof(void *)); /* const for all but its end */
     if (holder == NULL)
         return;
     sg_arena_done(&holder->arena);

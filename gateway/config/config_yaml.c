@@ -224,6 +224,7 @@ static enum sg_rc read_root(struct reading *reading, const yaml_event_t *start,
     enum sg_rc rc = read_node(reading, &event, 0, ret);
     yaml_event_delete(&event);
     SG_TRY(rc);
+    SG_ASSERT(*ret != NULL);
     if ((*ret)->kind == SG_YAML_SCALAR && (*ret)->is_plain && (*ret)->text[0] == '\0')
         (*ret)->kind = SG_YAML_MAP; /* "---" and nothing behind it */
     if ((*ret)->kind != SG_YAML_MAP)

@@ -216,14 +216,21 @@ static void bind_words(struct sg_config_bind *bind, const struct sg_field *field
     *ret = bits;
 }
 
+/* A text of a list, to be sorted. */
+struct text_item {
+    const char *text;
+    struct sg_yaml_pos pos;
+};
+
 static int text_order(const void *a, const void *b)
 {
-    const struct sg_yaml_node *const *x = a, *const *y = b;
-    int order = strcmp((*x)->text, (*y)->text);
-    if (order != 0)
-        return order;
-    return (*x)->pos.line != (*y)->pos.line ? ((*x)->pos.line > (*y)->pos.line) * 2 - 1
-                                            : ((*x)->pos.column > (*y)->pos.column) * 2 - 1;
+    const struct text_item *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+    if (order == 0)
+        order = (x->pos.line > y->pos.line) - (x->pos.line < y->pos.line);
+    if (order == 0)
+        order = (x->pos.column > y->pos.column) - (x->pos.column < y->pos.column);
+    return order;
 }
 
 /* Sorted, because a caller may have thousands of keys. */
@@ -231,21 +238,21 @@ static void refuse_repeated(struct sg_config_bind *bind, const struct sg_field *
                             const struct sg_yaml_node *node)
 {
     size_t count = 0;
-    const struct sg_yaml_node **items = sg_arena_alloc(bind->scratch, node->count * sizeof(*items));
+    struct text_item *items = sg_arena_alloc(bind->scratch, node->count * sizeof(*items));
     if (items == NULL) {
         bind->no_memory = true;
         return;
     }
     for (const struct sg_yaml_node *item = node->children; item != NULL; item = item->next) {
         if (item->kind == SG_YAML_SCALAR)
-            items[count++] = item;
+            items[count++] = (struct text_item){item->text, item->pos};
     }
     if (count > 0)
         qsort(items, count, sizeof(*items), text_order);
     for (size_t i = 1; i < count; i++) {
-        if (strcmp(items[i - 1]->text, items[i]->text) == 0)
-            sg_config_complain(bind, items[i]->pos, "\"%s\" has \"%.64s\" twice", field->name,
-                               items[i]->text);
+        if (strcmp(items[i - 1].text, items[i].text) == 0)
+            sg_config_complain(bind, items[i].pos, "\"%s\" has \"%.64s\" twice", field->name,
+                               items[i].text);
     }
 }
 

@@ -271,7 +271,7 @@ static enum sg_rc fail_errno(const char *what, struct sg_err *err)
 static enum sg_rc start(struct sg_metrics_http *http, struct sg_err *err)
 {
     const struct sg_metrics_http_options *options = &http->options;
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t len = sizeof(bound);
     int on = 1;
 

@@ -175,15 +175,11 @@ static uint64_t load(const struct sg_metrics *metrics, size_t cell)
     return atomic_load_explicit(&metrics->cells[cell], memory_order_relaxed);
 }
 
-enum sg_rc sg_metrics_new(const struct sg_metrics_names *names, struct sg_metrics **ret,
-                          struct sg_err *err)
+static bool set_up(struct sg_metrics *metrics, const struct sg_metrics_names *names)
 {
-    SG_AUTO(sg_metrics_free) struct sg_metrics *metrics = calloc(1, sizeof(*metrics));
-    if (metrics == NULL)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not keep metrics: no memory");
     for (unsigned kind = SG_LABEL_NONE; kind < SG_LABEL_COUNT; kind++) {
         if (!fill_label(&metrics->labels[kind], (enum sg_metric_label)kind, names))
-            return SG_FAIL(err, SG_E_INTERNAL, 0, "could not keep metrics: no memory");
+            return false;
     }
     size_t count = 0;
     for (size_t id = 0; id < SG_METRIC_COUNT; id++) {
@@ -191,9 +187,18 @@ enum sg_rc sg_metrics_new(const struct sg_metrics_names *names, struct sg_metric
         count += series_of(metrics, &table[id]) * cells_of(&table[id]);
     }
     metrics->cells = calloc(count, sizeof(*metrics->cells));
-    if (metrics->cells == NULL)
+    return metrics->cells != NULL;
+}
+
+enum sg_rc sg_metrics_new(const struct sg_metrics_names *names, struct sg_metrics **ret,
+                          struct sg_err *err)
+{
+    struct sg_metrics *metrics = calloc(1, sizeof(*metrics));
+    if (metrics == NULL || !set_up(metrics, names)) {
+        sg_metrics_free(metrics);
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not keep metrics: no memory");
-    *ret = SG_STEAL(metrics);
+    }
+    *ret = metrics;
     return SG_OK;
 }
 

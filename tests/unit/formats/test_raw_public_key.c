@@ -247,7 +247,7 @@ static void bad_numbers_of_an_rsa_key_are_refused(void **state)
         uint8_t is, becomes;
     } rows[] = {
         {"a negative modulus", modulus - 1, 0x00, 0xff},
-        {"an even exponent", rsa->len - 1, 0x01, 0x00},
+        {"an even exponent", rsa->len - 1, 0x01, 0x02},
         {"a negative exponent", rsa->len - 3, 0x01, 0x81},
         {"an exponent with a leading zero", rsa->len - 3, 0x01, 0x00},
         {"an exponent that is no INTEGER", rsa->len - 5, 0x02, 0x04},

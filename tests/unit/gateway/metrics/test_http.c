@@ -258,15 +258,35 @@ static void a_request_that_does_not_come_is_not_waited_for(void **state)
     close(fd);
 }
 
+/* Connections to the server that it has not closed: its own sockets among our descriptors. */
+static int server_conns(void)
+{
+    int count = 0;
+    for (int fd = 3; fd < 64; fd++) {
+        struct sockaddr_in local, peer;
+        socklen_t local_len = sizeof(local), peer_len = sizeof(peer);
+        count += getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+                 getsockname(fd, (struct sockaddr *)&local, &local_len) == 0 &&
+                 ntohs(local.sin_port) == sg_metrics_http_port(rig.http);
+    }
+    return count;
+}
+
 static void an_answer_that_is_not_taken_is_given_up(void **state)
 {
     (void)state;
     rig.extra = 7 << 20; /* more than the sockets hold */
     int fd = dial();
+    turn(5);
+    rig.now_ns += 3000 * SG_NS_PER_MS;
     put(fd, "GET /metrics HTTP/1.0\r\n\r\n");
     turn(20);
-    rig.now_ns += 5001 * SG_NS_PER_MS;
+    rig.now_ns += 4999 * SG_NS_PER_MS; /* what was left for the request counts no more */
     turn(5);
+    assert_int_equal(server_conns(), 1);
+    rig.now_ns += 2 * SG_NS_PER_MS;
+    turn(5);
+    assert_int_equal(server_conns(), 0);
     rig.extra = 0;
     ask("GET /healthz HTTP/1.0\r\n\r\n");
     assert_slice_equal(body(), SG_SLICE("ok\n"));
@@ -309,6 +329,10 @@ static void more_than_sixteen_wait_their_turn(void **state)
     turn(10);
     char bytes[256];
     assert_int_equal(recv(fds[COUNT - 1], bytes, sizeof(bytes), MSG_DONTWAIT), -1);
+    assert_int_equal(server_conns(), 16);
+    int64_t before_ns = sg_mono_ns(&sg_clock_system);
+    assert_int_equal(sg_loop_turn(rig.loop, 50, NULL), SG_OK);
+    assert_true(sg_mono_ns(&sg_clock_system) - before_ns >= 40 * SG_NS_PER_MS); /* it sleeps */
     for (size_t i = 0; i < 8; i++)
         close(fds[i]);
     turn(10);
