@@ -165,12 +165,17 @@ static void on_ready(void *arg, uint32_t events)
         sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
-/* Encrypts what the calls have produced, as much as may wait. */
-static enum sg_rc pull(struct sg_conn *conn, struct sg_err *err)
+/* Encrypts what the calls have produced, as much as may wait; *ret_more: there may be more. */
+static enum sg_rc pull(struct sg_conn *conn, bool *ret_more, struct sg_err *err)
 {
     struct sg_net *net = conn->net;
 
-    while (conn->rpc != NULL && sg_tls_out(conn->tls)->len < OUT_BYTES_HIGH) {
+    *ret_more = false;
+    while (conn->rpc != NULL) {
+        if (sg_tls_out(conn->tls)->len >= OUT_BYTES_HIGH) {
+            *ret_more = true;
+            return SG_OK;
+        }
         sg_buf_clear(&net->pulled);
         SG_TRY(sg_rpc_server_pull(conn->rpc, PULL_BYTES, &net->pulled, err));
         if (net->pulled.len == 0)
@@ -228,8 +233,9 @@ static void on_flush(void *arg)
 {
     struct sg_conn *conn = arg;
     struct sg_err err;
+    bool has_more;
 
-    if (pull(conn, &err) != SG_OK) {
+    if (pull(conn, &has_more, &err) != SG_OK) {
         log_failure(conn, "conn.failed", &err);
         if (conn->why == NULL)
             conn->why = "output";
@@ -252,6 +258,9 @@ static void on_flush(void *arg)
     } else if (!has_output && (conn->watch.events & EPOLLOUT) != 0) {
         sg_watch_set(conn->net->loop, &conn->watch, EPOLLIN);
     }
+    /* The socket took all that was encrypted, and no event will come for the rest. */
+    if (has_more && !has_output)
+        sg_hook_arm(conn->net->loop, &conn->flush);
     set_timer(conn);
 }
 
