@@ -138,21 +138,42 @@ static void fail(struct sg_sign_op *op, const struct sg_err *err, int64_t retry_
     finish(op);
 }
 
-/* Writes the verified signature as the caller wants it. */
+/* The token answered with what is no signature of this key: told, and nothing is released. */
+static void fail_bad(struct sg_sign_op *op)
+{
+    struct sg_signer *signer = op->signer;
+    struct sg_err err;
+
+    SG_REFUSE(&err, SG_R_HSM_FAULT,
+              "the token's signature by key \"%s\" did not verify; it was not released",
+              op->key->name);
+    signer->engine.report_bad(signer->engine.arg, op->job);
+    fail(op, &err, 0);
+}
+
+/* Whether it has the length of one: all that is judged of a signature that is not verified. */
+static bool has_right_length(const struct sg_sign_op *op)
+{
+    const size_t part_len = sg_key_type_part_len(op->key->type);
+    return op->job->signature_len == (op->scheme == SG_SCHEME_ECDSA ? 2 * part_len : part_len);
+}
+
+/* Writes the signature, verified or spared that, as the caller wants it. */
 static void release(struct sg_sign_op *op)
 {
     struct sg_hsm_job *job = op->job;
-    struct sg_err err;
+
+    size_t len;
 
     op->signature = sg_slice_of(job->signature, job->signature_len);
-    if (op->encoding == SG_ENCODING_DER) {
-        size_t len;
-        if (sg_ecdsa_to_der(op->signature, op->der, &len, &err) != SG_OK) {
-            fail(op, &err, 0);
-            return;
-        }
-        op->signature = sg_slice_of(op->der, len);
+    /* Raw or not: an r or s of zero is no signature. */
+    if (op->scheme == SG_SCHEME_ECDSA &&
+        sg_ecdsa_to_der(op->signature, op->der, &len, NULL) != SG_OK) {
+        fail_bad(op);
+        return;
     }
+    if (op->encoding == SG_ENCODING_DER)
+        op->signature = sg_slice_of(op->der, len);
     op->is_signed = true;
     finish(op);
 }
@@ -174,18 +195,11 @@ static void verify_run(struct sg_crypto_task *task)
 static void verify_done(struct sg_crypto_task *task)
 {
     struct sg_sign_op *op = SG_CONTAINER(task, struct sg_sign_op, task);
-    struct sg_signer *signer = op->signer;
 
-    if (op->verdict == SG_RAW_VALID) {
+    if (op->verdict == SG_RAW_VALID)
         release(op);
-        return;
-    }
-    struct sg_err err;
-    SG_REFUSE(&err, SG_R_HSM_FAULT,
-              "the token's signature by key \"%s\" did not verify; it was not released",
-              op->key->name);
-    signer->engine.report_bad(signer->engine.arg, op->job);
-    fail(op, &err, 0);
+    else
+        fail_bad(op);
 }
 
 /* RSA costs a fourteenth of its signing and less: always. ECDSA: always unless sampled. */
@@ -213,6 +227,10 @@ void sg_sign_job_done(struct sg_hsm_job *job)
         SG_REFUSE(&err, SG_R_KEY_UNUSABLE, "key \"%s\" has no public key to verify with",
                   op->key->name);
         fail(op, &err, 0);
+        return;
+    }
+    if (!has_right_length(op)) {
+        fail_bad(op);
         return;
     }
     if (!must_verify(op->key, op->scheme)) {
