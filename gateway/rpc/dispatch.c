@@ -124,9 +124,8 @@ static void count_unbegun(struct sg_rpc *rpc, const struct sg_call *call, const 
                        sg_rpc_code(err), 1);
 }
 
-/* Whether the peer is somebody at this moment: the certificate may have expired or been revoked
- * since the handshake. */
-static enum sg_rc authenticate(struct sg_rpc *rpc, const struct sg_call *call, struct sg_err *err)
+/* The certificate may have expired or been revoked since the handshake. */
+enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call, struct sg_err *err)
 {
     const struct sg_tls_peer *peer = sg_rpc_connection(call)->peer;
     return sg_tls_peer_check(rpc->trust, peer, sg_wall_ns(rpc->deps.clock), err);
@@ -150,7 +149,7 @@ static enum sg_rc authorize(struct sg_rpc *rpc, const struct sg_call *call, enum
 {
     if (access == SG_ACCESS_OPEN)
         return SG_OK;
-    SG_TRY(authenticate(rpc, call, err));
+    SG_TRY(sg_rpc_authenticate(rpc, call, err));
     if (access == SG_ACCESS_AUTHENTICATED)
         return SG_OK;
 

@@ -226,9 +226,12 @@ static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice
     struct sg_rpc_error error = {0};
     ProtobufCMessage *unpacked;
     bool is_running = false;
-    /* A message that cannot be read has no item_id to answer to: it ends the call. */
-    if (sg_pb_unpack(sg_call_method(call)->input, message, &item->arena, SG_PB_STRICT, &unpacked,
-                     &error.err) != SG_OK) {
+    /* A stream may outlive its client's certificate. And a message that cannot be read has no
+     * item_id to answer to. Either ends the call. */
+    if (sg_rpc_authenticate(rpc, call, &error.err) != SG_OK) {
+        sg_rpc_fail(rpc, call, &error);
+    } else if (sg_pb_unpack(sg_call_method(call)->input, message, &item->arena, SG_PB_STRICT,
+                            &unpacked, &error.err) != SG_OK) {
         sg_rpc_fail(rpc, call, &error);
     } else {
         item->message = (const Sealgate__V1__SignStreamRequest *)unpacked;

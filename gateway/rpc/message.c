@@ -51,6 +51,8 @@ void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessa
 
 void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_error *error)
 {
+    if (sg_call_is_over(call))
+        return; /* and has been told of */
     struct sg_arena *arena = sg_call_arena(call);
     const char *request_id = sg_rpc_request_id(call, arena);
     const Google__Rpc__Status *full = sg_rpc_status_new(arena, error, request_id);

@@ -49,6 +49,11 @@ void sg_rpc_set_user(struct sg_call *call, void *user);
 /* What the log and the client call this call; in `arena`, "" without memory. */
 const char *sg_rpc_request_id(const struct sg_call *call, struct sg_arena *arena);
 
+/* Whether the peer is somebody at this moment. Judged when a call begins; a call that lasts judges
+ * again before it acts. */
+SG_MUST_USE enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call,
+                                           struct sg_err *err);
+
 /* Unpacks into the call's arena, or fails the call and returns NULL. `is_strict` for requests
  * that make signatures: unknown fields are refused. */
 const void *sg_rpc_read(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message,
