@@ -207,6 +207,10 @@ enum sg_exit sg_cli_fail(const struct sg_cli *cli, enum sg_exit exit_code, const
     (void)vsnprintf(error.message, sizeof(error.message), fmt, args);
     va_end(args);
     (void)snprintf(error.reason, sizeof(error.reason), "%s", reason);
+    /* What the server would refuse by the same name is advised on in the same words. */
+    for (int i = SG_R_NONE + 1; i < SG_R_COUNT; i++)
+        if (strcmp(sg_reason_name((enum sg_reason)i), reason) == 0)
+            (void)snprintf(error.next, sizeof(error.next), "%s", sg_reason_next((enum sg_reason)i));
     if (exit_code == SG_EXIT_USAGE && cli->command != NULL)
         (void)snprintf(error.next, sizeof(error.next), "See sealgate %s%s%s --help.",
                        cli->command->group == NULL ? "" : cli->command->group,

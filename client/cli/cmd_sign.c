@@ -94,7 +94,10 @@ static enum sg_exit print_json(const struct sg_cli *cli, const struct sealgate_s
                 signature->digest == SEALGATE_DIGEST_UNSET
                     ? ""
                     : sg_digest_name((enum sg_digest_alg)signature->digest));
-    sg_json_str(&json, "encoding", sg_cli_encoding_name((int)signature->encoding));
+    sg_json_str(&json, "encoding",
+                signature->encoding == SEALGATE_ENCODING_UNSET
+                    ? ""
+                    : sg_cli_encoding_name((int)signature->encoding));
     sg_json_time(&json, "sign_time", signature->sign_time_ns);
     sg_json_str(&json, "rule_set", signature->rule_set);
     sg_json_str(&json, "rule", signature->rule);

@@ -24,7 +24,7 @@ function(sg_library name)
         LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 
     # One object out of all, in which everything else has become local; then an archive of it.
-    set(relocatable ${PROJECT_BINARY_DIR}/lib/${name}.o)
+    set(relocatable ${PROJECT_BINARY_DIR}/CMakeFiles/${name}.o)
     set(archive ${PROJECT_BINARY_DIR}/lib/lib${name}.a)
     set(whole_program "")
     if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
