@@ -1,0 +1,113 @@
+#!/bin/sh
+# cli.sh PROGRAM: what the program says and how it ends without any gateway.
+set -u
+sealgate=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset SEALGATE_ENDPOINT SEALGATE_CA SEALGATE_CERT SEALGATE_KEY SEALGATE_SERVER_NAME
+failed=0
+
+# ends CODE ARGUMENT...: the exit code; what was said is in $work/out and $work/err.
+ends() {
+    expected=$1
+    shift
+    "$sealgate" "$@" >"$work/out" 2>"$work/err" </dev/null
+    code=$?
+    [ $code = "$expected" ] && return 0
+    echo "sealgate $*: exit code $code, not $expected"
+    cat "$work/err"
+    failed=1
+}
+says() { grep -q -- "$2" "$work/$1" || { echo "no \"$2\" in: $(cat "$work/$1")"; failed=1; }; }
+silent() { [ ! -s "$work/$1" ] || { echo "$1 should be empty: $(cat "$work/$1")"; failed=1; }; }
+
+# Help is an answer: on standard output, with exit code 0, for every command.
+ends 0 --help
+says out "Exit codes:"
+silent err
+for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" info health bench; do
+    ends 0 $command --help
+    says out "^Usage: sealgate $command"
+    says out "Exit codes:"
+    says out "--endpoint"
+    silent err
+done
+ends 0 keys --help
+ends 0 --version
+says out "^sealgate [0-9]"
+
+# A wrong command line says what is wrong and where to read on.
+ends 2
+says err "Usage:"
+ends 2 sing
+says err 'no command "sing"'
+ends 2 keys lst
+ends 2 sign --kez x
+says err 'no option "--kez"'
+says err "sealgate sign --help"
+silent out
+ends 2 sign
+says err "key NAME is missing"
+ends 2 sign --key a --digest 00
+ends 2 sign --key a --digest zz --algorithm sha256
+ends 2 sign --key a --digest 00 --algorithm sha1
+ends 2 sign --key a --file x --digest 00 --algorithm sha256
+ends 2 sign --key a --hash sha1 --file x
+ends 2 sign --key a --message --hash sha256
+ends 2 sign --key a --encoding pem --file x
+ends 2 sign --key a --format pem --file x
+ends 2 sign --key a --scheme dsa --file x
+ends 2 sign --key a --timeout 0 --file x
+ends 2 sign --key a --output xml --file x
+ends 2 sign --key a extra
+ends 2 keys show
+ends 2 keys show a b
+ends 2 keys csr a
+ends 2 keys csr a --subject nonsense
+ends 2 verify --key a
+ends 2 verify --signature x
+ends 2 verify --key a --public-key b --signature x
+ends 2 verify --key a --offline --signature x
+ends 2 bench --key a --concurrency 0
+ends 2 bench --key a --requests 5 --duration 5
+ends 2 info
+says err "SEALGATE_ENDPOINT"
+ends 2 info --output json
+says err '^{"error":{"code":"INVALID_ARGUMENT","reason":"BAD_OPTIONS"'
+
+# Verifying offline, against OpenSSL's own signatures.
+cd "$work" || exit 1
+printf 'a document\n' >document
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.pem 2>/dev/null
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec.pem 2>/dev/null
+openssl genpkey -algorithm ED25519 -out ed.pem 2>/dev/null
+for key in rsa ec ed; do openssl pkey -in $key.pem -pubout -out $key.pub; done
+openssl req -new -x509 -key rsa.pem -subj /CN=offline -out rsa.crt 2>/dev/null
+openssl dgst -sha256 -sign rsa.pem -out rsa.sig document
+openssl dgst -sha512 -sign rsa.pem -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest \
+    -out pss.sig document
+openssl dgst -sha256 -sign ec.pem -out ec.sig document
+openssl pkeyutl -sign -inkey ed.pem -rawin -in document -out ed.sig
+
+ends 0 verify --offline --public-key rsa.pub --file document --signature rsa.sig
+says out "^valid: document (rsa-2048)"
+ends 0 verify --offline --certificate rsa.crt --file document --signature rsa.sig
+ends 0 verify --offline --public-key rsa.pub --scheme rsa-pss --hash sha512 --file document \
+    --signature pss.sig
+ends 0 verify --offline --public-key ec.pub --file document --signature ec.sig
+ends 0 verify --offline --public-key ed.pub --file document --signature ed.sig
+ends 0 verify --offline --public-key ec.pub --signature ec.sig --algorithm sha256 \
+    --digest "$(openssl dgst -sha256 -r document | cut -d' ' -f1)"
+ends 1 verify --offline --public-key ec.pub --file ec.pub --signature ec.sig
+says out "^NOT VALID"
+ends 1 verify --offline --public-key ec.pub --file document --signature rsa.sig --output json
+says out '^{"valid":false,"reason":"SIGNATURE_MALFORMED"'
+ends 1 verify --offline --public-key rsa.pub --hash sha384 --file document --signature rsa.sig
+ends 6 verify --offline --public-key ec.pub --scheme rsa-pss --file document --signature ec.sig
+ends 9 verify --offline --public-key none.pub --file document --signature ec.sig
+ends 9 verify --offline --public-key document --file document --signature ec.sig
+ends 9 verify --offline --public-key ec.pub --file none --signature ec.sig
+head -c 5000 /dev/zero >long
+ends 6 verify --offline --public-key ed.pub --file long --signature ed.sig
+says err "4096"
+exit $failed
