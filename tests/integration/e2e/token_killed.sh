@@ -8,8 +8,9 @@ own_instance token_killed
 cd "$work"
 head -c 100 /dev/urandom >document
 
-load() { # one result a line: "ok", or the error as JSON
-    while [ ! -e stop ]; do
+load() { # one result a line: "ok", or the error as JSON; ends by itself if this test is killed
+    local until=$((SECONDS + 120))
+    while [ ! -e stop ] && [ $SECONDS -lt $until ]; do
         if sealgate sign --key dev-p256 --file document --out "$1.sig" --output json >"$1.out" 2>&1; then
             echo ok
         else
