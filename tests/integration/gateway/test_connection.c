@@ -1,0 +1,240 @@
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway/net/net_priv.h"
+#include "sealgate/v1/info.pb-c.h"
+#include "tests/integration/gateway/rig.h"
+
+/* What a connection may cost, and how it ends. */
+
+static int setup(void **state)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    rig_start(rig, &(struct rig_options){.connections_max = 3, .reflection = true});
+    *state = rig;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    rig_stop(*state);
+    free(*state);
+    return 0;
+}
+
+static struct rig_call *get_info(struct rig_client *client)
+{
+    const Sealgate__V1__GetServerInfoRequest request = SEALGATE__V1__GET_SERVER_INFO_REQUEST__INIT;
+    return rig_get(client, GET_SERVER_INFO, &request.base);
+}
+
+static void connections_over_the_limit_are_closed_and_the_others_serve(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *clients[5];
+
+    for (size_t i = 0; i < SG_COUNT(clients); i++)
+        clients[i] = rig_connect(rig, A);
+    RIG_UNTIL(rig, clients[3]->is_over && clients[4]->is_over);
+    RIG_UNTIL(rig, rig_client_is_ready(clients[2]));
+    assert_int_equal(sg_net_connections(rig->net), 3);
+    assert_int_equal(sg_net_totals(rig->net).refused_full, 2);
+    struct rig_call *call = get_info(clients[0]);
+    assert_int_equal(call->code, SG_GRPC_OK);
+    rig_call_free(call);
+
+    rig_disconnect(clients[1], true);
+    RIG_UNTIL(rig, sg_net_connections(rig->net) == 2);
+    call = get_info(rig_connect(rig, A)); /* a place is a place again */
+    assert_int_equal(call->code, SG_GRPC_OK);
+    rig_call_free(call);
+}
+
+static void a_handshake_that_takes_too_long_is_ended(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *silent = rig_connect_raw(rig);
+    struct rig_client *slow = rig_connect_raw(rig);
+    static const uint8_t record[] = {0x16, 3, 1, 2, 0};
+
+    assert_int_equal(send(slow->fd, record, 3, 0), 3);
+    rig_wait(rig, 4 * SG_NS_PER_S);
+    assert_int_equal(send(slow->fd, record + 3, 2, 0), 2); /* does not buy time */
+    rig_settle(rig);
+    assert_int_equal(sg_net_connections(rig->net), 2);
+    rig_wait(rig, SG_NS_PER_S);
+    RIG_UNTIL(rig, silent->is_over && slow->is_over);
+    assert_int_equal(sg_net_connections(rig->net), 0);
+    assert_int_equal(sg_net_totals(rig->net).handshakes_timeout, 2);
+}
+
+static void what_is_no_tls_is_closed(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect_raw(rig);
+
+    assert_true(send(client->fd, "GET / HTTP/1.1\r\n\r\n", 18, 0) == 18);
+    RIG_UNTIL(rig, client->is_over);
+    assert_int_equal(sg_net_connections(rig->net), 0);
+    assert_int_equal(sg_net_totals(rig->net).handshakes_tls, 1);
+}
+
+static void an_end_of_file_in_mid_handshake_closes(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect_raw(rig);
+
+    RIG_UNTIL(rig, sg_net_connections(rig->net) == 1);
+    assert_int_equal(shutdown(client->fd, SHUT_WR), 0);
+    RIG_UNTIL(rig, client->is_over);
+    assert_int_equal(sg_net_connections(rig->net), 0);
+}
+
+static void a_close_notify_is_answered_and_ends_the_calls(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+    struct rig_sign sign;
+
+    rig_sign_init(&sign, "keys/alpha");
+    struct rig_call *call = rig_ask(client, SIGN, &sign.request.base);
+    RIG_UNTIL(rig, rig->job_count == 1);
+    sg_tls_close(client->tls);
+    RIG_UNTIL(rig, client->is_over);
+    assert_true(client->was_told);
+    assert_int_equal(sg_net_connections(rig->net), 0);
+    rig_jobs(rig, WELL);
+    RIG_UNTIL(rig, sg_signer_pending(rig->signer) == 0);
+    rig_disconnect(client, false);
+    rig_call_free(call);
+}
+
+static void an_idle_connection_is_closed_in_the_end(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+
+    rig_call_free(get_info(client));
+    rig_wait(rig, 299 * SG_NS_PER_S);
+    assert_false(client->is_over);
+    rig_wait(rig, 2 * SG_NS_PER_S);
+    rig_wait(rig, 3 * SG_NS_PER_S);
+    RIG_UNTIL(rig, client->is_over);
+    assert_true(client->was_told);
+    assert_int_equal(sg_net_connections(rig->net), 0);
+}
+
+/* A client that does not read -------------------------------------------------------------- */
+
+/* Connections from now on: the kernel takes little of what is sent to a client that does not read.
+ */
+static void shrink(const struct rig *rig)
+{
+    const int bytes = 16384;
+    assert_int_equal(setsockopt(rig->net->watch.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)),
+                     0);
+}
+
+/* Asks for a few hundred KiB on each of so many streams: the list of services, again and again. */
+static void ask_much(struct rig_client *client, struct rig_call **calls, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        calls[i] = rig_begin(client, REFLECTION, 0);
+        for (int j = 0; j < 400; j++)
+            rig_send_bytes(calls[i], SG_SLICE("\x3a\x01*"), false);
+    }
+}
+
+static void a_client_that_takes_nothing_is_closed(void **state)
+{
+    enum { COUNT = 60 };
+    struct rig *rig = *state;
+    struct rig_call *calls[COUNT];
+
+    shrink(rig);
+    struct rig_client *client = rig_connect(rig, A);
+    RIG_UNTIL(rig, rig_client_is_ready(client));
+    rig_settle(rig);
+    client->does_not_read = true;
+    ask_much(client, calls, COUNT);
+    rig_settle(rig);
+    rig_wait(rig, 20 * SG_NS_PER_S);
+    assert_int_equal(sg_net_connections(rig->net), 1);
+    rig_wait(rig, 12 * SG_NS_PER_S);
+    RIG_UNTIL(rig, sg_net_connections(rig->net) == 0);
+    assert_int_equal(sg_net_totals(rig->net).timeouts, 1);
+    rig_disconnect(client, false);
+    for (size_t i = 0; i < COUNT; i++)
+        rig_call_free(calls[i]);
+}
+
+static void a_client_that_reads_slowly_gets_all_of_it(void **state)
+{
+    enum { COUNT = 10 };
+    struct rig *rig = *state;
+    struct rig_call *calls[COUNT];
+
+    shrink(rig);
+    struct rig_client *client = rig_connect(rig, A);
+    RIG_UNTIL(rig, rig_client_is_ready(client));
+    ask_much(client, calls, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        sg_rpc_client_half_close(calls[i]->call);
+    for (int pause = 0; pause < 4; pause++) {
+        client->does_not_read = true;
+        rig_wait(rig, 20 * SG_NS_PER_S);
+        client->does_not_read = false;
+        rig_turn(rig);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        RIG_UNTIL(rig, calls[i]->done > 0);
+        assert_int_equal(calls[i]->code, SG_GRPC_OK);
+        assert_int_equal(calls[i]->message_count, 400);
+        rig_call_free(calls[i]);
+    }
+}
+
+/* Descriptors ------------------------------------------------------------------------------ */
+
+static void without_descriptors_accepting_pauses_and_goes_on(void **state)
+{
+    struct rig *rig = *state;
+    struct rlimit was, few;
+    struct rig_client *client = rig_connect_raw(rig);
+
+    RIG_UNTIL(rig, sg_net_connections(rig->net) == 1);
+    int next = dup(0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    few = was;
+    few.rlim_cur = (rlim_t)next + 1; /* the client's own, and none for the server */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct rig_client *second = rig_connect_raw(rig);
+    rig_settle(rig);
+    assert_int_equal(sg_net_connections(rig->net), 1);
+    assert_int_equal(rig->net->watch.events, 0); /* does not spin */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    rig_wait(rig, 200 * SG_NS_PER_MS);
+    RIG_UNTIL(rig, sg_net_connections(rig->net) == 2);
+    assert_false(second->is_over);
+    (void)client;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(connections_over_the_limit_are_closed_and_the_others_serve),
+        TEST(a_handshake_that_takes_too_long_is_ended),
+        TEST(what_is_no_tls_is_closed),
+        TEST(an_end_of_file_in_mid_handshake_closes),
+        TEST(a_close_notify_is_answered_and_ends_the_calls),
+        TEST(an_idle_connection_is_closed_in_the_end),
+        TEST(a_client_that_takes_nothing_is_closed),
+        TEST(a_client_that_reads_slowly_gets_all_of_it),
+        TEST(without_descriptors_accepting_pauses_and_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
