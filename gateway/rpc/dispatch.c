@@ -182,6 +182,8 @@ static enum sg_rc on_begin(void *arg, struct sg_call *call, struct sg_err *err)
     if (handler == &sg_handle_reflection && !rpc->deps.config->reflection)
         return SG_REFUSE(err, SG_R_REFLECTION_OFF, "reflection is turned off on this server");
     SG_TRY(authorize(rpc, call, handler->access, err));
+    if (handler->begin != NULL)
+        SG_TRY(handler->begin(rpc, call, err));
     state->handler = handler;
     count_begin(rpc, call);
     return SG_OK;

@@ -11,7 +11,7 @@
 enum { ITEM_BYTES_MAX = 65536 };
 
 struct item {
-    struct stream *stream;
+    struct sg_sign_stream *stream;
     struct item *next, **link; /* among the items under way */
     struct sg_arena arena;
     const Sealgate__V1__SignStreamRequest *message; /* in the arena */
@@ -20,13 +20,14 @@ struct item {
     struct sg_sign_op op;
 };
 
-struct stream {
+struct sg_sign_stream {
     struct sg_rpc *rpc;
     struct sg_call *call; /* NULL once closed */
     struct item *items;   /* under way */
     size_t running;
     bool is_half_closed;
-    bool is_full; /* results wait for the client to take them */
+    bool is_full;                        /* results wait for the client to take them */
+    struct sg_sign_stream *next, **link; /* of rpc->streams, while the call is open */
 };
 
 static void item_free(struct item *item)
@@ -43,7 +44,7 @@ static void item_free(struct item *item)
 }
 
 /* Reads on, or not, as the two bounds say. */
-static void pace(struct stream *stream)
+static void pace(struct sg_sign_stream *stream)
 {
     const size_t max = (size_t)stream->rpc->deps.config->stream_items_max;
 
@@ -53,16 +54,20 @@ static void pace(struct stream *stream)
         sg_call_resume(stream->call);
 }
 
-/* Ends the call once the client has sent all and has got all. */
-static void end_if_over(struct stream *stream)
+/* Ends the call once the client has got all, and has sent all or may send no more. */
+static void end_if_over(struct sg_sign_stream *stream)
 {
-    if (stream->is_half_closed && stream->running == 0)
+    if (stream->running > 0)
+        return;
+    if (stream->is_half_closed)
         sg_rpc_finish(stream->call, &(struct sg_status){.code = SG_GRPC_OK});
+    else if (stream->rpc->is_draining)
+        sg_rpc_fail_draining(stream->rpc, stream->call);
 }
 
 static void send_result(struct item *item, const Sealgate__V1__SignStreamResponse *result)
 {
-    struct stream *stream = item->stream;
+    struct sg_sign_stream *stream = item->stream;
     size_t len = protobuf_c_message_get_packed_size(&result->base);
     uint8_t *bytes = sg_arena_alloc(&item->arena, len);
     struct sg_rpc_error error = {0};
@@ -106,7 +111,7 @@ static void send_response(struct item *item)
 static void on_done(void *arg, struct sg_sign_op *op)
 {
     struct item *item = arg;
-    struct stream *stream = item->stream;
+    struct sg_sign_stream *stream = item->stream;
 
     sg_sign_count(stream->rpc, op);
     if (stream->call == NULL) {
@@ -126,7 +131,7 @@ static void on_done(void *arg, struct sg_sign_op *op)
     end_if_over(stream);
 }
 
-static bool is_under_way(const struct stream *stream, const char *item_id)
+static bool is_under_way(const struct sg_sign_stream *stream, const char *item_id)
 {
     for (const struct item *item = stream->items; item != NULL; item = item->next) {
         if (strcmp(item->message->item_id, item_id) == 0)
@@ -137,7 +142,7 @@ static bool is_under_way(const struct stream *stream, const char *item_id)
 
 static enum sg_rc check_item(const struct item *item, struct sg_rpc_error *error)
 {
-    const struct stream *stream = item->stream;
+    const struct sg_sign_stream *stream = item->stream;
     const size_t id_len = strlen(item->message->item_id);
 
     error->field = "item_id";
@@ -151,12 +156,14 @@ static enum sg_rc check_item(const struct item *item, struct sg_rpc_error *error
     if (item->message->request == NULL)
         return SG_REFUSE(&error->err, SG_R_FIELD_REQUIRED, "the item has no request");
     error->field = NULL;
+    if (stream->rpc->is_draining)
+        return SG_REFUSE(&error->err, SG_R_DRAINING, "this instance is shutting down");
     return SG_OK;
 }
 
 static void link_item(struct item *item)
 {
-    struct stream *stream = item->stream;
+    struct sg_sign_stream *stream = item->stream;
 
     item->next = stream->items;
     item->link = &stream->items;
@@ -169,7 +176,7 @@ static void link_item(struct item *item)
 /* Starts the item; *ret_running says whether its result comes later. */
 static enum sg_rc start(struct item *item, bool *ret_running, struct sg_rpc_error *error)
 {
-    struct stream *stream = item->stream;
+    struct sg_sign_stream *stream = item->stream;
 
     *ret_running = false;
     SG_TRY(check_item(item, error));
@@ -197,24 +204,26 @@ static enum sg_rc start(struct item *item, bool *ret_running, struct sg_rpc_erro
     return rc;
 }
 
-static struct stream *stream_of(struct sg_rpc *rpc, struct sg_call *call)
+static enum sg_rc on_begin(struct sg_rpc *rpc, struct sg_call *call, struct sg_err *err)
 {
-    struct stream *stream = sg_rpc_user(call);
-    if (stream != NULL)
-        return stream;
-    stream = calloc(1, sizeof(*stream));
+    if (rpc->is_draining)
+        return SG_REFUSE(err, SG_R_DRAINING, "this instance is shutting down");
+    struct sg_sign_stream *stream = calloc(1, sizeof(*stream));
     if (stream == NULL)
-        return NULL;
-    stream->rpc = rpc;
-    stream->call = call;
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for another stream");
+    *stream = (struct sg_sign_stream){
+        .rpc = rpc, .call = call, .next = rpc->streams, .link = &rpc->streams};
+    if (stream->next != NULL)
+        stream->next->link = &stream->next;
+    rpc->streams = stream;
     sg_rpc_set_user(call, stream);
-    return stream;
+    return SG_OK;
 }
 
 static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
 {
-    struct stream *stream = stream_of(rpc, call);
-    struct item *item = stream == NULL ? NULL : calloc(1, sizeof(*item));
+    struct sg_sign_stream *stream = sg_rpc_user(call);
+    struct item *item = calloc(1, sizeof(*item));
     if (item == NULL) {
         sg_rpc_fail_memory(rpc, call);
         return;
@@ -246,20 +255,15 @@ static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice
 static void on_writable(struct sg_rpc *rpc, struct sg_call *call)
 {
     (void)rpc;
-    struct stream *stream = sg_rpc_user(call);
-    if (stream == NULL)
-        return;
+    struct sg_sign_stream *stream = sg_rpc_user(call);
     stream->is_full = false;
     pace(stream);
 }
 
 static void on_half_close(struct sg_rpc *rpc, struct sg_call *call)
 {
-    struct stream *stream = stream_of(rpc, call);
-    if (stream == NULL) {
-        sg_rpc_fail_memory(rpc, call);
-        return;
-    }
+    (void)rpc;
+    struct sg_sign_stream *stream = sg_rpc_user(call);
     stream->is_half_closed = true;
     end_if_over(stream);
 }
@@ -267,15 +271,24 @@ static void on_half_close(struct sg_rpc *rpc, struct sg_call *call)
 static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
 {
     (void)rpc;
-    struct stream *stream = sg_rpc_user(call);
-    if (stream == NULL)
-        return;
+    struct sg_sign_stream *stream = sg_rpc_user(call);
     stream->call = NULL;
+    *stream->link = stream->next;
+    if (stream->next != NULL)
+        stream->next->link = stream->link;
     if (stream->running == 0)
         free(stream);
 }
 
-const struct sg_handler sg_handle_sign_stream = {.message = on_message,
+void sg_sign_streams_drain(struct sg_rpc *rpc)
+{
+    /* A call that ends stays on the list until it is closed, which is later. */
+    for (struct sg_sign_stream *stream = rpc->streams; stream != NULL; stream = stream->next)
+        end_if_over(stream);
+}
+
+const struct sg_handler sg_handle_sign_stream = {.begin = on_begin,
+                                                 .message = on_message,
                                                  .half_close = on_half_close,
                                                  .writable = on_writable,
                                                  .closed = on_closed};

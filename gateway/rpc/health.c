@@ -9,6 +9,12 @@
  * the other services serve until the server drains. Open to anybody: balancers have no
  * certificate, and it tells nothing else.
  */
+enum {
+    /* A name of a service and its tag; far more than any service here has. Nobody has had to say
+     * who he is, and a watch keeps what it was asked for as long as it is open. */
+    REQUEST_BYTES_MAX = 1024,
+};
+
 struct sg_health_watch {
     struct sg_rpc *rpc;
     struct sg_call *call;
@@ -51,10 +57,23 @@ static Grpc__Health__V1__HealthCheckResponse__ServingStatus status_of(const stru
     return GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
 }
 
+static const Grpc__Health__V1__HealthCheckRequest *
+read_request(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    struct sg_rpc_error error = {0};
+
+    if (message.len <= REQUEST_BYTES_MAX)
+        return sg_rpc_read(rpc, call, message, false);
+    SG_REFUSE(&error.err, SG_R_MESSAGE_TOO_LARGE, "a request for health has at most %d bytes",
+              REQUEST_BYTES_MAX);
+    sg_rpc_fail(rpc, call, &error);
+    return NULL;
+}
+
 static void on_check(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
 {
     Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-    const Grpc__Health__V1__HealthCheckRequest *request = sg_rpc_read(rpc, call, message, false);
+    const Grpc__Health__V1__HealthCheckRequest *request = read_request(rpc, call, message);
     if (request == NULL)
         return;
 
@@ -91,7 +110,7 @@ static void tell(struct sg_health_watch *watch)
 
 static void on_watch(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
 {
-    const Grpc__Health__V1__HealthCheckRequest *request = sg_rpc_read(rpc, call, message, false);
+    const Grpc__Health__V1__HealthCheckRequest *request = read_request(rpc, call, message);
     if (request == NULL)
         return;
     struct sg_health_watch *watch = sg_arena_zalloc(sg_call_arena(call), sizeof(*watch));
@@ -110,6 +129,8 @@ static void on_watch(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice m
     rpc->watches = watch;
     sg_rpc_set_user(call, watch);
     tell(watch);
+    if (rpc->is_draining)
+        sg_rpc_fail_draining(rpc, call);
 }
 
 static void on_watch_closed(struct sg_rpc *rpc, struct sg_call *call)
@@ -131,13 +152,11 @@ void sg_rpc_health_changed(struct sg_rpc *rpc)
 
 void sg_rpc_drain(struct sg_rpc *rpc)
 {
-    struct sg_rpc_error error = {0};
-
     rpc->is_draining = true;
     sg_rpc_health_changed(rpc);
-    SG_REFUSE(&error.err, SG_R_DRAINING, "this instance is shutting down");
     for (struct sg_health_watch *watch = rpc->watches; watch != NULL; watch = watch->next)
-        sg_rpc_fail(rpc, watch->call, &error);
+        sg_rpc_fail_draining(rpc, watch->call);
+    sg_sign_streams_drain(rpc);
 }
 
 const struct sg_handler sg_handle_health_check = {.access = SG_ACCESS_OPEN, .message = on_check};

@@ -81,6 +81,13 @@ void sg_rpc_fail_memory(struct sg_rpc *rpc, struct sg_call *call)
     sg_rpc_fail(rpc, call, &error);
 }
 
+void sg_rpc_fail_draining(struct sg_rpc *rpc, struct sg_call *call)
+{
+    struct sg_rpc_error error = {0};
+    SG_REFUSE(&error.err, SG_R_DRAINING, "this instance is shutting down");
+    sg_rpc_fail(rpc, call, &error);
+}
+
 enum sg_rc sg_rpc_digest_alg(int wire, enum sg_digest_alg *ret, struct sg_err *err)
 {
     if (wire <= 0 || wire >= SG_DIGEST_COUNT)

@@ -17,6 +17,8 @@ enum sg_access {
  */
 struct sg_handler {
     enum sg_access access;
+    /* For a handler that must know of a call before its first message. */
+    enum sg_rc (*begin)(struct sg_rpc *rpc, struct sg_call *call, struct sg_err *err);
     void (*message)(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message);
     void (*half_close)(struct sg_rpc *rpc, struct sg_call *call);
     void (*writable)(struct sg_rpc *rpc, struct sg_call *call);
@@ -24,12 +26,15 @@ struct sg_handler {
 };
 
 struct sg_health_watch;
+struct sg_sign_stream;
 
 struct sg_rpc {
     struct sg_rpc_deps deps;
     struct sg_tls_trust *trust;
     struct sg_call_handler handler;
     struct sg_health_watch *watches;
+    struct sg_sign_stream *streams;
+    size_t verifications; /* of the VerificationService, on the crypto pool */
     int64_t start_wall_ns;
     bool is_draining;
 };
@@ -74,6 +79,11 @@ void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_e
 
 /* The same for want of memory: RESOURCE_EXHAUSTED. */
 void sg_rpc_fail_memory(struct sg_rpc *rpc, struct sg_call *call);
+/* The same because this instance is shutting down: UNAVAILABLE. */
+void sg_rpc_fail_draining(struct sg_rpc *rpc, struct sg_call *call);
+
+/* Streams take no more items, and end with their last result. */
+void sg_sign_streams_drain(struct sg_rpc *rpc);
 
 /* Counts what somebody was refused, and by which reason: a call, or an item of one. */
 void sg_rpc_count_refusal(struct sg_rpc *rpc, const struct sg_err *err);
