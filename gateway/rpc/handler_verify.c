@@ -4,6 +4,12 @@
 #include "gateway/rpc/rpc_priv.h"
 #include "sealgate/v1/verification.pb-c.h"
 
+/*
+ * So many are on the pool at once, whoever asks: it is the same pool that verifies what the token
+ * signed, and a signature must not wait behind a flood of these, or find the pool's queue full.
+ */
+enum { UNDER_WAY_MAX = 256, RETRY_MS = 50 };
+
 /* One Verify, done on the crypto pool. Lives until the task is over and the call is closed. */
 struct verify {
     struct sg_rpc *rpc;
@@ -76,6 +82,7 @@ static void done(struct sg_crypto_task *task)
     struct verify *verify = SG_CONTAINER(task, struct verify, task);
 
     verify->is_running = false;
+    verify->rpc->verifications--;
     if (verify->call == NULL) {
         verify_free(verify);
         return;
@@ -186,8 +193,14 @@ static enum sg_rc start(struct verify *verify, const Sealgate__V1__VerifyRequest
     SG_TRY(read_verifier(verify, request, error));
     SG_TRY(read_content(verify, request, error));
     SG_TRY(read_choices(verify, request, error));
+    if (verify->rpc->verifications >= UNDER_WAY_MAX) {
+        error->retry_ms = RETRY_MS;
+        return SG_REFUSE(&error->err, SG_R_QUEUE_FULL, "%d verifications are under way",
+                         UNDER_WAY_MAX);
+    }
     verify->task = (struct sg_crypto_task){.run = run, .done = done};
     SG_TRY(sg_crypto_submit(verify->rpc->deps.crypto, &verify->task, &error->err));
+    verify->rpc->verifications++;
     verify->is_running = true;
     return SG_OK;
 }

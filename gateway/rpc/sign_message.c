@@ -117,6 +117,8 @@ enum sg_rc sg_sign_plan_try(struct sg_rpc *rpc, const struct sg_sign_plan *plan,
     if (info.state == SG_KEY_LOADING)
         return SG_REFUSE(&error->err, SG_R_TOKEN_LOST, "token \"%s\" has not told of the key yet",
                          info.token);
+    if (info.err.rc == SG_OK)
+        return SG_REFUSE(&error->err, SG_R_KEY_UNUSABLE, "key \"%s\" cannot be used", info.name);
     error->err = info.err;
     return info.err.rc;
 }
