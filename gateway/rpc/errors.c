@@ -1,5 +1,6 @@
 #include "gateway/rpc/errors.h"
 
+#include "base/utf8.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "proto/pb/unpack.h"
 
@@ -106,7 +107,7 @@ static bool add_bad_request(struct sg_arena *arena, Google__Rpc__Status *status,
     Google__Rpc__BadRequest__FieldViolation *violations[] = {&violation};
 
     violation.field = (char *)(uintptr_t)error->field;
-    violation.description = (char *)(uintptr_t)error->err.msg;
+    violation.description = status->message;
     bad.n_field_violations = 1;
     bad.field_violations = violations;
     return add_detail(arena, status, "type.googleapis.com/google.rpc.BadRequest", &bad.base);
@@ -120,6 +121,22 @@ static bool add_resource_info(struct sg_arena *arena, Google__Rpc__Status *statu
     info.resource_type = (char *)(uintptr_t) "sealgate.v1.Key";
     info.resource_name = (char *)(uintptr_t)resource;
     return add_detail(arena, status, "type.googleapis.com/google.rpc.ResourceInfo", &info.base);
+}
+
+/* A copy that is UTF-8 whatever was cut where: clients refuse a whole status for one bad byte. */
+static char *copy_text(struct sg_arena *arena, const char *text)
+{
+    char *copy = sg_arena_strdup(arena, sg_slice_str(text));
+    if (copy == NULL)
+        return NULL;
+    for (size_t at = 0, len = strlen(copy); at < len;) {
+        uint32_t ignored;
+        size_t step = sg_utf8_next(sg_slice_of((const uint8_t *)copy + at, len - at), &ignored);
+        if (step == 0)
+            copy[at] = '?';
+        at += step == 0 ? 1 : step;
+    }
+    return copy;
 }
 
 Google__Rpc__Status *sg_rpc_status_new(struct sg_arena *arena, const struct sg_rpc_error *error,
@@ -136,7 +153,7 @@ Google__Rpc__Status *sg_rpc_status_new(struct sg_arena *arena, const struct sg_r
     const char *message = error->err.rc == SG_E_INTERNAL && error->err.reason == SG_R_NONE
                               ? "internal error; the log has the request id"
                               : error->err.msg;
-    status->message = sg_arena_strdup(arena, sg_slice_str(message));
+    status->message = copy_text(arena, message);
     if (status->message == NULL ||
         !add_error_info(arena, status, reason_of(&error->err), request_id))
         return NULL;

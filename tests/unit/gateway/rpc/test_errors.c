@@ -124,6 +124,24 @@ static void malformed_wire_bytes_are_internal_as_grpc_wants(void **state)
     assert_int_equal(sg_rpc_code(&err), SG_GRPC_INVALID_ARGUMENT);
 }
 
+/* A name of the caller's that was cut in the middle of a character. */
+static void a_message_is_utf8_wherever_it_was_cut(void **state)
+{
+    (void)state;
+    struct sg_arena arena;
+    struct sg_rpc_error error = {.field = "item_id"};
+    sg_arena_init(&arena, 65536);
+    SG_IGNORE(SG_REFUSE(&error.err, SG_R_FIELD_REQUIRED, "\"%.2s\" k\u00fd", "k\u00fd"));
+    const Google__Rpc__Status *status = sg_rpc_status_new(&arena, &error, "x");
+    assert_string_equal(status->message, "\"k?\" k\u00fd");
+    const Google__Protobuf__Any *any = detail(status, "type.googleapis.com/google.rpc.BadRequest");
+    Google__Rpc__BadRequest *bad =
+        google__rpc__bad_request__unpack(NULL, any->value.len, any->value.data);
+    assert_string_equal(bad->field_violations[0]->description, status->message);
+    google__rpc__bad_request__free_unpacked(bad, NULL);
+    sg_arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +149,7 @@ int main(void)
         cmocka_unit_test(every_class_has_a_code_that_is_no_success),
         cmocka_unit_test(details_stand_where_they_help),
         cmocka_unit_test(without_memory_there_is_no_half_status),
+        cmocka_unit_test(a_message_is_utf8_wherever_it_was_cut),
         cmocka_unit_test(malformed_wire_bytes_are_internal_as_grpc_wants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
