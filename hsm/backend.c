@@ -77,11 +77,10 @@ void sg_backend_free(struct sg_backend *backend)
            (job = sg_fair_pop(&backend->queue)) != NULL)
         sg_hsm_job_free(job);
     sg_fair_done(&backend->queue);
-    while (backend->csrs != NULL) {
-        struct sg_engine_csr *csr = backend->csrs;
-        backend->csrs = csr->next;
-        free(csr);
-    }
+    /* Whoever asked keeps something until it is answered. */
+    struct sg_err err;
+    SG_IGNORE(SG_REFUSE(&err, SG_R_DRAINING, "this instance is shutting down")); /* handed over */
+    sg_csr_fail(backend, &err);
     free(backend->name);
     free(backend->socket);
     free(backend);

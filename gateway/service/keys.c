@@ -11,6 +11,7 @@ enum { PEM_BYTES_MAX = 8192 };
 struct sg_keys {
     struct sg_hsm *hsm;
     size_t count;
+    struct sg_key **by_hsm; /* by the engine's number, which counts from 0 */
     struct sg_key keys[];
 };
 
@@ -85,8 +86,14 @@ enum sg_rc sg_keys_new(const struct sg_config *config, struct sg_hsm *hsm, struc
     for (size_t i = 0; i < config->key_count; i++)
         SG_TRY(add_key(keys, config, &config->keys[i], err));
     qsort(keys->keys, keys->count, sizeof(keys->keys[0]), by_name);
-    for (size_t i = 0; i < keys->count; i++)
+    keys->by_hsm = calloc(keys->count + 1, sizeof(struct sg_key *));
+    if (keys->by_hsm == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the list of keys");
+    for (size_t i = 0; i < keys->count; i++) {
         keys->keys[i].index = i;
+        SG_ASSERT(keys->keys[i].hsm < keys->count);
+        keys->by_hsm[keys->keys[i].hsm] = &keys->keys[i];
+    }
 
     *ret = SG_STEAL(keys);
     return SG_OK;
@@ -98,23 +105,23 @@ void sg_keys_free(struct sg_keys *keys)
         return;
     for (size_t i = 0; i < keys->count; i++)
         sg_public_key_free(keys->keys[i].public_key);
+    free(keys->by_hsm);
     free(keys);
 }
 
 void sg_keys_changed(struct sg_keys *keys, size_t hsm_key)
 {
-    for (size_t i = 0; i < keys->count; i++) {
-        struct sg_key *key = &keys->keys[i];
-        if (key->hsm != hsm_key || key->public_key != NULL)
-            continue;
-        struct sg_hsm_key_info info;
-        sg_hsm_key_info(keys->hsm, hsm_key, &info);
-        /* The engine has compared it with the token's type and our pin; a key that cannot be
-         * parsed here stays without a public key and signs nothing. */
-        if (info.spki.len > 0)
-            SG_IGNORE(sg_public_key_parse(info.spki, &key->public_key, NULL));
+    SG_ASSERT(hsm_key < keys->count);
+    struct sg_key *key = keys->by_hsm[hsm_key];
+    struct sg_hsm_key_info info;
+
+    if (key->public_key != NULL)
         return;
-    }
+    sg_hsm_key_info(keys->hsm, hsm_key, &info);
+    /* The engine has compared it with the token's type and our pin; a key that cannot be parsed
+     * here stays without a public key and signs nothing. */
+    if (info.spki.len > 0)
+        SG_IGNORE(sg_public_key_parse(info.spki, &key->public_key, NULL));
 }
 
 struct sg_key *sg_keys_find(struct sg_keys *keys, struct sg_slice name)
