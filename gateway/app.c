@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -166,17 +167,21 @@ static void reload_and_log(struct sg_app *app)
 {
     struct sg_err err;
     app->files_seen = look_at_files(app);
-    if (reload(app, &err) == SG_OK)
+    const enum sg_rc rc = reload(app, &err);
+    if (rc == SG_OK)
         sg_log(SG_LOG_INFO, NULL, "app.reloaded");
     else
         sg_log(SG_LOG_ERROR, NULL, "app.reload_failed", SG_F_ERR(&err),
                SG_F_STR("effect", "what was loaded before stays in force"));
+    app->is_reload_due = rc != SG_OK;
 }
 
 static void on_crl_timer(void *arg)
 {
     struct sg_app *app = arg;
-    if (look_at_files(app) != app->files_seen)
+    /* What failed may have been a file half written, or want of descriptors: a revocation must not
+     * wait for the next change of the file. */
+    if (app->is_reload_due || look_at_files(app) != app->files_seen)
         reload_and_log(app);
     /* Setting the timer that has just fired needs no memory. */
     SG_IGNORE(sg_timer_set(app->loop, &app->crl_timer,
@@ -318,6 +323,26 @@ static enum sg_rc start_rpc(struct sg_app *app, struct sg_tls_trust *trust, stru
     return sg_rpc_new(&deps, trust, &app->rpc, err);
 }
 
+/* As many descriptors as we may have; and fewer connections where that is too few, so that there is
+ * one left to reach a token by and to read a CRL. */
+static void allow_descriptors(size_t *connections_max)
+{
+    enum { OTHERS = 64 };
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    const size_t room = limit.rlim_cur > 2 * OTHERS ? limit.rlim_cur - OTHERS : OTHERS;
+    if (*connections_max <= room)
+        return;
+    sg_log(SG_LOG_WARNING, NULL, "app.connections_limited", SG_F_INT("connections_max", room),
+           SG_F_INT("descriptors", limit.rlim_cur));
+    *connections_max = room;
+}
+
 static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
 {
     const struct sg_config *config = app->config;
@@ -335,6 +360,8 @@ static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, stru
     options.rpc.deadline_ns_max = config->deadline_ms_max * SG_NS_PER_MS;
     options.rpc.header_ns_max = config->header_ms_max * SG_NS_PER_MS;
     options.rpc.idle_ns_max = config->idle_s_max * SG_NS_PER_S;
+
+    allow_descriptors(&options.connections_max);
 
     struct sg_tls_ctx *tls;
     SG_TRY(

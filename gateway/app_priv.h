@@ -26,6 +26,7 @@ struct sg_app {
     struct sg_timer crl_timer, drain_timer;
     bool *was_up;        /* of each token, when it was last heard of */
     uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
+    bool is_reload_due;  /* the last one failed */
     enum sg_app_phase phase;
     int64_t drain_until_ns;
 };
