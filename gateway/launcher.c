@@ -17,7 +17,10 @@
 #include "base/log.h"
 
 /* A role that dies again at once waits before it is started anew; one that ran well does not. */
-enum { DELAY_MS_FIRST = 50, DELAY_MS_MAX = 5000, STEADY_MS = 10000, STOP_MS_MAX = 15000 };
+enum { DELAY_MS_FIRST = 50, DELAY_MS_MAX = 5000, STEADY_MS = 10000 };
+
+/* To stop in, once told: a token process; and a gateway beyond what it may wait for open calls. */
+enum { STOP_MS_MAX = 5000 };
 
 struct role {
     const char *name; /* "gateway", or the token's name */
@@ -33,7 +36,8 @@ struct launcher {
     const char *program, *config_path;
     int signals; /* signalfd */
     bool is_stopping;
-    int64_t stop_ms; /* since when */
+    int64_t stop_ms;     /* since when; of the tokens, once the gateway has gone */
+    int64_t stop_ms_max; /* of the gateway */
     size_t count;
     struct role roles[];
 };
@@ -137,11 +141,17 @@ static bool is_gateway_running(const struct launcher *launcher)
     return launcher->roles[0].pid != 0;
 }
 
+static bool is_stopping_late(const struct launcher *launcher)
+{
+    return now_ms() - launcher->stop_ms >
+           (is_gateway_running(launcher) ? launcher->stop_ms_max : STOP_MS_MAX);
+}
+
 /* The gateway first, which lets its calls end; then the tokens, which it needs for that. */
 static void stop_next(struct launcher *launcher)
 {
-    const bool is_late = now_ms() - launcher->stop_ms > STOP_MS_MAX;
-    signal_roles(launcher, !is_gateway_running(launcher), is_late ? SIGKILL : SIGTERM);
+    signal_roles(launcher, !is_gateway_running(launcher),
+                 is_stopping_late(launcher) ? SIGKILL : SIGTERM);
 }
 
 static void read_signals(struct launcher *launcher)
@@ -207,9 +217,13 @@ static void serve(struct launcher *launcher)
         bool had_gateway = is_gateway_running(launcher);
         read_signals(launcher);
         reap(launcher);
+        if (!launcher->is_stopping)
+            continue;
         /* Again when the gateway has gone, and to those who take too long. */
-        if (launcher->is_stopping && (had_gateway != is_gateway_running(launcher) ||
-                                      now_ms() - launcher->stop_ms > STOP_MS_MAX))
+        const bool is_tokens_turn = had_gateway && !is_gateway_running(launcher);
+        if (is_tokens_turn)
+            launcher->stop_ms = now_ms();
+        if (is_tokens_turn || is_stopping_late(launcher))
             stop_next(launcher);
     }
 }
@@ -225,6 +239,7 @@ enum sg_rc sg_launcher_run(const struct sg_config *config, const char *program,
     launcher->program = program;
     launcher->config_path = config_path;
     launcher->count = count;
+    launcher->stop_ms_max = config->drain_ms + STOP_MS_MAX;
     launcher->roles[0] = (struct role){.name = "gateway", .user = config->gateway_user};
     for (size_t i = 0; i < config->token_count; i++)
         launcher->roles[i + 1] = (struct role){
