@@ -162,7 +162,7 @@ static void run(void *(*work)(void *arg), size_t threads, long ms)
 
 static void load_module(const char *path)
 {
-    CK_C_GetFunctionList get_list;
+    CK_C_GetFunctionList get_list = NULL;
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (module == NULL || (*(void **)&get_list = dlsym(module, "C_GetFunctionList")) == NULL)
         die("load the module", 0);
