@@ -228,20 +228,20 @@ struct sealgate_bytes {
  * Ed25519 key) only `content`, the message.
  */
 struct sealgate_sign_request {
-    const char *key;             /* "keys/{key}", or "keys/{key}/versions/{n}" to pin a version */
-    enum sealgate_digest digest; /* what made `content`; UNSET: content is the message itself */
+    const char *key; /* "keys/{key}", or "keys/{key}/versions/{n}" to pin a version */
     struct sealgate_bytes content;
+    enum sealgate_digest digest; /* what made `content`; UNSET: content is the message itself */
     enum sealgate_scheme scheme;
     enum sealgate_encoding encoding;
 
     /* The rest goes into the audit record, or is refused with FIELD_NOT_SERVED by a server that
-     * does not act on it yet. */
-    const char *purpose;    /* why, in the caller's words */
-    const char *request_id; /* makes the call idempotent */
-    /* The hash of the file, where what is signed is another digest (of a CMS, for one). */
+     * does not act on it yet. First the hash of the file, where what is signed is another digest
+     * (of a CMS, for one). */
     enum sealgate_digest document_digest;
     struct sealgate_bytes document_hash;
-    bool dry_run; /* decide and check everything, sign nothing */
+    const char *purpose;    /* why, in the caller's words */
+    const char *request_id; /* makes the call idempotent */
+    bool dry_run;           /* decide and check everything, sign nothing */
 };
 
 /*

@@ -14,22 +14,23 @@ static size_t arena_max(const struct sealgate_client *client)
     return client->config.limits.message_bytes_max * 8 + (64 << 10);
 }
 
-enum sealgate_code sg_client_call_new(struct sealgate_client *client,
-                                      const struct sg_client_method *method, uint32_t timeout_ms,
-                                      struct sealgate_call **ret, struct sealgate_error *error)
+struct sealgate_call *sg_client_call_new(struct sealgate_client *client,
+                                         const struct sg_client_method *method, uint32_t timeout_ms,
+                                         struct sealgate_error *error)
 {
     struct sealgate_call *call = calloc(1, sizeof(*call));
     int64_t timeout_ns = timeout_ms == 0 ? client->timeout_ns : timeout_ms * SG_NS_PER_MS;
 
-    if (call == NULL)
-        return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
-                              "could not make a call: out of memory");
+    if (call == NULL) {
+        (void)sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
+                             "could not make a call: out of memory");
+        return NULL;
+    }
     call->client = client;
     call->method = method;
     call->deadline_ns = sg_mono_ns(client->clock) + timeout_ns;
     sg_buf_init(&call->request, SG_CLIENT_SEND_BYTES_MAX);
-    *ret = call;
-    return SEALGATE_OK;
+    return call;
 }
 
 void sg_client_call_free(struct sealgate_call *call)
@@ -62,11 +63,10 @@ enum sealgate_code sg_client_unary(struct sealgate_client *client,
                                    union sg_client_fn fn, void *user, struct sealgate_call **ret,
                                    struct sealgate_error *error)
 {
-    struct sealgate_call *call;
-    enum sealgate_code code = sg_client_call_new(client, method, timeout_ms, &call, error);
+    struct sealgate_call *call = sg_client_call_new(client, method, timeout_ms, error);
 
-    if (code != SEALGATE_OK)
-        return code;
+    if (call == NULL)
+        return SEALGATE_INTERNAL;
     call->fn = fn;
     call->user = user;
     sg_pb_pack(request, &call->request);

@@ -114,12 +114,13 @@ struct sealgate_client {
 };
 
 /*
- * Makes a call that waits for its turn. The request is set by the caller: pack into
- * call->request. Undone by sg_client_call_free() as long as nothing was submitted.
+ * Makes a call that waits for its turn, or fills `error` and returns NULL (SEALGATE_INTERNAL: there
+ * is no memory). The request is the caller's to pack into call->request. Undone by
+ * sg_client_call_free() as long as nothing was submitted.
  */
-enum sealgate_code sg_client_call_new(struct sealgate_client *client,
-                                      const struct sg_client_method *method, uint32_t timeout_ms,
-                                      struct sealgate_call **ret, struct sealgate_error *error);
+struct sealgate_call *sg_client_call_new(struct sealgate_client *client,
+                                         const struct sg_client_method *method, uint32_t timeout_ms,
+                                         struct sealgate_error *error);
 void sg_client_call_free(struct sealgate_call *call);
 SG_DEFINE_AUTO(struct sealgate_call, sg_client_call_free);
 

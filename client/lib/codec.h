@@ -8,15 +8,23 @@
 
 /* Small steps between the public structs and protobuf-c's. */
 
-/* Text of a request: protobuf-c takes no const, and packs nothing for the empty string. */
+/* Text of a request: protobuf-c takes no const though it only reads, and packs nothing for the
+ * empty string. */
 static inline char *sg_client_text(const char *text)
 {
-    return (char *)(uintptr_t)(text == NULL ? protobuf_c_empty_string : text);
+    const char *given = text == NULL ? protobuf_c_empty_string : text;
+    char *out;
+
+    memcpy(&out, &given, sizeof(out));
+    return out;
 }
 
 static inline ProtobufCBinaryData sg_client_data(struct sealgate_bytes bytes)
 {
-    return (ProtobufCBinaryData){bytes.len, (uint8_t *)(uintptr_t)bytes.ptr};
+    ProtobufCBinaryData out = {.len = bytes.len};
+
+    memcpy(&out.data, &bytes.ptr, sizeof(out.data));
+    return out;
 }
 
 static inline struct sg_slice sg_client_slice(struct sealgate_bytes bytes)

@@ -68,8 +68,9 @@ enum sealgate_code sealgate_server_info_start(struct sealgate_client *client, ui
                                               struct sealgate_call **ret,
                                               struct sealgate_error *error)
 {
-    Sealgate__V1__GetServerInfoRequest message = SEALGATE__V1__GET_SERVER_INFO_REQUEST__INIT;
+    Sealgate__V1__GetServerInfoRequest message;
 
+    sealgate__v1__get_server_info_request__init(&message);
     return sg_client_unary(client, &info_method, &message.base, timeout_ms,
                            (union sg_client_fn){.server_info = fn}, user, ret, error);
 }
@@ -135,8 +136,9 @@ enum sealgate_code sealgate_capacity_start(struct sealgate_client *client, uint3
                                            sealgate_capacity_fn *fn, void *user,
                                            struct sealgate_call **ret, struct sealgate_error *error)
 {
-    Sealgate__V1__GetCapacityRequest message = SEALGATE__V1__GET_CAPACITY_REQUEST__INIT;
+    Sealgate__V1__GetCapacityRequest message;
 
+    sealgate__v1__get_capacity_request__init(&message);
     return sg_client_unary(client, &capacity_method, &message.base, timeout_ms,
                            (union sg_client_fn){.capacity = fn}, user, ret, error);
 }
@@ -218,8 +220,9 @@ enum sealgate_code sealgate_health_check_start(struct sealgate_client *client, c
                                                void *user, struct sealgate_call **ret,
                                                struct sealgate_error *error)
 {
-    Grpc__Health__V1__HealthCheckRequest message = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest message;
 
+    grpc__health__v1__health_check_request__init(&message);
     message.service = sg_client_text(service);
     return sg_client_unary(client, &health_method, &message.base, timeout_ms,
                            (union sg_client_fn){.health = fn}, user, ret, error);
@@ -248,8 +251,9 @@ enum sealgate_code sealgate_health_watch_start(struct sealgate_client *client, c
                                                void *user, struct sealgate_call **ret,
                                                struct sealgate_error *error)
 {
-    Grpc__Health__V1__HealthCheckRequest message = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest message;
 
+    grpc__health__v1__health_check_request__init(&message);
     if (events->changed == NULL || events->done == NULL)
         return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
                               "a watch needs its events `changed` and `done`");

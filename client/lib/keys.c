@@ -79,8 +79,9 @@ enum sealgate_code sealgate_list_keys_start(struct sealgate_client *client, uint
                                             struct sealgate_call **ret,
                                             struct sealgate_error *error)
 {
-    Sealgate__V1__ListKeysRequest message = SEALGATE__V1__LIST_KEYS_REQUEST__INIT;
+    Sealgate__V1__ListKeysRequest message;
 
+    sealgate__v1__list_keys_request__init(&message);
     message.page_size = page_size;
     message.page_token = sg_client_text(page_token);
     return sg_client_unary(client, &list_method, &message.base, timeout_ms,
@@ -130,8 +131,9 @@ enum sealgate_code sealgate_get_key_start(struct sealgate_client *client, const 
                                           uint32_t timeout_ms, sealgate_get_key_fn *fn, void *user,
                                           struct sealgate_call **ret, struct sealgate_error *error)
 {
-    Sealgate__V1__GetKeyRequest message = SEALGATE__V1__GET_KEY_REQUEST__INIT;
+    Sealgate__V1__GetKeyRequest message;
 
+    sealgate__v1__get_key_request__init(&message);
     message.name = sg_client_text(name);
     return sg_client_unary(client, &key_method, &message.base, timeout_ms,
                            (union sg_client_fn){.get_key = fn}, user, ret, error);
@@ -203,8 +205,9 @@ enum sealgate_code sealgate_get_public_key_start(struct sealgate_client *client,
                                                  struct sealgate_call **ret,
                                                  struct sealgate_error *error)
 {
-    Sealgate__V1__GetPublicKeyRequest message = SEALGATE__V1__GET_PUBLIC_KEY_REQUEST__INIT;
+    Sealgate__V1__GetPublicKeyRequest message;
 
+    sealgate__v1__get_public_key_request__init(&message);
     message.name = sg_client_text(name);
     return sg_client_unary(client, &public_method, &message.base, timeout_ms,
                            (union sg_client_fn){.get_public_key = fn}, user, ret, error);
@@ -280,10 +283,11 @@ enum sealgate_code sealgate_create_csr_start(struct sealgate_client *client,
                                              void *user, struct sealgate_call **ret,
                                              struct sealgate_error *error)
 {
-    Sealgate__V1__CreateCsrRequest message = SEALGATE__V1__CREATE_CSR_REQUEST__INIT;
+    Sealgate__V1__CreateCsrRequest message;
     Sealgate__V1__NameAttribute attributes[CSR_NAMES_MAX], *subject[CSR_NAMES_MAX];
     char *dns_names[CSR_NAMES_MAX], *uris[CSR_NAMES_MAX], *emails[CSR_NAMES_MAX];
 
+    sealgate__v1__create_csr_request__init(&message);
     if (request->subject_count > CSR_NAMES_MAX || request->dns_name_count > CSR_NAMES_MAX ||
         request->uri_count > CSR_NAMES_MAX || request->email_count > CSR_NAMES_MAX)
         return sg_client_fail(

@@ -250,12 +250,13 @@ enum sealgate_code sealgate_batch_sign_start(struct sealgate_client *client,
                                              struct sealgate_call **ret,
                                              struct sealgate_error *error)
 {
-    Sealgate__V1__BatchSignRequest batch = SEALGATE__V1__BATCH_SIGN_REQUEST__INIT;
+    Sealgate__V1__BatchSignRequest batch;
     struct batch_message *messages = NULL;
     Sealgate__V1__BatchSignItem **items = NULL;
     struct sealgate_call *call;
     enum sealgate_code code = SEALGATE_INTERNAL;
 
+    sealgate__v1__batch_sign_request__init(&batch);
     if (count == 0 || count > UINT32_MAX)
         return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
                               "a batch needs at least one item");

@@ -64,14 +64,13 @@ enum sealgate_code sealgate_sign_stream_start(struct sealgate_client *client, ui
                                               struct sealgate_error *error)
 {
     struct sealgate_call *call;
-    enum sealgate_code code;
 
     if (events->item == NULL || events->done == NULL || ret == NULL)
         return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
                               "a stream needs its events `item` and `done`, and `ret`");
-    code = sg_client_call_new(client, &stream_method, timeout_ms, &call, error);
-    if (code != SEALGATE_OK)
-        return code;
+    call = sg_client_call_new(client, &stream_method, timeout_ms, error);
+    if (call == NULL)
+        return SEALGATE_INTERNAL;
     call->fn.stream = *events;
     call->user = user;
     return sg_client_call_submit(call, ret, error);
@@ -89,11 +88,12 @@ enum sealgate_code sealgate_stream_send(struct sealgate_call *stream, const char
                                         const struct sealgate_sign_request *request,
                                         struct sealgate_error *error)
 {
-    Sealgate__V1__SignStreamRequest item = SEALGATE__V1__SIGN_STREAM_REQUEST__INIT;
+    Sealgate__V1__SignStreamRequest item;
     struct sg_client_sign_message message;
     struct sg_buf packed;
     enum sealgate_code code = SEALGATE_OK;
 
+    sealgate__v1__sign_stream_request__init(&item);
     if (stream->is_closed || stream->is_cancelled || (stream->conn != NULL && stream->rpc == NULL))
         return sg_client_fail(error, SG_CLIENT_STREAM_OVER, SEALGATE_OUTCOME_NOT_DONE,
                               "the stream takes no more items");

@@ -48,9 +48,11 @@ enum sealgate_code sealgate_verify_start(struct sealgate_client *client,
                                          uint32_t timeout_ms, sealgate_verify_fn *fn, void *user,
                                          struct sealgate_call **ret, struct sealgate_error *error)
 {
-    Sealgate__V1__VerifyRequest message = SEALGATE__V1__VERIFY_REQUEST__INIT;
-    Sealgate__V1__Digest digest = SEALGATE__V1__DIGEST__INIT;
+    Sealgate__V1__VerifyRequest message;
+    Sealgate__V1__Digest digest;
 
+    sealgate__v1__digest__init(&digest);
+    sealgate__v1__verify_request__init(&message);
     if (request->key != NULL) {
         message.verifier_case = SEALGATE__V1__VERIFY_REQUEST__VERIFIER_KEY;
         message.key = sg_client_text(request->key);

@@ -6,25 +6,29 @@ struct sg_hash {
     EVP_MD_CTX *ctx;
 };
 
+SG_DEFINE_AUTO(EVP_MD, EVP_MD_free);
+SG_DEFINE_AUTO(EVP_MD_CTX, EVP_MD_CTX_free);
+
 enum sg_rc sg_hash_new(enum sg_digest_alg alg, struct sg_hash **ret, struct sg_err *err)
 {
-    SG_AUTO(sg_hash_free) struct sg_hash *hash = calloc(1, sizeof(*hash));
-    EVP_MD *md;
-    int begun;
+    SG_AUTO(EVP_MD_free) EVP_MD *md = NULL;
+    SG_AUTO(EVP_MD_CTX_free) EVP_MD_CTX *ctx = NULL;
+    struct sg_hash *hash;
 
     if (sg_digest_len(alg) == 0)
         return SG_FAIL(err, SG_E_UNSUPPORTED, 0, "could not hash: no algorithm was named");
-    if (hash == NULL || (hash->ctx = EVP_MD_CTX_new()) == NULL)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not hash: out of memory");
     md = EVP_MD_fetch(NULL, sg_digest_name(alg), NULL);
     if (md == NULL)
         return SG_FAIL(err, SG_E_UNSUPPORTED, 0, "could not hash: OpenSSL here has no %s",
                        sg_digest_name(alg));
-    begun = EVP_DigestInit_ex2(hash->ctx, md, NULL);
-    EVP_MD_free(md);
-    if (begun != 1)
+    ctx = EVP_MD_CTX_new();
+    if (ctx == NULL || EVP_DigestInit_ex2(ctx, md, NULL) != 1)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not begin to hash");
-    *ret = SG_STEAL(hash);
+    hash = calloc(1, sizeof(*hash));
+    if (hash == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not begin to hash: out of memory");
+    hash->ctx = SG_STEAL(ctx);
+    *ret = hash;
     return SG_OK;
 }
 
