@@ -4,18 +4,22 @@
  * than OK, a signature of another length or a batch with a failed item ends the run.
  *
  *     bench_load --port PORT --pki DIR [--client NAME] [--key NAME] [--signature BYTES]
- *                [--connections N] [--streams N] [--batch N] [--warm-ms N] [--ms N] [--pid PID]...
+ *                [--connections N] [--streams N] [--batch N] [--warm-ms N] [--ms N]
+ *                [--meter FILE] [--pid PID]...
  *
  * It measures between two moments, the first when all connections are there and --warm-ms have
  * passed, and prints one line: calls, signatures, seconds, the CPU time that the processes named
- * by --pid took in between, the mean length of an answer, and the cipher.
+ * by --pid took in between and that which the token took by --meter (meterp11.h), the mean length
+ * of an answer, and the cipher.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +28,7 @@
 #include "proto/grpc/client.h"
 #include "proto/tls/tls.h"
 #include "sealgate/v1/signing.pb-c.h"
+#include "tests/bench/meterp11.h"
 
 enum {
     PIDS_MAX = 16,
@@ -41,7 +46,7 @@ static const uint8_t digest[32] = {0x5e, 0xa1, 0x9a, 0x7e};
 
 struct options {
     uint16_t port;
-    const char *pki, *client, *key;
+    const char *pki, *client, *key, *meter;
     size_t connections, streams, batch, signature_len;
     int64_t warm_ms, ms;
     pid_t pids[PIDS_MAX];
@@ -50,7 +55,7 @@ struct options {
 
 struct moment {
     int64_t mono_ns, server_cpu_ns;
-    uint64_t calls, answer_bytes;
+    uint64_t token_cpu_ns, calls, answer_bytes;
 };
 
 struct load {
@@ -58,6 +63,7 @@ struct load {
     struct sg_loop *loop;
     struct sg_tls_ctx *tls;
     struct sg_buf request;
+    const struct meter *meter;
     size_t ready; /* connections whose handshake is over */
     uint64_t calls, answer_bytes;
     struct moment first, last;
@@ -249,10 +255,25 @@ static int64_t cpu_ns(const struct options *options)
     return sum;
 }
 
+/* The counters that the token's meter writes; ours, always zero, without one. */
+static const struct meter *open_meter(const char *path)
+{
+    static const struct meter none;
+    if (path == NULL)
+        return &none;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *map = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(none), PROT_READ, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        die("could not open \"%s\": %m", path);
+    close(fd);
+    return map;
+}
+
 static struct moment now(const struct load *load)
 {
     return (struct moment){.mono_ns = sg_mono_ns(&sg_clock_system),
                            .server_cpu_ns = cpu_ns(load->options),
+                           .token_cpu_ns = atomic_load(&load->meter->cpu_ns),
                            .calls = load->calls,
                            .answer_bytes = load->answer_bytes};
 }
@@ -290,11 +311,12 @@ static void print_result(const struct load *load)
     if (calls == 0)
         die("not one call was answered");
     size_t each = load->options->batch == 0 ? 1 : load->options->batch;
-    printf("calls=%llu signatures=%llu seconds=%.6f server_cpu_us=%.3f answer_bytes=%llu "
-           "cipher=%s\n",
+    printf("calls=%llu signatures=%llu seconds=%.6f server_cpu_us=%.3f token_cpu_us=%.3f "
+           "answer_bytes=%llu cipher=%s\n",
            (unsigned long long)calls, (unsigned long long)(calls * each),
            (double)(last->mono_ns - first->mono_ns) / 1e9,
            (double)(last->server_cpu_ns - first->server_cpu_ns) / 1e3,
+           (double)(last->token_cpu_ns - first->token_cpu_ns) / 1e3,
            (unsigned long long)((last->answer_bytes - first->answer_bytes) / calls), load->cipher);
 }
 
@@ -427,6 +449,7 @@ static void read_option(struct options *options, const char *name, const char *v
         {"pki", &options->pki, NULL, NULL, 0},
         {"client", &options->client, NULL, NULL, 0},
         {"key", &options->key, NULL, NULL, 0},
+        {"meter", &options->meter, NULL, NULL, 0},
         {"signature", NULL, &options->signature_len, NULL, 8192},
         {"connections", NULL, &options->connections, NULL, CONNECTIONS_MAX},
         {"streams", NULL, &options->streams, NULL, 100},
@@ -454,12 +477,19 @@ static void read_option(struct options *options, const char *name, const char *v
 static struct options parse(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"port", required_argument, NULL, 0},      {"pki", required_argument, NULL, 0},
-        {"client", required_argument, NULL, 0},    {"key", required_argument, NULL, 0},
-        {"signature", required_argument, NULL, 0}, {"connections", required_argument, NULL, 0},
-        {"streams", required_argument, NULL, 0},   {"batch", required_argument, NULL, 0},
-        {"warm-ms", required_argument, NULL, 0},   {"ms", required_argument, NULL, 0},
-        {"pid", required_argument, NULL, 0},       {0},
+        {"port", required_argument, NULL, 0},
+        {"pki", required_argument, NULL, 0},
+        {"client", required_argument, NULL, 0},
+        {"key", required_argument, NULL, 0},
+        {"signature", required_argument, NULL, 0},
+        {"connections", required_argument, NULL, 0},
+        {"streams", required_argument, NULL, 0},
+        {"batch", required_argument, NULL, 0},
+        {"warm-ms", required_argument, NULL, 0},
+        {"ms", required_argument, NULL, 0},
+        {"pid", required_argument, NULL, 0},
+        {"meter", required_argument, NULL, 0},
+        {0},
     };
     struct options options = {.client = "dev",
                               .key = "keys/dev-p256",
@@ -485,6 +515,7 @@ int main(int argc, char **argv)
     struct sg_err err;
 
     load.options = &options;
+    load.meter = open_meter(options.meter);
     load.tls = load_tls(&options);
     load.timer = (struct sg_timer){.fn = on_timer, .arg = &load};
     sg_buf_init(&load.request, REQUEST_BYTES_MAX);
