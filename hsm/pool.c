@@ -8,11 +8,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum {
     CONNS_MAX = 16,      /* gateways, and those that are just being replaced */
     TURN_MESSAGES = 16,  /* taken from one connection before others get a look */
     SEND_WAIT_MS = 1000, /* a gateway that reads no answers for so long is given up */
     PARK_MS = 200,
+    HELD_MAX = 8, /* answers */
+    HOLD_NS = 250000,
 };
 #define STOP_DATA UINT64_MAX
 
@@ -29,7 +33,10 @@ struct thread {
     pthread_t id;
     int epoll_fd;
     uint8_t *message;
-    struct sg_buf answer;
+    struct sg_buf answers; /* those that are not sent, one behind the other */
+    size_t ends[HELD_MAX], held;
+    int64_t held_since_ns;
+    int pause_ms; /* before the next message */
 };
 
 struct sg_pool {
@@ -74,18 +81,58 @@ static void release(struct sg_pool *pool, struct conn *conn, bool is_over)
     pthread_mutex_unlock(&pool->lock);
 }
 
-static bool send_answer(int fd, struct sg_slice answer)
+/* Sends what is held, one message an answer. False: the connection is over. */
+static bool send_held(struct thread *thread, int fd)
 {
-    for (;;) {
-        ssize_t sent = send(fd, answer.ptr, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent == (ssize_t)answer.len)
-            return true;
-        if (sent < 0 && errno == EINTR)
-            continue;
+    struct mmsghdr headers[HELD_MAX] = {0};
+    struct iovec parts[HELD_MAX];
+    size_t at = 0, sent = 0, count = thread->held;
+
+    for (size_t i = 0; i < count; i++) {
+        parts[i] = (struct iovec){thread->answers.ptr + at, thread->ends[i] - at};
+        headers[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+        at = thread->ends[i];
+    }
+    thread->held = 0;
+    while (sent < count) {
+        int n = sendmmsg(fd, headers + sent, (unsigned)(count - sent), MSG_DONTWAIT | MSG_NOSIGNAL);
         struct pollfd room = {.fd = fd, .events = POLLOUT};
-        if (sent >= 0 || errno != EAGAIN || poll(&room, 1, SEND_WAIT_MS) <= 0)
+        if (n > 0)
+            sent += (size_t)n;
+        else if (errno != EINTR && (errno != EAGAIN || poll(&room, 1, SEND_WAIT_MS) <= 0))
             return false;
     }
+    sg_buf_clear(&thread->answers);
+    return true;
+}
+
+/*
+ * Whether the answers may wait for the next one: another such would still come in time. Each send
+ * wakes the gateway, which costs both sides more than a message does.
+ */
+static bool may_hold(const struct thread *thread, int64_t took_ns)
+{
+    int64_t age_ns = sg_mono_ns(&sg_clock_system) - thread->held_since_ns;
+    return thread->held < HELD_MAX && age_ns + took_ns <= HOLD_NS;
+}
+
+/* Judges and answers one message. False: the connection is over. */
+static bool handle(struct thread *thread, int fd, struct sg_slice message)
+{
+    const struct sg_pool_config *config = &thread->pool->config;
+    int64_t start_ns = sg_mono_ns(&sg_clock_system);
+    size_t before = thread->answers.len;
+
+    if (!config->handle(config->arg, thread->number, message, &thread->answers) ||
+        thread->answers.failed || thread->answers.len - before > config->answer_max)
+        return false;
+    int64_t end_ns = sg_mono_ns(&sg_clock_system);
+    if (thread->held == 0)
+        thread->held_since_ns = end_ns;
+    thread->ends[thread->held++] = thread->answers.len;
+    if (thread->pause_ms == 0 && may_hold(thread, end_ns - start_ns))
+        return true;
+    return send_held(thread, fd);
 }
 
 /* Takes messages until there are none. False: the connection is over. */
@@ -93,24 +140,28 @@ static bool serve(struct thread *thread, int fd)
 {
     const struct sg_pool_config *config = &thread->pool->config;
 
+    thread->held = 0; /* a connection that ended may have left some */
+    sg_buf_clear(&thread->answers);
     for (int n = 0; n < TURN_MESSAGES; n++) {
         ssize_t len = recv(fd, thread->message, config->message_max, MSG_DONTWAIT | MSG_TRUNC);
         if (len < 0 && errno == EINTR)
             continue;
-        if (len < 0)
-            return errno == EAGAIN;
-        if (len == 0 || (size_t)len > config->message_max)
+        if (len < 0 && errno == EAGAIN)
+            break;
+        if (len <= 0 || (size_t)len > config->message_max ||
+            !handle(thread, fd, sg_slice_of(thread->message, (size_t)len)))
             return false;
-
-        sg_buf_clear(&thread->answer);
-        if (!config->handle(config->arg, thread->number, sg_slice_of(thread->message, (size_t)len),
-                            &thread->answer) ||
-            thread->answer.failed || !send_answer(fd, sg_buf_slice(&thread->answer)))
-            return false;
-        if (config->may_serve != NULL && !config->may_serve(config->arg, thread->number))
+        if (thread->pause_ms > 0 ||
+            (config->may_serve != NULL && !config->may_serve(config->arg, thread->number)))
             break;
     }
-    return true;
+    return send_held(thread, fd);
+}
+
+static bool is_stopping(struct sg_pool *pool, int wait_ms)
+{
+    struct pollfd stop = {.fd = pool->stop_fd, .events = POLLIN};
+    return poll(&stop, 1, wait_ms) > 0;
 }
 
 /* False: the pool stops. */
@@ -127,18 +178,15 @@ static bool turn(struct thread *thread)
         if (conn != NULL)
             release(pool, conn, !serve(thread, conn->fd));
     }
+    if (thread->pause_ms > 0)
+        is_stopping(pool, thread->pause_ms);
+    thread->pause_ms = 0;
     return true;
 }
 
-static bool is_stopping(struct sg_pool *pool, int wait_ms)
+void sg_pool_pause(struct sg_pool *pool, size_t i, int ms)
 {
-    struct pollfd stop = {.fd = pool->stop_fd, .events = POLLIN};
-    return poll(&stop, 1, wait_ms) > 0;
-}
-
-void sg_pool_pause(struct sg_pool *pool, int ms)
-{
-    is_stopping(pool, ms);
+    pool->threads[i].pause_ms = ms;
 }
 
 static void *run(void *arg)
@@ -164,7 +212,7 @@ static enum sg_rc start_thread(struct sg_pool *pool, struct thread *thread, stru
 {
     struct epoll_event stop = {.events = EPOLLIN, .data.u64 = STOP_DATA};
 
-    sg_buf_init(&thread->answer, pool->config.answer_max);
+    sg_buf_init(&thread->answers, HELD_MAX * pool->config.answer_max);
     thread->pool = pool;
     thread->number = pool->started;
     thread->message = malloc(pool->config.message_max);
@@ -216,7 +264,7 @@ void sg_pool_stop(struct sg_pool *pool)
         pthread_join(pool->threads[i].id, NULL);
         close(pool->threads[i].epoll_fd);
         free(pool->threads[i].message);
-        sg_buf_done(&pool->threads[i].answer);
+        sg_buf_done(&pool->threads[i].answers);
     }
     for (size_t i = 0; i < CONNS_MAX; i++)
         if (pool->conns[i].users > 0)

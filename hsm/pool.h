@@ -8,8 +8,11 @@
 /*
  * Threads of the token process that share its connections: whichever is free takes the next
  * message off the socket, so the kernel's queue is the only queue and nothing is dealt out in
- * advance to a thread that may be stuck in a call. While messages keep coming a thread makes one
- * recv and one send for each.
+ * advance to a thread that may be stuck in a call.
+ *
+ * Answers that took a moment only wait for each other for another moment (a quarter of a
+ * millisecond) while messages keep coming, and leave in one send: each wakes the gateway, and at
+ * thousands of signatures a second to be woken for each costs it more than to handle them.
  *
  * Each thread waits on an epoll of its own with EPOLLEXCLUSIVE, so that a message wakes one of
  * them; a shared epoll would wake a chain of them for each.
@@ -23,7 +26,7 @@ struct sg_pool_config {
     size_t answer_max;
     void *arg;
 
-    /* All four run in thread `i`, and `stop_wait` below may be used from them. */
+    /* All three run in thread `i`. */
     /* Before the first message; may be NULL. */
     void (*begin)(void *arg, size_t i);
     /* Appends the one answer to `out`. False ends the connection instead. */
@@ -42,7 +45,8 @@ SG_DEFINE_AUTO(struct sg_pool, sg_pool_stop);
 /* Owns: `fd`, also when it fails. Errors: SG_E_LIMIT, too many connections. */
 SG_MUST_USE enum sg_rc sg_pool_add(struct sg_pool *pool, int fd, struct sg_err *err);
 
-/* Sleeps, but no longer than until the pool is to stop. Thread: any of the pool. */
-void sg_pool_pause(struct sg_pool *pool, int ms);
+/* Thread `i` takes no message for so long once its answer has left. Thread: `i`, in its `handle`.
+ */
+void sg_pool_pause(struct sg_pool *pool, size_t i, int ms);
 
 #endif

@@ -129,7 +129,7 @@ static bool worker_handle(void *arg, size_t i, struct sg_slice message, struct s
     sg_answer_encode(&answer, out);
     /* Others may have the sessions that this one does not get: let them take the work. */
     if (outcome == SG_OUT_CAPACITY)
-        sg_pool_pause(token->worker_pool, CAPACITY_PAUSE_MS);
+        sg_pool_pause(token->worker_pool, i, CAPACITY_PAUSE_MS);
     return true;
 }
 
