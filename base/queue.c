@@ -112,6 +112,14 @@ struct sg_queue_node *sg_queue_pop(struct sg_queue *queue)
     return node;
 }
 
+struct sg_queue_node *sg_queue_try_pop(struct sg_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct sg_queue_node *node = queue->head == NULL ? NULL : pop_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    return node;
+}
+
 struct sg_queue_node *sg_queue_take_all(struct sg_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);

@@ -28,6 +28,8 @@ SG_MUST_USE enum sg_rc sg_queue_push_all(struct sg_queue *queue, struct sg_queue
 
 /* Waits for a node; NULL when the queue is closed and empty. Blocks. Thread: any. */
 struct sg_queue_node *sg_queue_pop(struct sg_queue *queue);
+/* A node, or NULL when there is none now. Thread: any. */
+struct sg_queue_node *sg_queue_try_pop(struct sg_queue *queue);
 /* All that is there, oldest first, linked by `next`; NULL when empty. Thread: any. */
 struct sg_queue_node *sg_queue_take_all(struct sg_queue *queue);
 

@@ -117,6 +117,20 @@ static void of_a_list_that_does_not_fit_nothing_is_taken(void **state)
     sg_queue_free(queue);
 }
 
+static void who_only_tries_does_not_wait(void **state)
+{
+    (void)state;
+    struct sg_queue *queue = new_queue(2);
+    struct item item = {.number = 7};
+    assert_null(sg_queue_try_pop(queue));
+    assert_int_equal(sg_queue_push(queue, &item.node), SG_OK);
+    assert_int_equal(number_of(sg_queue_try_pop(queue)), 7);
+    assert_null(sg_queue_try_pop(queue));
+    sg_queue_close(queue);
+    assert_null(sg_queue_try_pop(queue));
+    sg_queue_free(queue);
+}
+
 static void a_closed_queue_gives_what_is_left_and_then_null(void **state)
 {
     (void)state;
@@ -252,6 +266,7 @@ int main(void)
         cmocka_unit_test(a_list_goes_in_whole_and_in_its_order),
         cmocka_unit_test(of_a_list_that_does_not_fit_nothing_is_taken),
         cmocka_unit_test(a_list_wakes_as_many_as_it_has_work_for),
+        cmocka_unit_test(who_only_tries_does_not_wait),
         cmocka_unit_test(a_closed_queue_gives_what_is_left_and_then_null),
         cmocka_unit_test(the_close_wakes_all_who_wait),
         cmocka_unit_test(under_load_every_node_arrives_once),

@@ -1,6 +1,7 @@
 #include "gateway/service/crypto.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include "tests/support/unit.h"
 
@@ -62,6 +63,12 @@ static void freeing_the_pool_finishes_what_was_submitted(void **state)
     assert_int_equal(finished, TASKS);
 }
 
+static void run_slowly(struct sg_crypto_task *task)
+{
+    usleep(2000);
+    run(task);
+}
+
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 
 static void wait_at_gate(struct sg_crypto_task *task)
@@ -69,6 +76,28 @@ static void wait_at_gate(struct sg_crypto_task *task)
     pthread_mutex_lock(&gate);
     pthread_mutex_unlock(&gate);
     run(task);
+}
+
+static void a_slow_task_is_done_before_the_next(void **state)
+{
+    (void)state;
+    static struct squaring all[2];
+    SG_AUTO(sg_loop_free) struct sg_loop *loop = NULL;
+    struct sg_crypto *crypto = NULL;
+    int finished = 0;
+
+    assert_int_equal(sg_loop_new(&sg_clock_system, &loop, NULL), SG_OK);
+    assert_int_equal(sg_crypto_new(loop, 1, 2, &crypto, NULL), SG_OK);
+    all[0] = (struct squaring){{.run = run_slowly, .done = done}, 0, 0, &finished};
+    all[1] = (struct squaring){{.run = wait_at_gate, .done = done}, 1, 0, &finished};
+    pthread_mutex_lock(&gate);
+    for (size_t i = 0; i < SG_COUNT(all); i++)
+        assert_int_equal(sg_crypto_submit(crypto, &all[i].task, NULL), SG_OK);
+    while (finished < 1)
+        assert_int_equal(sg_loop_turn(loop, -1, NULL), SG_OK); /* by ctest's time-out, if ever */
+    pthread_mutex_unlock(&gate);
+    sg_crypto_free(crypto);
+    assert_int_equal(finished, 2);
 }
 
 static void a_full_pool_refuses_and_leaves_the_task_with_its_owner(void **state)
@@ -100,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_is_done_once_on_the_loop),
         cmocka_unit_test(freeing_the_pool_finishes_what_was_submitted),
+        cmocka_unit_test(a_slow_task_is_done_before_the_next),
         cmocka_unit_test(a_full_pool_refuses_and_leaves_the_task_with_its_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
