@@ -37,9 +37,10 @@ enum {
     READ_BYTES = 65536,
     PLAIN_BYTES_MAX = READ_BYTES + 16384,
     PULL_BYTES = 65536,
+    PULLED_BYTES_MAX = 2 * PULL_BYTES, /* a pull may go over its mark by a frame */
     OUT_BYTES_MAX = 1 << 20,
     REQUEST_BYTES_MAX = 1 << 20,
-    READY_S = 10, /* connections that are not there by then never will be */
+    READY_MS = 10000, /* connections that are not there by then never will be */
 };
 
 static const uint8_t digest[32] = {0x5e, 0xa1, 0x9a, 0x7e};
@@ -291,7 +292,7 @@ static void on_timer(void *arg)
     struct load *load = arg;
     switch (load->phase) {
     case CONNECTING:
-        die("only %zu connections after %d seconds", load->ready, READY_S);
+        die("only %zu connections after %d ms", load->ready, READY_MS);
     case WARMING:
         load->phase = MEASURING;
         load->first = now(load);
@@ -313,7 +314,7 @@ static void print_result(const struct load *load)
     size_t each = load->options->batch == 0 ? 1 : load->options->batch;
     printf("calls=%llu signatures=%llu seconds=%.6f server_cpu_us=%.3f token_cpu_us=%.3f "
            "answer_bytes=%llu cipher=%s\n",
-           (unsigned long long)calls, (unsigned long long)(calls * each),
+           (unsigned long long)calls, (unsigned long long)calls * each,
            (double)(last->mono_ns - first->mono_ns) / 1e9,
            (double)(last->server_cpu_ns - first->server_cpu_ns) / 1e3,
            (double)(last->token_cpu_ns - first->token_cpu_ns) / 1e3,
@@ -520,12 +521,12 @@ int main(int argc, char **argv)
     load.timer = (struct sg_timer){.fn = on_timer, .arg = &load};
     sg_buf_init(&load.request, REQUEST_BYTES_MAX);
     sg_buf_init(&load.plain, PLAIN_BYTES_MAX);
-    sg_buf_init(&load.pulled, 2 * PULL_BYTES);
+    sg_buf_init(&load.pulled, PULLED_BYTES_MAX);
     make_request(&options, &load.request);
     must(sg_loop_new(&sg_clock_system, &load.loop, &err), &err);
     for (size_t i = 0; i < options.connections; i++)
         open_conn(&load, &conns[i]);
-    set_timer(&load, READY_S * 1000);
+    set_timer(&load, READY_MS);
     must(sg_loop_run(load.loop, &err), &err);
     print_result(&load);
 
