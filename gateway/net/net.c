@@ -126,7 +126,7 @@ static enum sg_rc open_listener(const char *text, int *ret_fd, struct sg_err *er
 enum sg_rc sg_net_start(struct sg_net *net, struct sg_err *err)
 {
     SG_ASSERT(net->tls != NULL && net->watch.fd < 0);
-    int fd;
+    int fd = -1; /* gcc with ThreadSanitizer does not see that SG_OK means it was set */
 
     SG_TRY(open_listener(net->options.listen, &fd, err));
     net->watch = (struct sg_watch){.fd = fd, .fn = on_accept, .arg = net, .events = EPOLLIN};
