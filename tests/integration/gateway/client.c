@@ -269,8 +269,9 @@ void *rig_message(const struct rig_call *call, size_t n, const ProtobufCMessageD
 {
     assert_true(n < call->message_count);
     size_t start = n == 0 ? 0 : call->message_ends[n - 1];
-    void *message = protobuf_c_message_unpack(type, NULL, call->message_ends[n] - start,
-                                              call->body.ptr + start);
+    const size_t len = call->message_ends[n] - start;
+    void *message =
+        protobuf_c_message_unpack(type, NULL, len, len == 0 ? NULL : call->body.ptr + start);
     assert_non_null(message);
     return message;
 }
