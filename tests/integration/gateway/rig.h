@@ -79,10 +79,10 @@ void rig_turn(struct rig *rig);
 void rig_settle(struct rig *rig);
 /* Moves time, and then as above. */
 void rig_wait(struct rig *rig, int64_t ns);
-/* Turns until `condition`, at most ten seconds of real time. */
+/* Turns until `condition`, at most half a minute of real time. */
 #define RIG_UNTIL(rig, condition)                                                                  \
     do {                                                                                           \
-        int64_t until_ns_ = sg_mono_ns(&sg_clock_system) + 10 * SG_NS_PER_S;                       \
+        int64_t until_ns_ = sg_mono_ns(&sg_clock_system) + 30 * SG_NS_PER_S;                       \
         while (!(condition)) {                                                                     \
             assert_true(sg_mono_ns(&sg_clock_system) < until_ns_);                                 \
             rig_turn(rig);                                                                         \

@@ -134,13 +134,13 @@ static void a_thousand_items_are_answered_in_order_each_for_itself(void **state)
 static void a_large_answer_arrives_whole(void **state)
 {
     struct test *test = *state;
-    struct batch *batch = batch_new(1000, "keys/ron");
+    struct batch *batch = batch_new(1000, "keys/alpha");
 
     test->rig.is_quick = true;
     for (int round = 0; round < 4; round++) { /* the kernel lets more out at once each time */
         struct rig_call *call = rig_get(test->client, BATCH_SIGN, &batch->request.base);
         Sealgate__V1__BatchSignResponse *response = response_of(call);
-        assert_true(call->body.len > 300000);
+        assert_true(call->body.len > 131072); /* OUT_BYTES_HIGH */
         for (size_t i = 0; i < 1000; i++)
             assert_true(is_signed(response->results[i]));
         sealgate__v1__batch_sign_response__free_unpacked(response, NULL);
