@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +179,8 @@ static int run_role(const struct arguments *arguments, const struct sg_config *c
     enum sg_rc rc = SG_OK;
     struct sg_err err = {0};
 
+    /* A log that nobody reads any more must not end the process. */
+    signal(SIGPIPE, SIG_IGN);
     if (strcmp(arguments->role, "run") == 0) {
         setup_log(config, "launcher");
         rc = run_all(config, arguments->config, &err);
