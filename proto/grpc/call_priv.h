@@ -3,6 +3,7 @@
 
 #include <sys/queue.h>
 
+#include "base/clock.h"
 #include "proto/grpc/call.h"
 #include "proto/grpc/frame.h"
 #include "proto/grpc/metadata.h"
@@ -10,8 +11,9 @@
 #include "proto/h2/h2.h"
 
 /*
- * The inside of a call, for the files that make it up: server.c (the connection and its timers),
- * request.c (header fields become a call), call.c (what handlers use), and one codec per protocol.
+ * The inside of a call, for the files that make it up: server.c (the connection), server_time.c
+ * (its timers), request.c (header fields become a call), call.c (what handlers use), and one codec
+ * per protocol.
  *
  * A protocol is a codec: how its requests are told apart, how their bodies become messages, and
  * how messages and a status become a response. Nothing else knows which protocol a call speaks.
@@ -120,7 +122,16 @@ void sg_call_tell_closed(struct sg_call *call);
 /* A response of HTTP alone, for what is no call. */
 void sg_call_respond_http(struct sg_call *call, const char *status);
 
-/* server.c: something is to happen at `at_ns`. */
+/* How long a client that has its answer may go on sending its request: curl 7.88 drops the answer
+ * when the stream is reset at once. */
+#define SG_LINGER_NS SG_NS_PER_S
+
+/* server.c: from `at_ns` on the stream of a finished call is reset rather than read. */
+void sg_call_linger(struct sg_call *call, int64_t at_ns);
+/* Frees the calls that are kept for later ones: an idle connection holds none. */
+void sg_rpc_server_spare_free(struct sg_rpc_server *server);
+
+/* Something is to happen at `at_ns`. */
 static inline void sg_rpc_server_wake_at(struct sg_rpc_server *server, int64_t at_ns)
 {
     if (at_ns < server->due_ns)

@@ -5,8 +5,7 @@
 #include "base/clock.h"
 #include "proto/grpc/call_priv.h"
 
-/* The connection of a server: which calls are open on it, and everything that has to do with time.
- */
+/* The connection of a server: which calls are open on it, and what its events mean for them. */
 
 const struct sg_rpc_limits sg_rpc_limits_default = {
     .message_bytes_max = 1 << 20,
@@ -32,11 +31,6 @@ enum {
     STRIKES_MAX = 2,               /* pings too many that are forgiven: gRFC A8 */
 };
 
-/* How long a client that has its answer may go on sending its request: research on curl 7.88
- * showed that it drops the answer when the stream is reset at once. */
-#define LINGER_NS SG_NS_PER_S
-/* Between the two GOAWAYs: longer than any round trip. */
-#define DRAIN_NS (2 * SG_NS_PER_S)
 /* gRFC A8: without calls, pings more often than this are strikes. */
 #define IDLE_PING_NS (7200 * SG_NS_PER_S)
 
@@ -87,8 +81,7 @@ static void call_free(struct sg_call *call)
     }
 }
 
-/* An idle connection holds none. */
-static void spare_free(struct sg_rpc_server *server)
+void sg_rpc_server_spare_free(struct sg_rpc_server *server)
 {
     struct sg_call *call;
     while ((call = TAILQ_FIRST(&server->spare)) != NULL) {
@@ -125,8 +118,7 @@ static void on_headers(void *arg, struct sg_h2_stream *stream)
     sg_request_headers(call_of(stream));
 }
 
-/* From `at_ns` on the stream of a finished call is reset rather than read. */
-static void linger(struct sg_call *call, int64_t at_ns)
+void sg_call_linger(struct sg_call *call, int64_t at_ns)
 {
     if (at_ns < call->linger_until_ns)
         call->linger_until_ns = at_ns;
@@ -174,7 +166,7 @@ static void on_data(void *arg, struct sg_h2_stream *stream, struct sg_slice byte
     } else {
         call->linger_bytes += bytes.len;
         if (call->linger_bytes > LINGER_BYTES_MAX && stream->is_local_ended)
-            linger(call, server->now_ns);
+            sg_call_linger(call, server->now_ns);
     }
     if (call->is_finished)
         drop_held(call);
@@ -188,7 +180,8 @@ static void on_ended(void *arg, struct sg_h2_stream *stream)
     struct sg_call *call = call_of(stream);
     drop_held(call);
     sg_h2_hold(stream, false); /* it may have ended while it was paused */
-    linger(call, server->now_ns + (call->linger_bytes > LINGER_BYTES_MAX ? 0 : LINGER_NS));
+    sg_call_linger(call,
+                   server->now_ns + (call->linger_bytes > LINGER_BYTES_MAX ? 0 : SG_LINGER_NS));
 }
 
 static void on_writable(void *arg, struct sg_h2_stream *stream)
@@ -306,7 +299,7 @@ void sg_rpc_server_free(struct sg_rpc_server *server)
         call_free(call);
     }
     sg_h2_free(server->h2);
-    spare_free(server);
+    sg_rpc_server_spare_free(server);
     free(server);
 }
 
@@ -367,125 +360,6 @@ enum sg_rc sg_rpc_server_pull(struct sg_rpc_server *server, size_t max_bytes, st
 bool sg_rpc_server_wants_pull(const struct sg_rpc_server *server)
 {
     return server->resuming > 0 || sg_h2_wants_pull(server->h2);
-}
-
-/* --- time --- */
-
-int64_t sg_rpc_server_due(const struct sg_rpc_server *server)
-{
-    return server->due_ns;
-}
-
-/* The handler hears of it at once; the client as soon as it reads. */
-static void call_expired(struct sg_call *call)
-{
-    struct sg_err err;
-    if (!call->is_finished) {
-        SG_IGNORE(SG_REFUSE(&err, SG_R_DEADLINE, "the deadline has passed"));
-        sg_call_refuse(call, &err);
-    }
-    sg_call_tell_closed(call);
-    call->deadline_ns = INT64_MAX;
-    /* What the client does not take now it will not want later. */
-    linger(call, call->server->now_ns + LINGER_NS);
-}
-
-static void tick_calls(struct sg_rpc_server *server)
-{
-    /* Nothing in here frees a call: that is for the connection's events. */
-    struct sg_call *call;
-    TAILQ_FOREACH(call, &server->calls, link)
-    {
-        if (call->deadline_ns <= server->now_ns)
-            call_expired(call);
-        if (call->linger_until_ns <= server->now_ns) {
-            sg_h2_reset(&call->stream, call->stream.is_local_ended ? SG_H2_NO_ERROR : SG_H2_CANCEL);
-            call->linger_until_ns = INT64_MAX;
-        }
-        sg_rpc_server_wake_at(server, call->deadline_ns);
-        sg_rpc_server_wake_at(server, call->linger_until_ns);
-    }
-}
-
-/* gRFC A9: our ping when nothing has come for long; without an answer the peer is gone. */
-static enum sg_rc tick_ping(struct sg_rpc_server *server, struct sg_err *err)
-{
-    const struct sg_rpc_limits *limits = &server->limits;
-    if (limits->ping_interval_ns == 0)
-        return SG_OK;
-    if (server->pinged_ns == 0) {
-        int64_t at_ns = server->received_ns + limits->ping_interval_ns;
-        if (server->now_ns < at_ns) {
-            sg_rpc_server_wake_at(server, at_ns);
-            return SG_OK;
-        }
-        sg_h2_ping(server->h2);
-        server->pinged_ns = server->now_ns;
-    }
-    if (server->now_ns >= server->pinged_ns + limits->ping_timeout_ns)
-        return SG_FAIL(err, SG_E_TIMEOUT, 0, "closed the connection: no answer to a ping");
-    sg_rpc_server_wake_at(server, server->pinged_ns + limits->ping_timeout_ns);
-    return SG_OK;
-}
-
-static void begin_drain(struct sg_rpc_server *server, const char *debug)
-{
-    sg_h2_goaway(server->h2, true, "");
-    if (server->drain_due_ns == INT64_MAX) {
-        server->drain_due_ns = server->now_ns + DRAIN_NS;
-        server->drain_reason = debug;
-    }
-}
-
-static enum sg_rc tick_age(struct sg_rpc_server *server, struct sg_err *err)
-{
-    const struct sg_rpc_limits *limits = &server->limits;
-    int64_t idle_due_ns = INT64_MAX;
-    if (limits->idle_ns_max > 0 && server->open == 0 && server->drain_due_ns == INT64_MAX)
-        idle_due_ns = server->idle_since_ns + limits->idle_ns_max;
-
-    if (idle_due_ns <= server->now_ns) {
-        begin_drain(server, "max_idle");
-        idle_due_ns = INT64_MAX;
-    }
-    if (server->age_due_ns <= server->now_ns) {
-        begin_drain(server, "max_age");
-        server->grace_due_ns = server->now_ns + limits->age_grace_ns;
-        server->age_due_ns = INT64_MAX;
-    }
-    if (server->drain_due_ns <= server->now_ns)
-        sg_h2_goaway(server->h2, false, server->drain_reason);
-    else
-        sg_rpc_server_wake_at(server, server->drain_due_ns);
-    if (server->grace_due_ns <= server->now_ns)
-        return SG_FAIL(err, SG_E_TIMEOUT, 0, "closed the connection: too old");
-
-    sg_rpc_server_wake_at(server, idle_due_ns);
-    sg_rpc_server_wake_at(server, server->age_due_ns);
-    sg_rpc_server_wake_at(server, server->grace_due_ns);
-    return SG_OK;
-}
-
-enum sg_rc sg_rpc_server_tick(struct sg_rpc_server *server, int64_t now_ns, struct sg_err *err)
-{
-    server->now_ns = now_ns;
-    if (now_ns < server->due_ns)
-        return SG_OK;
-    server->due_ns = INT64_MAX;
-
-    int64_t began_ns = sg_h2_header_began(server->h2);
-    if (began_ns != 0) {
-        if (began_ns + server->limits.header_ns_max <= now_ns) {
-            sg_h2_terminate(server->h2, SG_H2_ENHANCE_YOUR_CALM, "header_timeout");
-            return SG_FAIL(err, SG_E_TIMEOUT, 0, "closed the connection: headers took too long");
-        }
-        sg_rpc_server_wake_at(server, began_ns + server->limits.header_ns_max);
-    }
-    if (server->open == 0)
-        spare_free(server);
-    tick_calls(server);
-    SG_TRY(tick_ping(server, err));
-    return tick_age(server, err);
 }
 
 /* --- the end --- */
