@@ -99,7 +99,7 @@ static void end(struct sg_call *call, size_t status_count)
 {
     struct sg_h2_field *fields = call->status_fields;
     size_t count = status_count;
-    if (call->tail.count > 0) {
+    if (call->tail.count > 0 && !call->codec->has_no_trailers) {
         struct sg_h2_field *more =
             sg_arena_alloc(&call->arena, (status_count + call->tail.count) * sizeof(*fields));
         if (more != NULL) {
@@ -122,7 +122,9 @@ void sg_call_finish(struct sg_call *call, const struct sg_status *status)
     struct sg_buf *out = sg_h2_out(&call->stream);
     size_t before = out->len;
     size_t count = call->codec->finish(call, status, out, call->status_fields);
-    if (!call->stream.is_responded)
+    if (out->failed && call->codec->has_no_trailers)
+        rc = SG_E_INTERNAL; /* no memory to say how it ended: half an answer must not look whole */
+    else if (!call->stream.is_responded)
         rc = respond(call, out->len > before ? 0 : count, out->len == before, NULL);
     if (rc != SG_OK)
         sg_h2_reset(&call->stream, SG_H2_INTERNAL_ERROR);

@@ -8,6 +8,7 @@
 #include "proto/grpc/frame.h"
 #include "proto/grpc/metadata.h"
 #include "proto/grpc/server.h"
+#include "proto/grpc/web_text.h"
 #include "proto/h2/h2.h"
 
 /*
@@ -15,16 +16,16 @@
  * (its timers), request.c (header fields become a call), call.c (what handlers use), and one codec
  * per protocol.
  *
- * A protocol is a codec: how its requests are told apart, how their bodies become messages, and
- * how messages and a status become a response. Nothing else knows which protocol a call speaks.
+ * A protocol is a codec: how the bodies of its requests become messages, and how messages and a
+ * status become a response. Nothing else knows which protocol a call speaks.
  */
 struct sg_codec {
-    /* Whether a request of this content type is its own, and if so the content type of the
-     * response (static). */
-    bool (*accepts)(struct sg_slice content_type, struct sg_slice *ret_response);
     /* The request headers are complete: reads what they say of the protocol, and the time-out into
      * *ret_timeout_ns (INT64_MAX: none). Not SG_OK ends the call. */
     enum sg_rc (*begin)(struct sg_call *call, int64_t *ret_timeout_ns, struct sg_err *err);
+    /* NULL, or takes what the body is wrapped in off its bytes: appends what `data` shall get. */
+    enum sg_rc (*unwrap)(struct sg_call *call, struct sg_slice bytes, bool is_end,
+                         struct sg_buf *out, struct sg_err *err);
     /* Bytes of the body: calls sg_call_deliver() and sg_call_half_close() as they say. Returns
      * how many bytes it still holds. */
     size_t (*data)(struct sg_call *call, struct sg_slice bytes, bool is_end);
@@ -34,14 +35,23 @@ struct sg_codec {
      * (at most SG_CODEC_FIELDS_MAX, living as long as the stream) and returns how many. */
     size_t (*finish)(struct sg_call *call, const struct sg_status *status, struct sg_buf *out,
                      struct sg_h2_field *fields);
+    /* finish() has put the handler's trailing metadata where it belongs; there are no trailers. */
+    bool has_no_trailers;
 };
 
 enum { SG_CODEC_FIELDS_MAX = 3 };
 
-extern const struct sg_codec sg_codec_grpc;
+extern const struct sg_codec sg_codec_grpc, sg_codec_web, sg_codec_web_text;
 
-/* The codec of a content type and the content type of its responses; NULL: none (415). */
+/* The codec of a content type, and the content type of its responses; NULL: none (415). */
 const struct sg_codec *sg_codec_find(struct sg_slice content_type, struct sg_slice *ret_response);
+
+/* codec_grpc.c: what gRPC-Web has of gRPC. */
+enum sg_rc sg_grpc_begin(struct sg_call *call, int64_t *ret_timeout_ns, struct sg_err *err);
+size_t sg_grpc_data(struct sg_call *call, struct sg_slice bytes, bool is_end);
+void sg_grpc_message(struct sg_call *call, struct sg_slice message, struct sg_buf *out);
+size_t sg_grpc_status_fields(struct sg_call *call, const struct sg_status *status,
+                             struct sg_h2_field *fields);
 
 struct sg_call {
     struct sg_h2_stream stream; /* first: the connection hands back a pointer to it */
@@ -62,6 +72,8 @@ struct sg_call {
 
     struct sg_frame_reader reader;
     struct sg_frame only; /* the message of a call that may have one, until half-close */
+
+    struct sg_web_text web_text; /* gRPC-Web's text form */
 
     struct sg_buf parked; /* what came of the body while it was paused */
 

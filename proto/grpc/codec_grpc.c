@@ -10,28 +10,7 @@
         (const uint8_t *)(literal), sizeof(literal) - 1                                            \
     }
 
-/* application/grpc, or +proto; parameters after ';' are let pass. */
-static bool accepts(struct sg_slice content_type, struct sg_slice *ret_response)
-{
-    static const struct sg_slice plain = LIT("application/grpc");
-    static const struct sg_slice proto = LIT("application/grpc+proto");
-    const uint8_t *semicolon =
-        content_type.len == 0 ? NULL : memchr(content_type.ptr, ';', content_type.len);
-    if (semicolon != NULL)
-        content_type.len = (size_t)(semicolon - content_type.ptr);
-    while (content_type.len > 0 && content_type.ptr[content_type.len - 1] == ' ')
-        content_type.len--;
-
-    if (sg_slice_eq(content_type, plain))
-        *ret_response = plain;
-    else if (sg_slice_eq(content_type, proto))
-        *ret_response = proto;
-    else
-        return false;
-    return true;
-}
-
-static enum sg_rc begin(struct sg_call *call, int64_t *ret_timeout_ns, struct sg_err *err)
+enum sg_rc sg_grpc_begin(struct sg_call *call, int64_t *ret_timeout_ns, struct sg_err *err)
 {
     for (const struct sg_metadata_entry *e = call->request.first; e != NULL; e = e->next) {
         if (e->name.len == 12 && memcmp(e->name.ptr, "grpc-timeout", 12) == 0) {
@@ -116,7 +95,7 @@ static enum sg_rc read_stream(struct sg_call *call, struct sg_slice bytes, bool 
     return SG_OK;
 }
 
-static size_t data(struct sg_call *call, struct sg_slice bytes, bool is_end)
+size_t sg_grpc_data(struct sg_call *call, struct sg_slice bytes, bool is_end)
 {
     struct sg_err err;
     enum sg_rc rc = call->method->client_streaming ? read_stream(call, bytes, is_end, &err)
@@ -130,7 +109,7 @@ static size_t data(struct sg_call *call, struct sg_slice bytes, bool is_end)
     return call->reader.held.len;
 }
 
-static void message(struct sg_call *call, struct sg_slice body, struct sg_buf *out)
+void sg_grpc_message(struct sg_call *call, struct sg_slice body, struct sg_buf *out)
 {
     (void)call;
     uint8_t *to = sg_buf_room(out, SG_FRAME_PREFIX_LEN + body.len);
@@ -160,10 +139,9 @@ static struct sg_buf arena_buf(struct sg_arena *arena, size_t max)
     return (struct sg_buf){.ptr = ptr, .cap = ptr == NULL ? 0 : max, .max = ptr == NULL ? 0 : max};
 }
 
-static size_t finish(struct sg_call *call, const struct sg_status *status, struct sg_buf *out,
-                     struct sg_h2_field *fields)
+size_t sg_grpc_status_fields(struct sg_call *call, const struct sg_status *status,
+                             struct sg_h2_field *fields)
 {
-    (void)out;
     size_t count = 0;
     size_t code = (size_t)status->code < SG_COUNT(codes) ? (size_t)status->code : SG_GRPC_UNKNOWN;
     fields[count++] = (struct sg_h2_field){SG_SLICE("grpc-status"), codes[code], true};
@@ -190,10 +168,16 @@ static size_t finish(struct sg_call *call, const struct sg_status *status, struc
     return count;
 }
 
+static size_t finish(struct sg_call *call, const struct sg_status *status, struct sg_buf *out,
+                     struct sg_h2_field *fields)
+{
+    (void)out;
+    return sg_grpc_status_fields(call, status, fields);
+}
+
 const struct sg_codec sg_codec_grpc = {
-    .accepts = accepts,
-    .begin = begin,
-    .data = data,
-    .message = message,
+    .begin = sg_grpc_begin,
+    .data = sg_grpc_data,
+    .message = sg_grpc_message,
     .finish = finish,
 };

@@ -154,15 +154,35 @@ static void shed(struct sg_rpc_server *server)
     drop_held(largest);
 }
 
+/* Hands bytes of the body to the call's codec; its own keeping and ours is what is held of them. */
+static void take_body(struct sg_call *call, struct sg_slice bytes, bool is_end)
+{
+    size_t kept = call->codec->data(call, bytes, is_end) + call->parked.len;
+    if (!call->is_finished)
+        sg_h2_keep(&call->stream, kept);
+}
+
+static void unwrap_body(struct sg_call *call, struct sg_slice bytes, bool is_end)
+{
+    struct sg_err err;
+    struct sg_buf plain;
+    sg_buf_init(&plain, bytes.len + sizeof(call->web_text.carry));
+    if (call->codec->unwrap(call, bytes, is_end, &plain, &err) == SG_OK)
+        take_body(call, sg_buf_slice(&plain), is_end);
+    else
+        sg_call_refuse(call, &err);
+    sg_buf_done(&plain);
+}
+
 static void on_data(void *arg, struct sg_h2_stream *stream, struct sg_slice bytes, bool is_end)
 {
     struct sg_rpc_server *server = arg;
     struct sg_call *call = call_of(stream);
 
-    if (!call->is_finished) {
-        size_t kept = call->codec->data(call, bytes, is_end) + call->parked.len;
-        if (!call->is_finished)
-            sg_h2_keep(stream, kept);
+    if (!call->is_finished && call->codec->unwrap != NULL) {
+        unwrap_body(call, bytes, is_end);
+    } else if (!call->is_finished) {
+        take_body(call, bytes, is_end);
     } else {
         call->linger_bytes += bytes.len;
         if (call->linger_bytes > LINGER_BYTES_MAX && stream->is_local_ended)
@@ -330,11 +350,8 @@ static void resume(struct sg_call *call)
     call->is_resuming = call->is_paused = call->is_end_parked = false;
     sg_buf_init(&call->parked, 0);
     sg_h2_hold(&call->stream, false);
-    if (!call->is_finished) {
-        size_t kept = call->codec->data(call, sg_buf_slice(&parked), is_end) + call->parked.len;
-        if (!call->is_finished)
-            sg_h2_keep(&call->stream, kept);
-    }
+    if (!call->is_finished)
+        take_body(call, sg_buf_slice(&parked), is_end);
     if (call->is_finished)
         drop_held(call);
     sg_buf_done(&parked);
