@@ -1,30 +1,67 @@
 #include <stdlib.h>
 
 #include "formats/raw/pem.h"
+#include "formats/x509/csr.h"
 #include "formats/x509/name.h"
 #include "gateway/rpc/rpc_priv.h"
 #include "sealgate/v1/keys.pb-c.h"
 
-/* One CreateCsr. Lives until the token process has answered and the call is closed. */
+enum { ALT_NAMES_MAX = 16, DER_BYTES_MAX = 32768 };
+
+/* One CreateCsr. Lives until the token process has answered, that is judged, and the call is
+ * closed. */
 struct csr {
     struct sg_rpc *rpc;
     struct sg_call *call; /* NULL once closed */
     const struct sg_key *key;
     bool is_running;
+    struct sg_buf subject, alt_names; /* what was asked for */
+
+    struct sg_buf der; /* what came; not released before `verdict` says so */
+    struct sg_csr_question question;
+    struct sg_crypto_task task;
+    enum sg_rc verdict;
+    struct sg_err err; /* when it is not SG_OK */
 };
 
-enum { ALT_NAMES_MAX = 16, DER_BYTES_MAX = 32768 };
+static struct csr *csr_new(struct sg_rpc *rpc, struct sg_call *call)
+{
+    struct csr *csr = calloc(1, sizeof(*csr));
+    if (csr == NULL)
+        return NULL;
+    csr->rpc = rpc;
+    csr->call = call;
+    csr->verdict = SG_E_INVALID;
+    sg_buf_init(&csr->subject, DER_BYTES_MAX);
+    sg_buf_init(&csr->alt_names, DER_BYTES_MAX);
+    sg_buf_init(&csr->der, DER_BYTES_MAX);
+    return csr;
+}
 
-static void reply(const struct csr *csr, struct sg_slice der)
+static void csr_free(struct csr *csr)
+{
+    sg_buf_done(&csr->subject);
+    sg_buf_done(&csr->alt_names);
+    sg_buf_done(&csr->der);
+    free(csr);
+}
+
+static void fail_with(struct csr *csr, const struct sg_err *err)
+{
+    const struct sg_rpc_error error = {.err = *err};
+    sg_rpc_fail(csr->rpc, csr->call, &error);
+}
+
+static void reply(struct csr *csr)
 {
     Sealgate__V1__CreateCsrResponse response = SEALGATE__V1__CREATE_CSR_RESPONSE__INIT;
     struct sg_arena *arena = sg_call_arena(csr->call);
     struct sg_buf pem;
 
     sg_buf_init(&pem, 2 * DER_BYTES_MAX);
-    sg_pem_encode("CERTIFICATE REQUEST", der, &pem);
-    response.csr.data = (uint8_t *)(uintptr_t)der.ptr; /* packing only reads it */
-    response.csr.len = der.len;
+    sg_pem_encode("CERTIFICATE REQUEST", sg_buf_slice(&csr->der), &pem);
+    response.csr.data = csr->der.ptr;
+    response.csr.len = csr->der.len;
     response.key_version = sg_rpc_version_name(arena, csr->key);
     response.pem = pem.failed ? NULL : sg_arena_strdup(arena, sg_buf_slice(&pem));
     sg_buf_done(&pem);
@@ -34,22 +71,65 @@ static void reply(const struct csr *csr, struct sg_slice der)
         sg_rpc_fail_memory(csr->rpc, csr->call);
 }
 
+static void judge_run(struct sg_crypto_task *task)
+{
+    struct csr *csr = SG_CONTAINER(task, struct csr, task);
+    csr->verdict = sg_csr_check(sg_buf_slice(&csr->der), &csr->question, &csr->err);
+}
+
+static void judge_done(struct sg_crypto_task *task)
+{
+    struct csr *csr = SG_CONTAINER(task, struct csr, task);
+    struct sg_err err;
+
+    csr->is_running = false;
+    if (csr->call == NULL) {
+        csr_free(csr);
+    } else if (csr->verdict == SG_OK) {
+        reply(csr);
+    } else {
+        SG_IGNORE(SG_REFUSE(&err, SG_R_HSM_FAULT, /* handed over */
+                            "the token's answer for key \"%s\" was not released: %s",
+                            csr->key->name, csr->err.msg));
+        fail_with(csr, &err);
+    }
+}
+
+/* The answer is copied, because it lives for this call only; the public key lives as long as the
+ * engine. */
+static enum sg_rc judge(struct csr *csr, struct sg_slice der, struct sg_err *err)
+{
+    struct sg_hsm_key_info info;
+
+    sg_keys_info(csr->rpc->deps.keys, csr->key, &info);
+    if (csr->key->public_key == NULL || info.spki.len == 0)
+        return SG_REFUSE(err, SG_R_KEY_UNUSABLE, "key \"%s\" has no public key to verify with",
+                         csr->key->name);
+    sg_buf_add_slice(&csr->der, der);
+    if (csr->der.failed)
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for a certificate request");
+    csr->question.spki = info.spki;
+    csr->question.subject = sg_buf_slice(&csr->subject);
+    csr->question.alt_names = sg_buf_slice(&csr->alt_names);
+    csr->task = (struct sg_crypto_task){.run = judge_run, .done = judge_done};
+    return sg_crypto_submit(csr->rpc->deps.crypto, &csr->task, err);
+}
+
 static void on_csr(void *arg, uint64_t tag, struct sg_slice der, const struct sg_err *err)
 {
     (void)tag;
     struct csr *csr = arg;
+    struct sg_err why;
 
     csr->is_running = false;
-    if (csr->call == NULL) {
-        free(csr);
-        return;
-    }
-    if (err == NULL || err->rc == SG_OK) {
-        reply(csr, der);
-    } else {
-        struct sg_rpc_error error = {.err = *err};
-        sg_rpc_fail(csr->rpc, csr->call, &error);
-    }
+    if (csr->call == NULL)
+        csr_free(csr);
+    else if (err != NULL && err->rc != SG_OK)
+        fail_with(csr, err);
+    else if (judge(csr, der, &why) == SG_OK)
+        csr->is_running = true;
+    else
+        fail_with(csr, &why);
 }
 
 static enum sg_rc encode_subject(const Sealgate__V1__CreateCsrRequest *request, struct sg_buf *out,
@@ -114,21 +194,20 @@ static enum sg_rc read_digest(const Sealgate__V1__CreateCsrRequest *request,
 }
 
 static enum sg_rc start(struct csr *csr, const Sealgate__V1__CreateCsrRequest *request,
-                        struct sg_buf *subject, struct sg_buf *alt_names,
                         struct sg_rpc_error *error)
 {
-    enum sg_digest_alg digest_alg;
     struct sg_key *key;
 
     error->field = "name";
     error->resource = request->name;
     SG_TRY(sg_rpc_find_key(csr->rpc, csr->call, request->name, &key, NULL, &error->err));
     csr->key = key;
-    SG_TRY(encode_subject(request, subject, error));
-    SG_TRY(encode_alt_names(request, alt_names, error));
-    SG_TRY(read_digest(request, key, &digest_alg, error));
-    SG_TRY(sg_hsm_csr(csr->rpc->deps.hsm, key->hsm, sg_buf_slice(subject), sg_buf_slice(alt_names),
-                      digest_alg, sg_call_deadline(csr->call), 0, on_csr, csr, &error->err));
+    SG_TRY(encode_subject(request, &csr->subject, error));
+    SG_TRY(encode_alt_names(request, &csr->alt_names, error));
+    SG_TRY(read_digest(request, key, &csr->question.digest_alg, error));
+    SG_TRY(sg_hsm_csr(csr->rpc->deps.hsm, key->hsm, sg_buf_slice(&csr->subject),
+                      sg_buf_slice(&csr->alt_names), csr->question.digest_alg,
+                      sg_call_deadline(csr->call), 0, on_csr, csr, &error->err));
     csr->is_running = true;
     return SG_OK;
 }
@@ -140,22 +219,14 @@ static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice
     if (request == NULL)
         return;
 
-    struct csr *csr = calloc(1, sizeof(*csr));
+    struct csr *csr = csr_new(rpc, call);
     if (csr == NULL) {
         sg_rpc_fail_memory(rpc, call);
         return;
     }
-    csr->rpc = rpc;
-    csr->call = call;
     sg_rpc_set_user(call, csr);
-
-    struct sg_buf subject, alt_names;
-    sg_buf_init(&subject, DER_BYTES_MAX);
-    sg_buf_init(&alt_names, DER_BYTES_MAX);
-    if (start(csr, request, &subject, &alt_names, &error) != SG_OK)
+    if (start(csr, request, &error) != SG_OK)
         sg_rpc_fail(rpc, call, &error);
-    sg_buf_done(&alt_names);
-    sg_buf_done(&subject);
 }
 
 static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
@@ -166,7 +237,7 @@ static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
         return;
     csr->call = NULL;
     if (!csr->is_running)
-        free(csr);
+        csr_free(csr);
 }
 
 const struct sg_handler sg_handle_create_csr = {.message = on_message, .closed = on_closed};

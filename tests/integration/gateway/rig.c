@@ -122,7 +122,7 @@ static const struct {
 static void make_keys(struct rig *rig, size_t many)
 {
     static EVP_PKEY *ron; /* takes long to make: one for all rigs */
-    static const uint8_t id[] = {1};
+    static const uint8_t ids[RIG_KEY_COUNT] = {1, 2, 3, 4};
     rig->pkeys[ALPHA] = EVP_EC_gen("P-256");
     rig->pkeys[BETA] = EVP_EC_gen("P-256");
     rig->pkeys[EDWARD] = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -138,7 +138,7 @@ static void make_keys(struct rig *rig, size_t many)
         rig->config_keys[i] = (struct sg_config_key){
             .name = key_rows[i].name,
             .token = key_rows[i].token,
-            .id = {id, sizeof(id)},
+            .id = {&ids[i], 1},
             .type = key_rows[i].type,
             .schemes = key_rows[i].schemes,
             .digests = i == EDWARD ? 0 : 1u << SG_DIGEST_SHA256 | 1u << SG_DIGEST_SHA384,
@@ -161,8 +161,13 @@ static void start_keys(struct rig *rig)
     static const char *const names[] = {"t1", "t2"};
 
     for (size_t i = 0; i < SG_COUNT(names); i++) {
+        /* Whoever hangs is killed, and that would be this process: never. */
         const struct sg_hsm_token_config token = {
-            .name = names[i], .socket = "/nonexistent", .uid = -1, .queue_max = 16, .hang_ms = 100};
+            .name = names[i],
+            .socket = i == 0 && rig->has_token ? rig->token.path : "/nonexistent",
+            .uid = -1,
+            .queue_max = 16,
+            .hang_ms = 600000};
         size_t index;
         rig->config_tokens[i] = (struct sg_config_token){.name = names[i]};
         assert_int_equal(sg_hsm_add_token(rig->hsm, &token, &index, NULL), SG_OK);
@@ -174,6 +179,31 @@ static void start_keys(struct rig *rig)
     for (size_t i = 0; i < rig->hsm->key_count; i++) {
         rig->hsm->keys[i]->state = SG_KEY_READY;
         sg_keys_changed(rig->keys, i);
+    }
+}
+
+static void fill_token(struct rig *rig)
+{
+    for (size_t i = 0; i < RIG_KEY_COUNT; i++) {
+        struct sg_hsm_key_info info;
+        sg_hsm_key_info(rig->hsm, i, &info);
+        if (strcmp(info.token, "t1") == 0)
+            rig->token.keys[rig->token.key_count++] =
+                (struct fake_token_key){info.id, info.spki, info.type};
+    }
+}
+
+static void start_engine(struct rig *rig)
+{
+    for (size_t i = 0; i < rig->hsm->key_count; i++)
+        rig->hsm->keys[i]->state = SG_KEY_LOADING;
+    for (size_t i = 0; i < rig->hsm->backend_count; i++)
+        rig->hsm->backends[i]->breaker.state = SG_BREAKER_DOWN;
+    fill_token(rig);
+    assert_int_equal(sg_hsm_start(rig->hsm, NULL), SG_OK);
+    for (size_t i = 0; i < RIG_KEY_COUNT; i++) {
+        if (strcmp(key_rows[i].token, "t1") == 0)
+            RIG_UNTIL(rig, rig->hsm->keys[i]->state == SG_KEY_READY);
     }
 }
 
@@ -261,10 +291,15 @@ void rig_start(struct rig *rig, const struct rig_options *options)
     load_trust(rig, NULL);
     start_authz(rig, options->many_keys);
     assert_int_equal(sg_loop_new(&rig->clock.clock, &rig->loop, NULL), SG_OK);
+    rig->has_token = options->has_token;
+    if (rig->has_token)
+        fake_token_start(&rig->token, rig->loop);
     assert_int_equal(sg_hsm_new(rig->loop, &rig->clock.clock, &events, &rig->hsm, NULL), SG_OK);
     start_keys(rig);
     start_rpc(rig);
     start_net(rig, options->connections_max);
+    if (rig->has_token)
+        start_engine(rig);
 }
 
 /* As stop() of gateway/app.c. */
@@ -278,6 +313,8 @@ void rig_stop_now(struct rig *rig)
     sg_signer_abandon(rig->signer);
     rig_engine_drop(rig);
     sg_hsm_free(rig->hsm);
+    if (rig->has_token)
+        fake_token_stop(&rig->token);
     sg_rpc_free(rig->rpc);
     sg_signer_free(rig->signer);
     sg_keys_free(rig->keys);

@@ -7,6 +7,7 @@
 #include "gateway/rpc/rpc.h"
 #include "proto/grpc/client.h"
 #include "sealgate/v1/signing.pb-c.h"
+#include "tests/support/fake_token.h"
 #include "tests/support/pki.h"
 #include "tests/support/unit.h"
 
@@ -34,6 +35,8 @@ struct rig_options {
     size_t connections_max;
     bool reflection;
     size_t many_keys; /* so many more, visible to A: "many-0000", ... */
+    /* The engine runs, and rig.token, which has t1's keys, is at its other end. */
+    bool has_token;
 };
 
 struct rig {
@@ -47,7 +50,7 @@ struct rig {
     const char **key_names;
     struct sg_loop *loop;
     struct sg_authz *authz;
-    struct sg_hsm *hsm; /* knows the keys, and never signs */
+    struct sg_hsm *hsm; /* knows the keys, and never signs; started when there is a token */
     struct sg_keys *keys;
     struct sg_crypto *crypto;
     struct sg_signer *signer;
@@ -57,6 +60,8 @@ struct rig {
     struct rig_client *clients;
 
     /* The engine. */
+    struct fake_token token;
+    bool has_token;
     EVP_PKEY *pkeys[RIG_KEY_COUNT];
     struct sg_hsm_job *jobs[RIG_JOBS_MAX]; /* under way, oldest first */
     size_t job_count, jobs_max;            /* jobs_max: QUEUE_FULL from there on */
