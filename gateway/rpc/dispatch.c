@@ -77,10 +77,15 @@ void sg_rpc_finish(struct sg_call *call, const struct sg_status *status)
     connection->wants_write(connection->wants_write_arg);
 }
 
-void sg_rpc_count_refusal(struct sg_rpc *rpc, const struct sg_err *err)
+void sg_rpc_note_refusal(struct sg_rpc *rpc, const struct sg_call *call, const char *request_id,
+                         const struct sg_err *err)
 {
+    const struct sg_method *method = sg_call_method(call);
+
     if (rpc->deps.metrics != NULL)
         sg_metrics_add(rpc->deps.metrics, SG_METRIC_REFUSALS, err->reason, 0, 1);
+    rpc->deps.on_error(rpc->deps.on_error_arg, request_id, method == NULL ? "" : method->path + 1,
+                       err);
 }
 
 static void count_denial(struct sg_rpc *rpc, enum sg_reason reason)
@@ -221,12 +226,9 @@ static void on_describe(void *arg, struct sg_call *call, const struct sg_err *er
     const char *request_id = sg_rpc_request_id(call, arena);
     const struct sg_rpc_error error = {.err = *err};
     const Google__Rpc__Status *status = sg_rpc_status_new(arena, &error, request_id);
-    const struct sg_method *method = sg_call_method(call);
 
-    sg_rpc_count_refusal(rpc, err);
+    sg_rpc_note_refusal(rpc, call, request_id, err);
     count_unbegun(rpc, call, err);
-    rpc->deps.on_error(rpc->deps.on_error_arg, request_id, method == NULL ? "" : method->path + 1,
-                       err);
     if (status != NULL)
         sg_pb_pack(&status->base, details);
 }

@@ -48,6 +48,44 @@ static enum sg_reason reason_of(const struct sg_err *err)
     return SG_R_INTERNAL;
 }
 
+/* What is told where the cause is none of the client's. */
+static const char *const told[SG_R_COUNT] = {
+    [SG_R_KEY_QUARANTINED] = "the key is quarantined: what it signed did not verify",
+    [SG_R_KEY_UNUSABLE] = "the key cannot be used as it is on its token",
+    [SG_R_CSR_NOT_SUPPORTED] = "no certificate request can be made for a key of this type",
+    [SG_R_ALGORITHM_NOT_SUPPORTED] = "the key's token cannot do this algorithm",
+    [SG_R_TOKEN_LOST] = "the key's token is away",
+    [SG_R_TOKEN_BREAKER_OPEN] = "the key's token is down",
+    [SG_R_TOKEN_PIN] = "the key's token refused its PIN",
+    [SG_R_DRAINING] = "this instance is shutting down",
+    [SG_R_HSM_TIMEOUT] = "the key's token did not answer in time",
+    [SG_R_DEADLINE] = "the deadline passed",
+    [SG_R_HSM_FAULT] = "what the key's token made did not verify and was not released",
+    [SG_R_UNEXPECTED_CKR] = "the key's token failed; the log has the request id",
+};
+
+const char *sg_rpc_public_message(const struct sg_err *err)
+{
+    switch (err->rc) {
+    case SG_E_INVALID:
+    case SG_E_UNAUTHENTICATED:
+    case SG_E_DENIED:
+    case SG_E_NOT_FOUND:
+    case SG_E_LIMIT:
+    case SG_E_UNSUPPORTED:
+        return err->msg;
+    case SG_E_CONFLICT:
+    case SG_E_TIMEOUT:
+    case SG_E_UNAVAILABLE:
+    case SG_E_INTERNAL:
+    case SG_E_AGAIN:
+    case SG_OK:
+        break;
+    }
+    return told[err->reason] != NULL ? told[err->reason]
+                                     : "internal error; the log has the request id";
+}
+
 /* Packs `message` as a google.protobuf.Any in the arena and adds it to the details. */
 static bool add_detail(struct sg_arena *arena, Google__Rpc__Status *status, const char *type,
                        const ProtobufCMessage *message)
@@ -150,10 +188,7 @@ Google__Rpc__Status *sg_rpc_status_new(struct sg_arena *arena, const struct sg_r
     google__rpc__status__init(status);
     status->code = (int32_t)sg_rpc_code(&error->err);
     status->details = details;
-    const char *message = error->err.rc == SG_E_INTERNAL && error->err.reason == SG_R_NONE
-                              ? "internal error; the log has the request id"
-                              : error->err.msg;
-    status->message = copy_text(arena, message);
+    status->message = copy_text(arena, sg_rpc_public_message(&error->err));
     if (status->message == NULL ||
         !add_error_info(arena, status, reason_of(&error->err), request_id))
         return NULL;

@@ -16,10 +16,17 @@ struct sg_rpc_error {
 };
 
 /*
- * The status the client sees: code, message, and details of exactly one ErrorInfo {reason, domain
- * "sealgate", metadata: next, request_id}, with RetryInfo, BadRequest or ResourceInfo where they
- * help. The message of an internal error is not shown: it may tell of our inside. All of it lies
- * in the arena; NULL: no memory.
+ * What a client is told of an error in words. Where the cause lies in the request or in the rights
+ * of its sender, the error's own; where it lies in us or in a token, a sentence of the reason's:
+ * the error's own is the operator's, and may name a path, a module or what a token said. Static, or
+ * lives as long as `err`.
+ */
+const char *sg_rpc_public_message(const struct sg_err *err);
+
+/*
+ * The status the client sees: code, public message, and details of exactly one ErrorInfo {reason,
+ * domain "sealgate", metadata: next, request_id}, with RetryInfo, BadRequest or ResourceInfo where
+ * they help. All of it lies in the arena; NULL: no memory.
  */
 Google__Rpc__Status *sg_rpc_status_new(struct sg_arena *arena, const struct sg_rpc_error *error,
                                        const char *request_id);

@@ -33,11 +33,12 @@ static void batch_free(struct batch *batch)
 
 static void set_error(struct batch *batch, size_t i, const struct sg_rpc_error *error)
 {
-    sg_rpc_count_refusal(batch->rpc, &error->err);
-    /* Without memory the result stays empty: not signed, by the zero value. */
     struct sg_arena *arena = sg_call_arena(batch->call);
-    Google__Rpc__Status *status =
-        sg_rpc_status_new(arena, error, sg_rpc_request_id(batch->call, arena));
+    const char *request_id = sg_rpc_request_id(batch->call, arena);
+
+    sg_rpc_note_refusal(batch->rpc, batch->call, request_id, &error->err);
+    /* Without memory the result stays empty: not signed, by the zero value. */
+    Google__Rpc__Status *status = sg_rpc_status_new(arena, error, request_id);
     if (status == NULL)
         return;
     batch->results[i]->result_case = SEALGATE__V1__BATCH_SIGN_RESULT__RESULT_ERROR;

@@ -79,7 +79,7 @@ static Sealgate__V1__Key *key_new(struct sg_rpc *rpc, struct sg_arena *arena,
     out->state = state_of(info.state);
     out->token = (char *)(uintptr_t)info.token; /* packing only reads it */
     if (info.state == SG_KEY_UNUSABLE || info.state == SG_KEY_QUARANTINED) {
-        out->state_message = sg_arena_strdup(arena, sg_slice_str(info.err.msg));
+        out->state_message = sg_arena_strdup(arena, sg_slice_str(sg_rpc_public_message(&info.err)));
         if (out->state_message == NULL)
             return NULL;
     }

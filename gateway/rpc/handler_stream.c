@@ -86,11 +86,11 @@ static void send_result(struct item *item, const Sealgate__V1__SignStreamRespons
 static void send_error(struct item *item, const struct sg_rpc_error *error)
 {
     Sealgate__V1__SignStreamResponse result = SEALGATE__V1__SIGN_STREAM_RESPONSE__INIT;
+    const char *request_id = sg_rpc_request_id(item->stream->call, &item->arena);
 
-    sg_rpc_count_refusal(item->stream->rpc, &error->err);
+    sg_rpc_note_refusal(item->stream->rpc, item->stream->call, request_id, &error->err);
     result.item_id = item->message->item_id;
-    result.error =
-        sg_rpc_status_new(&item->arena, error, sg_rpc_request_id(item->stream->call, &item->arena));
+    result.error = sg_rpc_status_new(&item->arena, error, request_id);
     if (result.error != NULL)
         result.result_case = SEALGATE__V1__SIGN_STREAM_RESPONSE__RESULT_ERROR;
     send_result(item, &result);

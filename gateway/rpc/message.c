@@ -58,9 +58,7 @@ void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_e
     const Google__Rpc__Status *full = sg_rpc_status_new(arena, error, request_id);
     struct sg_status status = {.code = sg_rpc_code(&error->err)};
 
-    sg_rpc_count_refusal(rpc, &error->err);
-    rpc->deps.on_error(rpc->deps.on_error_arg, request_id, sg_call_method(call)->path + 1,
-                       &error->err);
+    sg_rpc_note_refusal(rpc, call, request_id, &error->err);
     /* Without memory for details the code alone must do. */
     if (full != NULL) {
         size_t len = protobuf_c_message_get_packed_size(&full->base);

@@ -32,7 +32,7 @@ struct sg_rpc_deps {
     struct sg_signer *signer;
     struct sg_metrics *metrics; /* NULL: counted nowhere */
 
-    /* Told of every call that ends with an error, for the log. */
+    /* Told of every call that ends with an error, and every item of one, for the log. */
     void (*on_error)(void *arg, const char *request_id, const char *method,
                      const struct sg_err *err);
     void *on_error_arg;

@@ -85,8 +85,10 @@ void sg_rpc_fail_draining(struct sg_rpc *rpc, struct sg_call *call);
 /* Streams take no more items, and end with their last result. */
 void sg_sign_streams_drain(struct sg_rpc *rpc);
 
-/* Counts what somebody was refused, and by which reason: a call, or an item of one. */
-void sg_rpc_count_refusal(struct sg_rpc *rpc, const struct sg_err *err);
+/* Counts what somebody was refused, a call or an item of one, and tells the log what the client is
+ * not told. */
+void sg_rpc_note_refusal(struct sg_rpc *rpc, const struct sg_call *call, const char *request_id,
+                         const struct sg_err *err);
 
 /*
  * The key of a resource name, when it exists and the caller may use it by this method; the same

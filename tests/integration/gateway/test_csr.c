@@ -2,7 +2,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "formats/x509/name.h"
+#include "hsm/hsm_priv.h"
 #include "sealgate/v1/keys.pb-c.h"
 #include "tests/integration/gateway/rig.h"
 
@@ -177,6 +177,34 @@ static void a_client_may_vanish_at_any_time(void **state)
     }
 }
 
+/* Where the token is, is for the log. */
+static void a_token_that_is_away_is_not_named_by_its_socket(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+    struct sg_hsm_token_info info;
+
+    RIG_UNTIL(rig, rig_client_is_ready(client));
+    fake_token_die(&rig->token);
+    do {
+        rig_wait(rig, SG_NS_PER_S); /* until its jobs are not kept waiting any more */
+        sg_hsm_token_info(rig->hsm, 0, &info);
+    } while (sg_health_is_patient(rig->hsm->backends[0], sg_loop_now(rig->loop)));
+    assert_int_equal(info.state, SG_TOKEN_DOWN);
+    assert_non_null(strstr(rig->hsm->backends[0]->err.msg, rig->token.path));
+
+    struct rig_call *call = ask(client, "keys/alpha");
+    RIG_UNTIL(rig, call->done > 0);
+    assert_int_equal(call->code, SG_GRPC_UNAVAILABLE);
+    assert_string_equal(call->reason, "TOKEN_BREAKER_OPEN");
+    assert_true(call->has_retry);
+    sg_buf_add_u8(&call->message, 0);
+    assert_null(strchr((const char *)call->message.ptr, '/'));
+    assert_null(
+        memmem(call->details.ptr, call->details.len, rig->token.dir, strlen(rig->token.dir)));
+    rig_call_free(call);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -186,6 +214,7 @@ int main(void)
         TEST(a_request_that_lies_is_not_released),
         TEST(noise_is_not_released),
         TEST(a_client_may_vanish_at_any_time),
+        TEST(a_token_that_is_away_is_not_named_by_its_socket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static void every_reason_has_its_code_and_exactly_one_error_info(void **state)
         const Google__Rpc__Status *status = sg_rpc_status_new(&arena, &error, "1-2");
         assert_non_null(status);
         assert_int_not_equal(status->code, SG_GRPC_OK);
-        assert_string_equal(status->message, "because");
+        assert_string_equal(status->message, sg_rpc_public_message(&error.err));
         const Google__Protobuf__Any *any =
             detail(status, "type.googleapis.com/google.rpc.ErrorInfo");
         assert_non_null(any);
@@ -61,6 +61,37 @@ static void every_class_has_a_code_that_is_no_success(void **state)
         if (rc == SG_E_INTERNAL)
             assert_null(strstr(status->message, "secret"));
         sg_arena_done(&arena);
+    }
+}
+
+/* The class decides, so that a reason that is added later keeps the inside to itself. */
+static void a_cause_that_is_not_the_callers_is_not_told(void **state)
+{
+    static const bool is_the_callers[SG_E_INTERNAL + 1] = {
+        [SG_E_INVALID] = true,   [SG_E_UNAUTHENTICATED] = true, [SG_E_DENIED] = true,
+        [SG_E_NOT_FOUND] = true, [SG_E_LIMIT] = true,           [SG_E_UNSUPPORTED] = true};
+    static const char inside[] =
+        "could not connect to the token process at \"/run/sealgate/t1.sock\": Permission denied";
+    (void)state;
+
+    for (int reason = SG_R_NONE + 1; reason < SG_R_COUNT; reason++) {
+        struct sg_err err;
+        enum sg_rc rc = SG_REFUSE(&err, (enum sg_reason)reason, "%s", inside);
+        const char *told = sg_rpc_public_message(&err);
+        print_message("  %s\n", sg_reason_name((enum sg_reason)reason));
+        if (is_the_callers[rc]) {
+            assert_string_equal(told, inside);
+            continue;
+        }
+        assert_null(strstr(told, "/run"));
+        assert_null(strstr(told, "ermission"));
+        /* Each has a sentence of its own: a general one would say nothing. */
+        assert_true(reason == SG_R_INTERNAL || strstr(told, "internal") == NULL);
+    }
+    for (int rc = SG_E_AGAIN; rc <= SG_E_INTERNAL; rc++) {
+        struct sg_err err;
+        SG_IGNORE(SG_FAIL(&err, (enum sg_rc)rc, 0, "%s", inside));
+        assert_int_equal(strstr(sg_rpc_public_message(&err), "/run") != NULL, is_the_callers[rc]);
     }
 }
 
@@ -147,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_reason_has_its_code_and_exactly_one_error_info),
         cmocka_unit_test(every_class_has_a_code_that_is_no_success),
+        cmocka_unit_test(a_cause_that_is_not_the_callers_is_not_told),
         cmocka_unit_test(details_stand_where_they_help),
         cmocka_unit_test(without_memory_there_is_no_half_status),
         cmocka_unit_test(a_message_is_utf8_wherever_it_was_cut),
