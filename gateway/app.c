@@ -82,11 +82,23 @@ static void on_key_changed(void *arg, size_t key)
 static void on_rpc_error(void *arg, const char *request_id, const char *method,
                          const struct sg_err *err)
 {
-    (void)arg;
-    enum sg_log_level level = err->rc == SG_E_INTERNAL ? SG_LOG_ERROR
-                              : err->rc == SG_E_DENIED || err->rc == SG_E_UNAUTHENTICATED
-                                  ? SG_LOG_INFO
-                                  : SG_LOG_DEBUG;
+    struct sg_app *app = arg;
+    enum sg_log_level level = SG_LOG_DEBUG;
+    struct sg_log_limit *limit = NULL;
+
+    /* Each has a limit of its own: whoever floods one must not hide the others. */
+    if (err->rc == SG_E_UNAUTHENTICATED) {
+        level = SG_LOG_INFO;
+        limit = &app->unauthenticated;
+    } else if (err->rc == SG_E_DENIED) {
+        level = SG_LOG_INFO;
+        limit = &app->denied;
+    } else if (err->rc == SG_E_INTERNAL) {
+        level = SG_LOG_ERROR;
+        limit = &app->internal;
+    }
+    if (limit != NULL && !sg_log_limit_take(limit))
+        return;
     sg_log(level, NULL, "rpc.refused", SG_F_STR("request", request_id), SG_F_STR("method", method),
            SG_F_ERR(err));
 }
@@ -376,6 +388,9 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
 
     SG_TRY(sg_loop_new(&sg_clock_system, &app->loop, err));
+    sg_log_limit_init(&app->unauthenticated, app->loop, "rpc.refused unauthenticated");
+    sg_log_limit_init(&app->denied, app->loop, "rpc.refused denied");
+    sg_log_limit_init(&app->internal, app->loop, "rpc.refused internal");
     SG_TRY(open_signals(app, err));
     app->files_seen = look_at_files(app);
     SG_TRY(load_trust(app, &trust, err));
@@ -414,6 +429,9 @@ static void stop(struct sg_app *app)
     sg_authz_free(app->authz);
     sg_metrics_free(app->metrics);
     free(app->was_up);
+    sg_log_limit_done(&app->unauthenticated);
+    sg_log_limit_done(&app->denied);
+    sg_log_limit_done(&app->internal);
     sg_loop_free(app->loop);
 }
 

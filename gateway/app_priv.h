@@ -1,6 +1,7 @@
 #ifndef SG_GATEWAY_APP_PRIV_H
 #define SG_GATEWAY_APP_PRIV_H
 
+#include "base/log_limit.h"
 #include "gateway/app.h"
 #include "gateway/metrics/http.h"
 #include "gateway/metrics/metrics.h"
@@ -27,6 +28,8 @@ struct sg_app {
     bool *was_up;        /* of each token, when it was last heard of */
     uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
     bool is_reload_due;  /* the last one failed */
+    /* Calls that are refused, in the log. */
+    struct sg_log_limit unauthenticated, denied, internal;
     enum sg_app_phase phase;
     int64_t drain_until_ns;
 };

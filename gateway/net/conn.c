@@ -1,8 +1,10 @@
 #include "gateway/net/net_priv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -24,6 +26,7 @@ struct sg_conn {
     int64_t opened_ns;
     int64_t moved_ns; /* when the socket last took something, or began to have to */
     const char *why;  /* it ends, and why; NULL: it does not */
+    char id[20];      /* as it stands before the hyphen in a request's */
     struct sg_log_field fields[2];
     struct sg_log_scope scope;
     struct sg_conn *next, **link; /* of net->conns */
@@ -63,9 +66,11 @@ static void end(struct sg_conn *conn, const char *why)
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
+/* Anybody who finds the port can cause one. */
 static void log_failure(const struct sg_conn *conn, const char *event, const struct sg_err *err)
 {
-    sg_log(SG_LOG_INFO, &conn->scope, event, SG_F_ERR(err));
+    if (sg_log_limit_take(&conn->net->failures))
+        sg_log(SG_LOG_INFO, &conn->scope, event, SG_F_ERR(err));
 }
 
 static void on_wants_write(void *arg)
@@ -338,7 +343,8 @@ void sg_conn_open(struct sg_net *net, int fd)
     conn->watch = (struct sg_watch){.fd = fd, .fn = on_ready, .arg = conn, .events = EPOLLIN};
     conn->timer = (struct sg_timer){.fn = on_timer, .arg = conn};
     conn->flush = (struct sg_hook){.fn = on_flush, .arg = conn};
-    conn->fields[0] = SG_F_INT("conn", conn->peer.id);
+    snprintf(conn->id, sizeof(conn->id), "%" PRIx64, conn->peer.id);
+    conn->fields[0] = SG_F_STR("conn", conn->id);
     conn->scope = (struct sg_log_scope){.fields = conn->fields};
 
     conn->next = net->conns;

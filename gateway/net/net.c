@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,10 +16,15 @@ enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
                       const struct sg_net_options *options, const struct sg_method_table *methods,
                       struct sg_rpc *rpc, struct sg_net **ret, struct sg_err *err)
 {
+    uint64_t first_id;
+    if (getrandom(&first_id, sizeof(first_id), 0) != (ssize_t)sizeof(first_id))
+        return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not get random bytes");
     struct sg_net *net = calloc(1, sizeof(*net));
     if (net == NULL)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the listener");
 
+    net->next_id = first_id >> 4; /* does not come around */
+    sg_log_limit_init(&net->failures, loop, "conn.failed");
     net->loop = loop;
     net->clock = clock;
     net->options = *options;
@@ -49,6 +55,7 @@ void sg_net_free(struct sg_net *net)
     stop_accepting(net);
     while (net->conns != NULL)
         sg_conn_free(net->conns);
+    sg_log_limit_done(&net->failures);
     sg_tls_ctx_free(net->tls);
     sg_buf_done(&net->pulled);
     sg_buf_done(&net->plain);

@@ -1,7 +1,7 @@
 #ifndef SG_GATEWAY_NET_NET_PRIV_H
 #define SG_GATEWAY_NET_NET_PRIV_H
 
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "gateway/net/net.h"
 
 enum {
@@ -29,7 +29,8 @@ struct sg_net {
 
     struct sg_conn *conns;
     size_t conn_count;
-    uint64_t next_id;
+    uint64_t next_id; /* from a random number on: not those of the process before us */
+    struct sg_log_limit failures;
     struct sg_net_totals totals;
 
     /* Scratch of whichever connection is being worked on. */

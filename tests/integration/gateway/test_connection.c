@@ -51,6 +51,66 @@ static void connections_over_the_limit_are_closed_and_the_others_serve(void **st
     rig_call_free(call);
 }
 
+/* How often `text` stands in the file. */
+static size_t count_in(FILE *file, const char *text)
+{
+    char line[SG_LOG_LINE_BYTES_MAX + 1];
+    size_t count = 0;
+
+    rewind(file);
+    while (fgets(line, sizeof(line), file) != NULL)
+        count += strstr(line, text) != NULL;
+    return count;
+}
+
+/* Whoever finds the port can make connections fail, as fast as he likes. */
+static void connections_that_fail_do_not_fill_the_log(void **state)
+{
+    enum { FAILURES = SG_LOG_LIMIT_LINES + 7 };
+    struct rig *rig = *state;
+    FILE *log = tmpfile();
+    int real_stderr = dup(STDERR_FILENO);
+
+    assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
+    sg_log_setup(SG_LOG_INFO, SG_LOG_KEY_VALUE, "test");
+    for (int i = 0; i < FAILURES; i++) {
+        struct rig_client *client = rig_connect_raw(rig);
+        assert_int_equal(send(client->fd, "GET / HTTP/1.0\r\n\r\n", 18, 0), 18);
+        RIG_UNTIL(rig, client->is_over);
+        rig_disconnect(client, false);
+    }
+    rig_wait(rig, SG_LOG_LIMIT_WINDOW_S * SG_NS_PER_S);
+    sg_log_setup(SG_LOG_ERROR, SG_LOG_KEY_VALUE, "test");
+    assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
+    close(real_stderr);
+    assert_int_equal(count_in(log, "event=conn.handshake_failed"), SG_LOG_LIMIT_LINES);
+    assert_int_equal(count_in(log, "event=log.suppressed of=conn.failed lines=7\n"), 1);
+    fclose(log);
+}
+
+/* Connections are numbered from a number of chance on, which a request's id begins with. */
+static void request_ids_do_not_come_again_after_a_restart(void **state)
+{
+    struct rig *rig = *state, *next = calloc(1, sizeof(*next));
+    char ids[2][64];
+
+    rig_start(next, NULL);
+    struct rig *const rigs[] = {rig, next};
+    for (size_t i = 0; i < SG_COUNT(rigs); i++) {
+        struct rig_sign sign;
+        rig_sign_init(&sign, "keys/none");
+        struct rig_call *call = rig_get(rig_connect(rigs[i], A), SIGN, &sign.request.base);
+        assert_int_equal(call->code, SG_GRPC_NOT_FOUND);
+        snprintf(ids[i], sizeof(ids[i]), "%s", call->request_id);
+        rig_call_free(call);
+    }
+    assert_non_null(strchr(ids[0], '-'));
+    assert_true(strlen(ids[0]) > 8);
+    assert_string_not_equal(ids[0], ids[1]);
+    rig_stop(next);
+    free(next);
+}
+
 static void a_handshake_that_takes_too_long_is_ended(void **state)
 {
     struct rig *rig = *state;
@@ -227,6 +287,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(connections_over_the_limit_are_closed_and_the_others_serve),
+        TEST(connections_that_fail_do_not_fill_the_log),
+        TEST(request_ids_do_not_come_again_after_a_restart),
         TEST(a_handshake_that_takes_too_long_is_ended),
         TEST(what_is_no_tls_is_closed),
         TEST(an_end_of_file_in_mid_handshake_closes),
