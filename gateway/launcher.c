@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/user.h"
 
 /* A role that dies again at once waits before it is started anew; one that ran well does not. */
 enum { DELAY_MS_FIRST = 50, DELAY_MS_MAX = 5000, STEADY_MS = 10000 };
@@ -22,9 +23,12 @@ enum { DELAY_MS_FIRST = 50, DELAY_MS_MAX = 5000, STEADY_MS = 10000 };
 /* To stop in, once told: a token process; and a gateway beyond what it may wait for open calls. */
 enum { STOP_MS_MAX = 5000 };
 
+/* What a child that cannot become its user ends with; exec itself ends with 127. */
+enum { EXIT_NO_USER = 126 };
+
 struct role {
     const char *name; /* "gateway", or the token's name */
-    const char *user; /* to become; NULL or empty: stay */
+    const char *user; /* to become; NULL: stay */
     bool is_token;
     pid_t pid; /* 0: not running */
     int64_t started_ms;
@@ -36,8 +40,9 @@ struct launcher {
     const char *program, *config_path;
     int signals; /* signalfd */
     bool is_stopping;
-    int64_t stop_ms;     /* since when; of the tokens, once the gateway has gone */
-    int64_t stop_ms_max; /* of the gateway */
+    struct sg_err failed; /* why all of it stops, when nobody asked for it */
+    int64_t stop_ms;      /* since when; of the tokens, once the gateway has gone */
+    int64_t stop_ms_max;  /* of the gateway */
     size_t count;
     struct role roles[];
 };
@@ -47,21 +52,31 @@ static int64_t now_ms(void)
     return sg_mono_ns(&sg_clock_system) / SG_NS_PER_MS;
 }
 
-/* In the child, before exec: dies with the launcher, gets its signals back, becomes its user. */
-static bool prepare_child(const struct role *role, pid_t launcher_pid)
+static bool become(const char *user)
+{
+    const struct passwd *pw = getpwnam(user);
+    return pw != NULL && initgroups(user, pw->pw_gid) == 0 && setgid(pw->pw_gid) == 0 &&
+           setuid(pw->pw_uid) == 0;
+}
+
+/* The child: becomes its user, gets its signals back, dies with the launcher. */
+__attribute__((noreturn)) static void run_child(const struct role *role, const char *program,
+                                                const char *const *args, pid_t launcher_pid)
 {
     sigset_t none;
     sigemptyset(&none);
-    if (sigprocmask(SIG_SETMASK, &none, NULL) != 0)
-        return false;
-    if (role->user != NULL && role->user[0] != '\0') {
-        const struct passwd *pw = getpwnam(role->user);
-        if (pw == NULL || initgroups(role->user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-            setuid(pw->pw_uid) != 0)
-            return false;
+    if (role->user != NULL && !become(role->user)) {
+        sg_log(SG_LOG_ERROR, NULL, "launcher.no_user", SG_F_STR("role", role->name),
+               SG_F_STR("user", role->user), SG_F_INT("errno", errno));
+        _exit(EXIT_NO_USER);
     }
     /* After setuid, which clears it. */
-    return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == launcher_pid;
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == launcher_pid &&
+        sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+        execv(program, (char *const *)(uintptr_t)args);
+    sg_log(SG_LOG_ERROR, NULL, "launcher.exec_failed", SG_F_STR("role", role->name),
+           SG_F_STR("program", program), SG_F_INT("errno", errno));
+    _exit(127);
 }
 
 static void start_role(struct launcher *launcher, struct role *role)
@@ -73,12 +88,8 @@ static void start_role(struct launcher *launcher, struct role *role)
                                         launcher->config_path, NULL};
 
     pid_t pid = fork();
-    if (pid == 0) {
-        if (prepare_child(role, self))
-            execv(launcher->program,
-                  (char *const *)(uintptr_t)(role->is_token ? token_args : gateway_args));
-        _exit(127);
-    }
+    if (pid == 0)
+        run_child(role, launcher->program, role->is_token ? token_args : gateway_args, self);
     role->started_ms = now_ms();
     if (pid < 0) {
         sg_log(SG_LOG_ERROR, NULL, "launcher.fork_failed", SG_F_STR("role", role->name),
@@ -89,34 +100,6 @@ static void start_role(struct launcher *launcher, struct role *role)
     role->pid = pid;
     sg_log(SG_LOG_INFO, NULL, "launcher.started", SG_F_STR("role", role->name),
            SG_F_INT("pid", pid));
-}
-
-static void on_exit_of(struct launcher *launcher, pid_t pid, int status)
-{
-    for (size_t i = 0; i < launcher->count; i++) {
-        struct role *role = &launcher->roles[i];
-        if (role->pid != pid)
-            continue;
-        const int64_t now = now_ms();
-        role->pid = 0;
-        role->delay_ms = now - role->started_ms >= STEADY_MS ? 0
-                         : role->delay_ms == 0               ? DELAY_MS_FIRST
-                         : role->delay_ms * 2 > DELAY_MS_MAX ? DELAY_MS_MAX
-                                                             : role->delay_ms * 2;
-        role->start_ms = now + role->delay_ms;
-        sg_log(launcher->is_stopping ? SG_LOG_INFO : SG_LOG_WARNING, NULL, "launcher.ended",
-               SG_F_STR("role", role->name), SG_F_INT("pid", pid),
-               SG_F_INT("exit", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-               SG_F_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
-               SG_F_INT("restart_in_ms", launcher->is_stopping ? -1 : role->delay_ms));
-    }
-}
-
-static void reap(struct launcher *launcher)
-{
-    int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
-        on_exit_of(launcher, pid, status);
 }
 
 static size_t running(const struct launcher *launcher)
@@ -154,6 +137,48 @@ static void stop_next(struct launcher *launcher)
                  is_stopping_late(launcher) ? SIGKILL : SIGTERM);
 }
 
+static void begin_stop(struct launcher *launcher)
+{
+    if (launcher->is_stopping)
+        return;
+    launcher->is_stopping = true;
+    launcher->stop_ms = now_ms();
+    stop_next(launcher);
+}
+
+static void on_exit_of(struct launcher *launcher, pid_t pid, int status)
+{
+    for (size_t i = 0; i < launcher->count; i++) {
+        struct role *role = &launcher->roles[i];
+        if (role->pid != pid)
+            continue;
+        const int64_t now = now_ms();
+        role->pid = 0;
+        role->delay_ms = now - role->started_ms >= STEADY_MS ? 0
+                         : role->delay_ms == 0               ? DELAY_MS_FIRST
+                         : role->delay_ms * 2 > DELAY_MS_MAX ? DELAY_MS_MAX
+                                                             : role->delay_ms * 2;
+        role->start_ms = now + role->delay_ms;
+        sg_log(launcher->is_stopping ? SG_LOG_INFO : SG_LOG_WARNING, NULL, "launcher.ended",
+               SG_F_STR("role", role->name), SG_F_INT("pid", pid),
+               SG_F_INT("exit", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+               SG_F_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+               SG_F_INT("restart_in_ms", launcher->is_stopping ? -1 : role->delay_ms));
+        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_USER && !launcher->is_stopping) {
+            SG_IGNORE(SG_FAIL(&launcher->failed, SG_E_DENIED, 0, /* told when all has stopped */
+                              "could not run \"%s\" as user \"%s\"", role->name, role->user));
+            begin_stop(launcher);
+        }
+    }
+}
+
+static void reap(struct launcher *launcher)
+{
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+        on_exit_of(launcher, pid, status);
+}
+
 static void read_signals(struct launcher *launcher)
 {
     struct signalfd_siginfo info;
@@ -161,11 +186,7 @@ static void read_signals(struct launcher *launcher)
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
-            if (!launcher->is_stopping) {
-                launcher->is_stopping = true;
-                launcher->stop_ms = now_ms();
-                stop_next(launcher);
-            }
+            begin_stop(launcher);
             break;
         case SIGHUP:
             signal_roles(launcher, false, SIGHUP);
@@ -228,6 +249,24 @@ static void serve(struct launcher *launcher)
     }
 }
 
+/* Who each role is to become: found out before anything is started, since no time will help. */
+static enum sg_rc check_users(struct launcher *launcher, struct sg_err *err)
+{
+    for (size_t i = 0; i < launcher->count; i++) {
+        struct role *role = &launcher->roles[i];
+        int64_t uid, gid;
+        SG_TRY(sg_user_ids(role->user, &uid, &gid, err));
+        if (uid < 0 || uid == (int64_t)geteuid())
+            role->user = NULL;
+        else if (geteuid() != 0)
+            return SG_FAIL(err, SG_E_DENIED, 0,
+                           "could not run \"%s\" as user \"%s\": only root can; start as root, or "
+                           "leave the user out of the configuration",
+                           role->name, role->user);
+    }
+    return SG_OK;
+}
+
 enum sg_rc sg_launcher_run(const struct sg_config *config, const char *program,
                            const char *config_path, struct sg_err *err)
 {
@@ -245,10 +284,15 @@ enum sg_rc sg_launcher_run(const struct sg_config *config, const char *program,
         launcher->roles[i + 1] = (struct role){
             .name = config->tokens[i].name, .user = config->tokens[i].user, .is_token = true};
 
-    enum sg_rc rc = open_signals(launcher, err);
+    enum sg_rc rc = check_users(launcher, err);
+    if (rc == SG_OK)
+        rc = open_signals(launcher, err);
     if (rc == SG_OK) {
         serve(launcher);
         close(launcher->signals);
+        rc = launcher->failed.rc;
+        if (rc != SG_OK && err != NULL)
+            *err = launcher->failed;
     }
     free(launcher);
     return rc;
