@@ -2,6 +2,7 @@
 # what is generated from the .proto files under proto/:
 #   generated/<path>.pb-c.[ch]       messages, by protoc-gen-c
 #   generated/methods.[ch]           every RPC with its number, in one table (gen_methods.py)
+#   generated/types.[ch]             every message type by name (gen_methods.py)
 #   generated/descriptors.[ch]       every file's descriptor, for reflection (gen_methods.py)
 #   generated/descriptors.pb         all of it with comments, for the lint; not shipped
 # PROTOS are relative to proto/; WELL_KNOWN are those that protobuf itself ships.
@@ -47,14 +48,15 @@ function(sg_proto name)
         COMMENT "Generating C from the .proto files"
         VERBATIM)
     add_custom_command(
-        OUTPUT ${out}/methods.h ${out}/methods.c ${out}/descriptors.h ${out}/descriptors.c
+        OUTPUT ${out}/methods.h ${out}/methods.c ${out}/types.h ${out}/types.c
+            ${out}/descriptors.h ${out}/descriptors.c
         COMMAND ${SG_PYTHON3} ${generator} ${out}/descriptors.pb ${out}
         DEPENDS ${out}/descriptors.pb ${generator}
-        COMMENT "Generating the tables of methods and descriptors"
+        COMMENT "Generating the tables of methods, types and descriptors"
         VERBATIM)
 
     sg_module(${name}
-        SOURCES ${sources} ${out}/methods.c ${out}/descriptors.c
+        SOURCES ${sources} ${out}/methods.c ${out}/types.c ${out}/descriptors.c
         DEPENDS base
         LIBRARIES PkgConfig::PROTOBUF_C)
     # protoc-gen-c's code is not ours to keep free of warnings.

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes methods.[ch] and descriptors.[ch] from a FileDescriptorSet.
+"""Writes methods.[ch], types.[ch] and descriptors.[ch] from a FileDescriptorSet.
 
     gen_methods.py descriptors.pb out-dir
 
@@ -90,7 +90,7 @@ def methods_h(rows):
 
 
 def methods_c(files, rows):
-    lines = [NOTICE, '#include "methods.h"', "", '#include "base/err.h"']
+    lines = [NOTICE, '#include "methods.h"', "", '#include "base/err.h"', '#include "types.h"']
     lines += ['#include "%s.pb-c.h"' % file.name[:-len(".proto")]
               for file in files if file.service]
     lines += ["", "static const struct sg_method methods[] = {"]
@@ -108,7 +108,41 @@ def methods_c(files, rows):
             "    },",
         ]
     lines += ["};", "",
-              "const struct sg_method_table sg_methods = {methods, SG_COUNT(methods)};", ""]
+              "const struct sg_method_table sg_methods = {methods, SG_COUNT(methods), &sg_types};",
+              ""]
+    return "\n".join(lines)
+
+
+def type_rows(files):
+    """(full name, is a map's entry) of every message, sorted by name as strcmp sorts."""
+    found = []
+
+    def message(scope, desc):
+        name = scope + desc.name
+        found.append((name, desc.options.map_entry))
+        for nested in desc.nested_type:
+            message(name + ".", nested)
+
+    for file in files:
+        for desc in file.message_type:
+            message(file.package + "." if file.package else "", desc)
+    return sorted(found, key=lambda row: row[0].encode())
+
+
+def types_h():
+    return "\n".join([
+        "#ifndef SG_GENERATED_TYPES_H", "#define SG_GENERATED_TYPES_H", "", NOTICE,
+        '#include "proto/pb/types.h"', "",
+        "extern const struct sg_pb_types sg_types;", "", "#endif", ""])
+
+
+def types_c(files):
+    lines = [NOTICE, '#include "types.h"', "", '#include "base/err.h"']
+    lines += ['#include "%s.pb-c.h"' % file.name[:-len(".proto")] for file in files]
+    lines += ["", "static const struct sg_pb_type types[] = {"]
+    lines += ["    {&%s__descriptor, %s}," % (lower_like_protobuf_c(name), c_bool(is_entry))
+              for name, is_entry in type_rows(files)]
+    lines += ["};", "", "const struct sg_pb_types sg_types = {types, SG_COUNT(types)};", ""]
     return "\n".join(lines)
 
 
@@ -198,6 +232,8 @@ def main():
     outputs = {
         "methods.h": methods_h(rows),
         "methods.c": methods_c(files, rows),
+        "types.h": types_h(),
+        "types.c": types_c(files),
         "descriptors.h": descriptors_h(),
         "descriptors.c": descriptors_c(files),
     }

@@ -25,6 +25,11 @@ Field = descriptor_pb2.FieldDescriptorProto
 NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
 
 
+def lower_camel(name):
+    """request_id -> requestId, as protoc makes json_name and proto/json does."""
+    return re.sub(r"_+([a-z]?)", lambda found: found.group(1).upper(), name)
+
+
 def walk_messages(scope, messages, path):
     """(full name, message, path into the source information) of every message, nested ones too."""
     for i, message in enumerate(messages):
@@ -67,6 +72,8 @@ class Lint:
                 self.fault(name, "has more than %d fields" % FIELDS_MAX)
             for field in message.field:
                 where = name + "." + field.name
+                if field.json_name != lower_camel(field.name):
+                    self.fault(where, "has a json_name of its own, which proto/json does not know")
                 if field.proto3_optional:
                     self.fault(where, "is optional; say presence by a oneof of one member")
                 if field.type == Field.TYPE_GROUP:

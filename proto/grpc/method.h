@@ -4,6 +4,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "base/slice.h"
+#include "proto/pb/types.h"
 
 /*
  * One RPC as the descriptor set tells of it. The table is generated at build time from the
@@ -19,10 +20,11 @@ struct sg_method {
     bool no_side_effects; /* idempotency_level = NO_SIDE_EFFECTS */
 };
 
-/* Sorted by path. */
+/* Sorted by path; with the types that its messages are made of. */
 struct sg_method_table {
     const struct sg_method *methods;
     size_t count;
+    const struct sg_pb_types *types;
 };
 
 /* The method of this path, case-sensitive, or NULL. */

@@ -3,11 +3,10 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
+#include "proto/pb/types.h"
+#include "proto/pb/wire.h"
 
-/* Protocol Buffers, Encoding: the low three bits of a tag. 3 and 4 are groups, refused. */
-enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
-
-enum { DEPTH_LIMIT = 64, FIELDS_LIMIT = 64 };
+enum { DEPTH_LIMIT = 64 };
 
 struct walk {
     const struct sg_pb_limits *limits;
@@ -67,94 +66,6 @@ static enum sg_rc count(struct walk *walk, size_t elements)
     return SG_OK;
 }
 
-/* A varint of at most `bytes_max` bytes and 64 bits; false when `*in` has none. */
-static bool take_varint(struct sg_slice *in, size_t bytes_max, uint64_t *ret)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes_max && i < in->len; i++) {
-        uint8_t byte = in->ptr[i];
-        if (i == 9 && byte > 1)
-            return false; /* more than 64 bits */
-        value |= (uint64_t)(byte & 0x7F) << (7 * i);
-        if (byte < 0x80) {
-            (void)sg_slice_take(in, i + 1);
-            *ret = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Tags and lengths are at most 32 bits in at most five bytes: what protobuf-c reads. */
-static bool take_varint32(struct sg_slice *in, uint32_t *ret)
-{
-    uint64_t value;
-    if (!take_varint(in, 5, &value) || value > UINT32_MAX)
-        return false;
-    *ret = (uint32_t)value;
-    return true;
-}
-
-/* The value behind a tag; `*ret` is the payload of a WIRE_BYTES and else the value itself. */
-static bool take_value(struct sg_slice *in, unsigned wire_type, struct sg_slice *ret)
-{
-    uint32_t len = 0;
-    uint64_t ignored;
-    const uint8_t *start = in->ptr;
-    switch (wire_type) {
-    case WIRE_VARINT:
-        if (!take_varint(in, 10, &ignored))
-            return false;
-        *ret = sg_slice_of(start, (size_t)(in->ptr - start));
-        return true;
-    case WIRE_FIXED64:
-        len = 8;
-        break;
-    case WIRE_FIXED32:
-        len = 4;
-        break;
-    case WIRE_BYTES:
-        if (!take_varint32(in, &len) || len > INT32_MAX)
-            return false;
-        break;
-    default: /* groups, and what no version defines */
-        return false;
-    }
-    if (in->len < len)
-        return false;
-    *ret = sg_slice_take(in, len);
-    return true;
-}
-
-/* How a value of this type stands on the wire when it is not packed. */
-static enum wire_type wire_type_of(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_BOOL:
-    case PROTOBUF_C_TYPE_ENUM:
-        return WIRE_VARINT;
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-        return WIRE_FIXED32;
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return WIRE_FIXED64;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        break;
-    }
-    return WIRE_BYTES;
-}
-
 /* The values of a packed field, one behind the other. */
 static enum sg_rc check_packed(struct walk *walk, const struct level *level,
                                const ProtobufCFieldDescriptor *field, struct sg_slice values)
@@ -162,7 +73,7 @@ static enum sg_rc check_packed(struct walk *walk, const struct level *level,
     size_t n = 0;
     for (; values.len > 0; n++) {
         struct sg_slice value;
-        if (!take_value(&values, wire_type_of(field->type), &value))
+        if (!sg_pb_take_value(&values, sg_pb_wire_type_of(field->type), &value))
             return malformed(walk, level, field->name, "a packed value is cut short");
         /* protobuf-c takes packed booleans to be one byte each. */
         if (field->type == PROTOBUF_C_TYPE_BOOL && (value.len != 1 || value.ptr[0] > 1))
@@ -182,20 +93,12 @@ static enum sg_rc check_once(struct walk *walk, struct level *level,
     const ProtobufCMessageDescriptor *desc = level->desc;
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return SG_OK;
-    SG_ASSERT(desc->n_fields <= FIELDS_LIMIT); /* the lint of the .proto files holds it */
 
     unsigned index = (unsigned)(field - desc->fields);
     if ((level->seen >> index & 1) != 0 &&
         (walk->limits->strict || field->type == PROTOBUF_C_TYPE_MESSAGE))
         return malformed(walk, level, field->name, "given twice, or beside another of its oneof");
-
-    level->seen |= (uint64_t)1 << index;
-    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0)
-        return SG_OK;
-    for (unsigned i = 0; i < desc->n_fields; i++)
-        if ((desc->fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-            desc->fields[i].quantifier_offset == field->quantifier_offset)
-            level->seen |= (uint64_t)1 << i;
+    level->seen |= sg_pb_exclusive(desc, field);
     return SG_OK;
 }
 
@@ -207,10 +110,10 @@ static enum sg_rc check_field(struct walk *walk, struct level *level,
 {
     SG_TRY(check_once(walk, level, field));
 
-    enum wire_type wanted = wire_type_of(field->type);
+    enum sg_pb_wire_type wanted = sg_pb_wire_type_of(field->type);
     if (wire_type != (unsigned)wanted) {
         /* A repeated number may come packed or not, whatever the .proto file says. */
-        if (field->label == PROTOBUF_C_LABEL_REPEATED && wire_type == WIRE_BYTES)
+        if (field->label == PROTOBUF_C_LABEL_REPEATED && wire_type == SG_PB_BYTES)
             return check_packed(walk, level, field, value);
         return malformed(walk, level, field->name, "not encoded as its type");
     }
@@ -237,14 +140,14 @@ static enum sg_rc check_message(struct walk *walk, struct level *level, struct s
         uint32_t tag;
         struct sg_slice value;
         SG_TRY(count(walk, 1));
-        if (!take_varint32(&wire, &tag) || tag >> 3 == 0)
+        if (!sg_pb_take_varint32(&wire, &tag) || tag >> 3 == 0)
             return malformed(walk, level, "?", "not a tag of a field");
 
         const ProtobufCFieldDescriptor *field =
             protobuf_c_message_descriptor_get_field(level->desc, tag >> 3);
         if (field == NULL && walk->limits->strict)
             return refuse(walk, level, SG_R_UNKNOWN_FIELD, NULL, tag >> 3, "unknown field");
-        if (!take_value(&wire, tag & 7, &value))
+        if (!sg_pb_take_value(&wire, tag & 7, &value))
             return refuse(walk, level, SG_R_MALFORMED_REQUEST, field != NULL ? field->name : NULL,
                           tag >> 3, "a value is cut short or of no known kind");
         if (field != NULL)

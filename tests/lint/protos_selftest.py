@@ -69,6 +69,8 @@ LINT_FAULTS = [
     ("a message in itself by another", "message GetThingRequest { string name = 1; }",
      "message GetThingRequest { string name = 1; Loop loop = 2; }\n// L.\nmessage Loop "
      "{ repeated GetThingRequest back = 1; }", "sealgate.v1.Loop: holds itself"),
+    ("a JSON name of its own", "uint32 size = 3;", 'uint32 size = 3 [json_name = "Size"];',
+     "Thing.size: has a json_name of its own"),
     ("optional", "  repeated string labels = 4;", "  optional string labels = 4;",
      "Thing.labels: is optional"),
     ("over 64 fields", "message WatchThingsRequest {}", "message WatchThingsRequest {" + MANY + "}",

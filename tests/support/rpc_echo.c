@@ -32,7 +32,7 @@ static const struct sg_method methods[] = {
      .server_streaming = true},
     {.id = UNARY, .path = "/echo.Echo/Unary", .service = "echo.Echo", .name = "Unary"},
 };
-const struct sg_method_table echo_methods = {methods, SG_COUNT(methods)};
+const struct sg_method_table echo_methods = {methods, SG_COUNT(methods), NULL};
 
 /* What is kept with a call, in its arena. */
 struct echo_call {
