@@ -230,15 +230,16 @@ static struct sg_hsm_job *next_job(struct sg_backend *backend)
     return job;
 }
 
-static void fill_window(struct sg_backend *backend)
+/* Returns how many were sent. */
+static size_t fill_window(struct sg_backend *backend)
 {
     int64_t now = sg_engine_now(backend->hsm);
-    size_t size = sg_window_size(backend);
+    size_t size = sg_window_size(backend), before = backend->in_flight;
 
     while (backend->in_flight < size) {
         struct sg_hsm_job *job = next_job(backend);
         if (job == NULL)
-            return;
+            break;
         struct sg_engine_key *key = backend->hsm->keys[job->key];
         if (key->state == SG_KEY_LOADING) {
             hold(backend, key, job);
@@ -252,6 +253,7 @@ static void fill_window(struct sg_backend *backend)
         else
             sg_window_send(backend, key, job, now);
     }
+    return backend->in_flight - before;
 }
 
 static bool is_late(void *arg, const struct sg_hsm_job *job)
@@ -306,8 +308,9 @@ static void shed(struct sg_backend *backend)
 
 void sg_backend_flush(struct sg_backend *backend)
 {
-    if (backend->breaker.state == SG_BREAKER_UP)
-        fill_window(backend);
+    size_t count = backend->breaker.state == SG_BREAKER_UP ? fill_window(backend) : 0;
+    if (count > 0)
+        backend->sign.group = sg_window_group(backend, count);
     /* Once a tick and not once a flush: it looks at every job that waits. */
     if (backend->waiting > 0 && backend->timer_ns == 0)
         shed(backend);

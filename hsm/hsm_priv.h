@@ -167,6 +167,8 @@ void sg_window_expire(struct sg_backend *backend, int64_t now);
 /* When the oldest was sent; INT64_MAX: none. */
 int64_t sg_window_oldest_ns(const struct sg_backend *backend);
 size_t sg_window_size(const struct sg_backend *backend);
+/* How many of `count` jobs that are sent together share a packet. There are workers. */
+size_t sg_window_group(const struct sg_backend *backend, size_t count);
 
 /* csr.c ---------------------------------------------------------------------------------- */
 bool sg_csr_answer(struct sg_backend *backend, const struct sg_answer *answer);

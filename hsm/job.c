@@ -53,6 +53,17 @@ static void put_length(struct sg_buf *out, size_t start)
         sg_put_be32(out->ptr + start + 4, (uint32_t)(out->len - start));
 }
 
+struct sg_slice sg_job_cut(struct sg_slice packet, struct sg_slice *rest)
+{
+    size_t len = packet.len < SG_JOB_HEADER_LEN ? 0 : sg_be32(packet.ptr + 4);
+
+    *rest = packet;
+    if (len < SG_JOB_HEADER_LEN || len > packet.len)
+        return sg_slice_of(packet.ptr, 0);
+    *rest = sg_slice_of(packet.ptr + len, packet.len - len);
+    return sg_slice_of(packet.ptr, len);
+}
+
 void sg_request_encode(const struct sg_request *request, struct sg_buf *out)
 {
     size_t start = put_header(out, request->kind, REQUEST, request->serial);

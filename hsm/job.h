@@ -7,9 +7,11 @@
 #include "base/slice.h"
 
 /*
- * What passes between the gateway and a token process: one request or one answer per message of
- * a SOCK_SEQPACKET unix socket. A message stands alone: no pointers, no state from earlier ones
- * but the HELLO that opens a connection and says which of two roles it has.
+ * What passes between the gateway and a token process, over a SOCK_SEQPACKET unix socket: one or
+ * several requests, or answers, to a packet, one whole message behind the other. A message stands
+ * alone: no pointers, no state from earlier ones but the HELLO that opens a connection and says
+ * which of two roles it has. Several to a packet, because each packet costs both sides a passage
+ * through the kernel that weighs as much as all the rest of handling a message.
  *
  *     version(1) kind(1) direction(1) zero(1) length(4) serial(8), then the body of its kind
  *
@@ -30,6 +32,7 @@ enum {
     /* The largest of all messages: SIGN with everything it may hold. */
     SG_JOB_MESSAGE_MAX = SG_JOB_HEADER_LEN + 2 + 8 + 1 + SG_JOB_ID_MAX + 2 + SG_TBS_BYTES_MAX + 2 +
                          SG_JOB_EVIDENCE_MAX,
+    SG_JOB_PACKET_MAX = 16384,
 };
 
 enum sg_job_kind {
@@ -101,6 +104,12 @@ struct sg_answer {
     struct sg_slice signature;            /* SIGN */
     struct sg_slice csr;                  /* CSR: DER */
 };
+
+/*
+ * The first message of what is left of a packet, by the length in its header; `rest` is what comes
+ * behind it. Empty when that length cannot be: then what follows cannot be read either.
+ */
+struct sg_slice sg_job_cut(struct sg_slice packet, struct sg_slice *rest);
 
 /* Append one message to `out`. A value outside its bounds is a bug here, and asserted. */
 void sg_request_encode(const struct sg_request *request, struct sg_buf *out);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 enum {
-    BATCH = 32,         /* messages to a system call */
+    BATCH = 8,          /* packets to a system call */
     TURN_BATCHES = 8,   /* fetched before other descriptors get a look */
     OUT_MAX = 32 << 20, /* far over what the windows let wait; a bound all the same */
 };
@@ -19,7 +19,7 @@ enum {
 struct sg_link_batch {
     struct mmsghdr headers[BATCH];
     struct iovec parts[BATCH];
-    uint8_t bytes[BATCH][SG_JOB_MESSAGE_MAX];
+    uint8_t bytes[BATCH][SG_JOB_PACKET_MAX];
 };
 
 static void on_events(void *arg, uint32_t events);
@@ -130,13 +130,26 @@ void sg_link_put(struct sg_link *link, const struct sg_request *request)
     sg_request_encode(request, &link->out);
 }
 
-/* Up to a batch of the waiting messages, cut by the lengths in their headers. */
+/* How many bytes of the waiting messages, whole ones, make the next packet. */
+static size_t packet_len(const struct sg_link *link, struct sg_slice messages)
+{
+    size_t len = 0;
+    for (size_t count = 0; messages.len > 0 && (count == 0 || count < link->group); count++) {
+        size_t next = sg_job_cut(messages, &messages).len;
+        if (len + next > SG_JOB_PACKET_MAX)
+            break;
+        len += next;
+    }
+    return len;
+}
+
+/* Up to a batch of packets of the waiting messages. */
 static unsigned cut_batch(struct sg_link *link)
 {
     struct sg_link_batch *batch = link->batch;
     unsigned count = 0;
     for (size_t at = 0; count < BATCH && at < link->out.len; count++) {
-        size_t len = sg_be32(link->out.ptr + at + 4);
+        size_t len = packet_len(link, sg_slice_of(link->out.ptr + at, link->out.len - at));
         batch->parts[count] = (struct iovec){link->out.ptr + at, len};
         batch->headers[count] =
             (struct mmsghdr){.msg_hdr = {.msg_iov = &batch->parts[count], .msg_iovlen = 1}};
@@ -190,12 +203,22 @@ static bool handle(struct sg_link *link, struct sg_slice message, struct sg_err 
     return false; /* `err` says it */
 }
 
-/* One batch. Returns how many messages there were; -1 when the link is over. */
+static bool handle_packet(struct sg_link *link, struct sg_slice packet, struct sg_err *err)
+{
+    do {
+        /* No message at all where one cannot be cut: refused as malformed. */
+        if (!handle(link, sg_job_cut(packet, &packet), err))
+            return false;
+    } while (packet.len > 0 && link->state != SG_LINK_CLOSED);
+    return true;
+}
+
+/* One batch. Returns how many packets there were; -1 when the link is over. */
 static int receive(struct sg_link *link, struct sg_err *err)
 {
     struct sg_link_batch *batch = link->batch;
     for (size_t i = 0; i < BATCH; i++) {
-        batch->parts[i] = (struct iovec){batch->bytes[i], SG_JOB_MESSAGE_MAX};
+        batch->parts[i] = (struct iovec){batch->bytes[i], SG_JOB_PACKET_MAX};
         batch->headers[i] =
             (struct mmsghdr){.msg_hdr = {.msg_iov = &batch->parts[i], .msg_iovlen = 1}};
     }
@@ -214,7 +237,7 @@ static int receive(struct sg_link *link, struct sg_err *err)
                               "lost the token process: it ended")); /* told to the owner */
             return -1;
         }
-        if (!handle(link, sg_slice_of(batch->bytes[i], len), err))
+        if (!handle_packet(link, sg_slice_of(batch->bytes[i], len), err))
             return -1;
         if (link->state == SG_LINK_CLOSED) /* by the owner, from its callback */
             return 0;

@@ -12,9 +12,9 @@
  * who is at the other end, greets, and then passes requests one way and answers the other; what
  * they mean is its owner's business.
  *
- * Requests are collected and leave together by one sendmmsg() when flushed; answers are fetched
- * many at a time by recvmmsg(). The kernel keeps messages whole, and tells by end-of-file that
- * the process is gone.
+ * Requests are collected and leave together when flushed, several to a packet if the owner says
+ * so; answers come likewise. The kernel keeps packets whole, and tells by end-of-file that the
+ * process is gone.
  */
 enum sg_link_state { SG_LINK_CLOSED = 0, SG_LINK_GREETING, SG_LINK_READY };
 
@@ -41,6 +41,7 @@ struct sg_link {
     int pid_fd; /* the process at the other end; -1: not known */
     struct sg_watch watch;
     struct sg_buf out; /* requests that are not sent yet, one after the other */
+    size_t group;      /* requests to a packet, the owner's to set; 0: 1 */
     struct sg_link_batch *batch;
 };
 
@@ -57,7 +58,10 @@ void sg_link_close(struct sg_link *link);
 
 /* Adds a request to those that leave at the next flush. */
 void sg_link_put(struct sg_link *link, const struct sg_request *request);
-/* Sends what was put. What the socket does not take now leaves when it has room. */
+/*
+ * Sends what was put, up to `link->group` of them in a packet, which one thread at the other end
+ * takes as a whole. What the socket does not take now leaves when it has room.
+ */
 void sg_link_flush(struct sg_link *link);
 
 /* SIGKILL to the process at the other end. False: not permitted, or it is not known. */

@@ -9,14 +9,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "hsm/job.h"
 
 enum {
     CONNS_MAX = 16,      /* gateways, and those that are just being replaced */
-    TURN_MESSAGES = 16,  /* taken from one connection before others get a look */
+    TURN_PACKETS = 16,   /* taken from one connection before others get a look */
     SEND_WAIT_MS = 1000, /* a gateway that reads no answers for so long is given up */
     PARK_MS = 200,
-    HELD_MAX = 8, /* answers */
-    HOLD_NS = 250000,
+    HOLD_NS = 1000000, /* an answer, for the next */
 };
 #define STOP_DATA UINT64_MAX
 
@@ -32,11 +32,10 @@ struct thread {
     size_t number;
     pthread_t id;
     int epoll_fd;
-    uint8_t *message;
+    uint8_t *packet;
     struct sg_buf answers; /* those that are not sent, one behind the other */
-    size_t ends[HELD_MAX], held;
     int64_t held_since_ns;
-    int pause_ms; /* before the next message */
+    int pause_ms; /* before the next packet */
 };
 
 struct sg_pool {
@@ -81,39 +80,31 @@ static void release(struct sg_pool *pool, struct conn *conn, bool is_over)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* Sends what is held, one message an answer. False: the connection is over. */
+/* Sends what is held. False: the connection is over. */
 static bool send_held(struct thread *thread, int fd)
 {
-    struct mmsghdr headers[HELD_MAX] = {0};
-    struct iovec parts[HELD_MAX];
-    size_t at = 0, sent = 0, count = thread->held;
+    struct sg_buf *answers = &thread->answers;
 
-    for (size_t i = 0; i < count; i++) {
-        parts[i] = (struct iovec){thread->answers.ptr + at, thread->ends[i] - at};
-        headers[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
-        at = thread->ends[i];
-    }
-    thread->held = 0;
-    while (sent < count) {
-        int n = sendmmsg(fd, headers + sent, (unsigned)(count - sent), MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (answers->len > 0) {
+        ssize_t sent = send(fd, answers->ptr, answers->len, MSG_DONTWAIT | MSG_NOSIGNAL);
         struct pollfd room = {.fd = fd, .events = POLLOUT};
-        if (n > 0)
-            sent += (size_t)n;
+        if (sent >= 0)
+            sg_buf_clear(answers);
         else if (errno != EINTR && (errno != EAGAIN || poll(&room, 1, SEND_WAIT_MS) <= 0))
             return false;
     }
-    sg_buf_clear(&thread->answers);
     return true;
 }
 
 /*
- * Whether the answers may wait for the next one: another such would still come in time. Each send
- * wakes the gateway, which costs both sides more than a message does.
+ * Whether the answers may wait for the next one: another such would still fit and come in time.
+ * Each send wakes the gateway, which costs both sides more than a message does.
  */
 static bool may_hold(const struct thread *thread, int64_t took_ns)
 {
     int64_t age_ns = sg_mono_ns(&sg_clock_system) - thread->held_since_ns;
-    return thread->held < HELD_MAX && age_ns + took_ns <= HOLD_NS;
+    return thread->answers.len + thread->pool->config.answer_max <= SG_JOB_PACKET_MAX &&
+           age_ns + took_ns <= HOLD_NS;
 }
 
 /* Judges and answers one message. False: the connection is over. */
@@ -127,29 +118,38 @@ static bool handle(struct thread *thread, int fd, struct sg_slice message)
         thread->answers.failed || thread->answers.len - before > config->answer_max)
         return false;
     int64_t end_ns = sg_mono_ns(&sg_clock_system);
-    if (thread->held == 0)
+    if (before == 0)
         thread->held_since_ns = end_ns;
-    thread->ends[thread->held++] = thread->answers.len;
     if (thread->pause_ms == 0 && may_hold(thread, end_ns - start_ns))
         return true;
     return send_held(thread, fd);
 }
 
-/* Takes messages until there are none. False: the connection is over. */
+/* False: the connection is over. */
+static bool handle_packet(struct thread *thread, int fd, struct sg_slice packet)
+{
+    do {
+        struct sg_slice message = sg_job_cut(packet, &packet);
+        if (message.len == 0 || !handle(thread, fd, message))
+            return false;
+    } while (packet.len > 0);
+    return true;
+}
+
+/* Takes packets until there are none. False: the connection is over. */
 static bool serve(struct thread *thread, int fd)
 {
     const struct sg_pool_config *config = &thread->pool->config;
 
-    thread->held = 0; /* a connection that ended may have left some */
-    sg_buf_clear(&thread->answers);
-    for (int n = 0; n < TURN_MESSAGES; n++) {
-        ssize_t len = recv(fd, thread->message, config->message_max, MSG_DONTWAIT | MSG_TRUNC);
+    sg_buf_clear(&thread->answers); /* a connection that ended may have left some */
+    for (int n = 0; n < TURN_PACKETS; n++) {
+        ssize_t len = recv(fd, thread->packet, SG_JOB_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
         if (len < 0 && errno == EINTR)
             continue;
         if (len < 0 && errno == EAGAIN)
             break;
-        if (len <= 0 || (size_t)len > config->message_max ||
-            !handle(thread, fd, sg_slice_of(thread->message, (size_t)len)))
+        if (len <= 0 || (size_t)len > SG_JOB_PACKET_MAX ||
+            !handle_packet(thread, fd, sg_slice_of(thread->packet, (size_t)len)))
             return false;
         if (thread->pause_ms > 0 ||
             (config->may_serve != NULL && !config->may_serve(config->arg, thread->number)))
@@ -212,12 +212,13 @@ static enum sg_rc start_thread(struct sg_pool *pool, struct thread *thread, stru
 {
     struct epoll_event stop = {.events = EPOLLIN, .data.u64 = STOP_DATA};
 
-    sg_buf_init(&thread->answers, HELD_MAX * pool->config.answer_max);
+    SG_ASSERT(pool->config.answer_max <= SG_JOB_PACKET_MAX);
+    sg_buf_init(&thread->answers, SG_JOB_PACKET_MAX);
     thread->pool = pool;
     thread->number = pool->started;
-    thread->message = malloc(pool->config.message_max);
+    thread->packet = malloc(SG_JOB_PACKET_MAX);
     thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (thread->message != NULL && thread->epoll_fd >= 0 &&
+    if (thread->packet != NULL && thread->epoll_fd >= 0 &&
         epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, pool->stop_fd, &stop) == 0 &&
         pthread_create(&thread->id, NULL, run, thread) == 0) {
         pool->started++;
@@ -225,7 +226,7 @@ static enum sg_rc start_thread(struct sg_pool *pool, struct thread *thread, stru
     }
     if (thread->epoll_fd >= 0)
         close(thread->epoll_fd);
-    free(thread->message);
+    free(thread->packet);
     return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not start thread %zu of %zu",
                    pool->started + 1, pool->config.threads);
 }
@@ -263,7 +264,7 @@ void sg_pool_stop(struct sg_pool *pool)
     for (size_t i = 0; i < pool->started; i++) {
         pthread_join(pool->threads[i].id, NULL);
         close(pool->threads[i].epoll_fd);
-        free(pool->threads[i].message);
+        free(pool->threads[i].packet);
         sg_buf_done(&pool->threads[i].answers);
     }
     for (size_t i = 0; i < CONNS_MAX; i++)

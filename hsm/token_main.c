@@ -427,7 +427,6 @@ static enum sg_rc start_pools(struct token *token, struct sg_err *err)
     struct sg_pool_config workers = {
         .name = "token-worker",
         .threads = token->workers,
-        .message_max = SG_JOB_MESSAGE_MAX,
         .answer_max = SG_JOB_MESSAGE_MAX,
         .arg = token,
         .handle = worker_handle,
@@ -436,7 +435,6 @@ static enum sg_rc start_pools(struct token *token, struct sg_err *err)
     struct sg_pool_config admin = {
         .name = "token-admin",
         .threads = 1,
-        .message_max = SG_JOB_MESSAGE_MAX,
         .answer_max = SG_JOB_MESSAGE_MAX,
         .arg = token,
         .begin = admin_begin,

@@ -9,19 +9,31 @@ _Static_assert(SG_PLACES_MAX == 1 << PLACE_BITS, "a serial names a place");
 enum { DEATHS_MAX = 2, CAPACITY_ATTEMPTS_MAX = 8 };
 
 /*
- * Two jobs for each worker: the one it is at, and the next. Where signatures are so fast that a
- * worker would be through with both before this process gets the processor again, as many as
- * it does in a millisecond; that is also all that a job can lose by not waiting here.
+ * Two packets for each worker: the one it is at, and the next. A packet holds one job, or where
+ * signatures are so fast that being woken for each would cost as much as making it, as many as a
+ * worker does in a millisecond; that is also what a job can lose by not waiting here.
  */
-enum { JOBS_MIN = 2, JOBS_MAX = 16 };
-static const int64_t ahead_ns = SG_NS_PER_MS;
+enum { PACKETS = 2, GROUP_MAX = 16 };
+static const int64_t packet_ns = SG_NS_PER_MS;
+
+static size_t group_max(const struct sg_backend *backend)
+{
+    int64_t jobs = backend->pace_ns > 0 ? packet_ns / backend->pace_ns : 0;
+    return jobs < 1 ? 1 : jobs > GROUP_MAX ? GROUP_MAX : (size_t)jobs;
+}
 
 size_t sg_window_size(const struct sg_backend *backend)
 {
-    int64_t ahead = backend->pace_ns > 0 ? ahead_ns / backend->pace_ns : 0;
-    size_t jobs = ahead < JOBS_MIN ? JOBS_MIN : ahead > JOBS_MAX ? JOBS_MAX : (size_t)ahead;
-    size_t size = backend->workers * jobs;
+    size_t size = backend->workers * PACKETS * group_max(backend);
     return size < SG_PLACES_MAX ? size : SG_PLACES_MAX;
+}
+
+/* Few jobs are dealt out evenly: no worker takes what another could begin at once. */
+size_t sg_window_group(const struct sg_backend *backend, size_t count)
+{
+    size_t share = (count + backend->workers - 1) / backend->workers;
+    size_t max = group_max(backend);
+    return share < max ? share : max;
 }
 
 void sg_window_send(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HOLD_NS = 250000 };
+enum { HOLD_NS = 1000000 };
 
 struct sg_crypto {
     /* Set at start, read by every thread, never written again. */

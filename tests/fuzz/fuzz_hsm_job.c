@@ -13,6 +13,24 @@ static void must_be(struct sg_buf *out, struct sg_slice in)
     sg_buf_done(out);
 }
 
+/* Property: the messages of a packet lie in it, one behind the other, up to what is none. */
+static void cut(struct sg_slice packet)
+{
+    const uint8_t *at = packet.ptr;
+    const uint8_t *end = packet.ptr + packet.len;
+
+    for (;;) {
+        struct sg_slice message = sg_job_cut(packet, &packet);
+        if (message.ptr != at || packet.ptr != at + message.len || packet.ptr + packet.len != end)
+            abort();
+        if (message.len == 0)
+            return;
+        if (message.len < SG_JOB_HEADER_LEN)
+            abort();
+        at += message.len;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct sg_slice in = sg_slice_of(data, size);
@@ -20,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sg_answer answer;
     struct sg_buf out;
 
+    cut(in);
     sg_buf_init(&out, SG_JOB_MESSAGE_MAX);
     bool is_request = sg_request_decode(in, &request, NULL) == SG_OK;
     if (is_request) {

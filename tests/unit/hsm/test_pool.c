@@ -5,21 +5,27 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hsm/job.h"
 #include "tests/support/unit.h"
 
 enum { MESSAGE_MAX = 64, WAIT_MS = 5000, MANY = 2000 };
 
-/* One thread that answers with what it is sent, and what it does before, by the first byte. */
+/*
+ * One thread that answers with what it is sent, and what it does before, by the first byte of the
+ * text. A message is a header, of which the pool reads the length, and a text.
+ */
 struct rig {
     struct sg_pool *pool;
     int fd; /* the gateway's end */
     sem_t gate;
+    uint8_t packet[SG_JOB_PACKET_MAX]; /* the last that was heard */
+    struct sg_slice unread;            /* what is left of it */
 };
 
 static bool handle(void *arg, size_t i, struct sg_slice message, struct sg_buf *out)
 {
     struct rig *rig = arg;
-    switch (message.ptr[0]) {
+    switch (message.ptr[SG_JOB_HEADER_LEN]) {
     case 's': /* slow: longer than an answer may be held */
         usleep(2000);
         break;
@@ -48,7 +54,6 @@ static void rig_start(struct rig *rig, size_t threads)
     int fds[2];
     const struct sg_pool_config config = {.name = "test",
                                           .threads = threads,
-                                          .message_max = MESSAGE_MAX,
                                           .answer_max = MESSAGE_MAX,
                                           .arg = rig,
                                           .handle = handle};
@@ -57,6 +62,7 @@ static void rig_start(struct rig *rig, size_t threads)
     assert_int_equal(sg_pool_start(&config, &rig->pool, NULL), SG_OK);
     assert_int_equal(sg_pool_add(rig->pool, fds[1], NULL), SG_OK);
     rig->fd = fds[0];
+    rig->unread = (struct sg_slice){0};
 }
 
 static void rig_stop(struct rig *rig)
@@ -66,19 +72,48 @@ static void rig_stop(struct rig *rig)
     sem_destroy(&rig->gate);
 }
 
-static void say(struct rig *rig, const char *text)
+static void put(struct sg_buf *packet, const char *text)
 {
-    assert_int_equal(send(rig->fd, text, strlen(text), 0), strlen(text));
+    uint8_t header[SG_JOB_HEADER_LEN] = {0};
+    sg_put_be32(header + 4, (uint32_t)(sizeof(header) + strlen(text)));
+    sg_buf_add(packet, header, sizeof(header));
+    sg_buf_add_str(packet, text);
 }
 
-/* The next message that comes; empty when the connection is over. */
+/* One packet of a message for each text. */
+static void say_together(struct rig *rig, const char *const *texts, size_t count)
+{
+    struct sg_buf packet;
+    sg_buf_init(&packet, SG_JOB_PACKET_MAX);
+    for (size_t i = 0; i < count; i++)
+        put(&packet, texts[i]);
+    assert_int_equal(send(rig->fd, packet.ptr, packet.len, 0), packet.len);
+    sg_buf_done(&packet);
+}
+
+static void say(struct rig *rig, const char *text)
+{
+    say_together(rig, &text, 1);
+}
+
+/* The text of the next message that comes; empty when the connection is over. */
 static const char *hear(struct rig *rig)
 {
     static char text[MESSAGE_MAX + 1];
     struct pollfd in = {.fd = rig->fd, .events = POLLIN};
-    assert_int_equal(poll(&in, 1, WAIT_MS), 1);
-    ssize_t len = recv(rig->fd, text, MESSAGE_MAX, 0);
-    text[len > 0 ? len : 0] = '\0';
+
+    if (rig->unread.len == 0) {
+        assert_int_equal(poll(&in, 1, WAIT_MS), 1);
+        ssize_t len = recv(rig->fd, rig->packet, sizeof(rig->packet), 0);
+        if (len <= 0)
+            return "";
+        rig->unread = sg_slice_of(rig->packet, (size_t)len);
+    }
+    struct sg_slice message = sg_job_cut(rig->unread, &rig->unread);
+    assert_in_range(message.len, SG_JOB_HEADER_LEN + 1, MESSAGE_MAX);
+    size_t len = message.len - SG_JOB_HEADER_LEN;
+    memcpy(text, message.ptr + SG_JOB_HEADER_LEN, len);
+    text[len] = '\0';
     return text;
 }
 
@@ -99,6 +134,33 @@ static void every_message_gets_an_answer_of_its_own_and_in_order(void **state)
             assert_string_equal(hear(&rig), text);
         }
     }
+    rig_stop(&rig);
+}
+
+static void messages_of_one_packet_are_answered_in_their_order(void **state)
+{
+    (void)state;
+    const char *const texts[] = {"first", "slow", "third", "fourth"};
+    struct rig rig;
+    rig_start(&rig, 2);
+    say_together(&rig, texts, SG_COUNT(texts));
+    for (size_t i = 0; i < SG_COUNT(texts); i++)
+        assert_string_equal(hear(&rig), texts[i]);
+    rig_stop(&rig);
+}
+
+static void answers_that_need_several_packets_all_come(void **state)
+{
+    (void)state;
+    const char *texts[SG_JOB_PACKET_MAX / MESSAGE_MAX];
+    struct rig rig;
+    rig_start(&rig, 1);
+    for (size_t i = 0; i < SG_COUNT(texts); i++)
+        texts[i] = "the longest text of which so many fit, 48 bytes!";
+    for (int i = 0; i < 3; i++)
+        say_together(&rig, texts, SG_COUNT(texts));
+    for (size_t i = 0; i < 3 * SG_COUNT(texts); i++)
+        assert_string_equal(hear(&rig), texts[0]);
     rig_stop(&rig);
 }
 
@@ -132,11 +194,13 @@ static void a_pause_comes_after_the_answer_and_ends_with_the_pool(void **state)
     (void)state;
     struct rig rig;
     rig_start(&rig, 1);
+    const char *const texts[] = {"pause", "after"};
     say(&rig, "first");
-    say(&rig, "pause");
+    say_together(&rig, texts, SG_COUNT(texts));
     say(&rig, "never");
     assert_string_equal(hear(&rig), "first");
     assert_string_equal(hear(&rig), "pause");
+    assert_string_equal(hear(&rig), "after"); /* a packet is never answered by half */
     struct pollfd in = {.fd = rig.fd, .events = POLLIN};
     assert_int_equal(poll(&in, 1, 50), 0);
     rig_stop(&rig);
@@ -155,14 +219,52 @@ static void what_cannot_be_answered_ends_the_connection(void **state)
     }
 }
 
+/* Each a packet that is no row of messages, behind one that is. */
+static void what_cannot_be_cut_ends_the_connection(void **state)
+{
+    (void)state;
+    static const uint8_t tails[][SG_JOB_HEADER_LEN] = {
+        {[7] = 0},                      /* no length */
+        {[7] = SG_JOB_HEADER_LEN - 1},  /* less than its own header */
+        {[7] = SG_JOB_HEADER_LEN + 1},  /* more than there is */
+        {[4] = 0xff, 0xff, 0xff, 0xff}, /* far more */
+    };
+    for (size_t i = 0; i < SG_COUNT(tails); i++) {
+        struct rig rig;
+        struct sg_buf packet;
+        rig_start(&rig, 1);
+        sg_buf_init(&packet, SG_JOB_PACKET_MAX);
+        put(&packet, "fine");
+        sg_buf_add(&packet, tails[i], sizeof(tails[i]));
+        assert_int_equal(send(rig.fd, packet.ptr, packet.len, 0), packet.len);
+        sg_buf_done(&packet);
+        assert_string_equal(hear(&rig), "");
+        rig_stop(&rig);
+    }
+}
+
+static void half_a_header_ends_the_connection(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 1);
+    assert_int_equal(send(rig.fd, "half", 4, 0), 4);
+    assert_string_equal(hear(&rig), "");
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_message_gets_an_answer_of_its_own_and_in_order),
+        cmocka_unit_test(messages_of_one_packet_are_answered_in_their_order),
+        cmocka_unit_test(answers_that_need_several_packets_all_come),
         cmocka_unit_test(an_answer_does_not_wait_when_there_is_no_message),
         cmocka_unit_test(a_slow_answer_does_not_wait_for_the_next),
         cmocka_unit_test(a_pause_comes_after_the_answer_and_ends_with_the_pool),
         cmocka_unit_test(what_cannot_be_answered_ends_the_connection),
+        cmocka_unit_test(what_cannot_be_cut_ends_the_connection),
+        cmocka_unit_test(half_a_header_ends_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
