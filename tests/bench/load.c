@@ -9,8 +9,8 @@
  *
  * It measures between two moments, the first when all connections are there and --warm-ms have
  * passed, and prints one line: calls, signatures, seconds, the CPU time that the processes named
- * by --pid took in between and that which the token took by --meter (meterp11.h), the mean length
- * of an answer, and the cipher.
+ * by --pid took in between and what of it was spent in signing and verifying by --meter (meter.h),
+ * the mean length of an answer, and the cipher.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 #include "proto/grpc/client.h"
 #include "proto/tls/tls.h"
 #include "sealgate/v1/signing.pb-c.h"
-#include "tests/bench/meterp11.h"
+#include "tests/bench/meter.h"
 
 enum {
     PIDS_MAX = 16,
@@ -56,7 +56,7 @@ struct options {
 
 struct moment {
     int64_t mono_ns, server_cpu_ns;
-    uint64_t token_cpu_ns, calls, answer_bytes;
+    uint64_t sign_ns, verify_ns, calls, answer_bytes;
 };
 
 struct load {
@@ -256,7 +256,7 @@ static int64_t cpu_ns(const struct options *options)
     return sum;
 }
 
-/* The counters that the token's meter writes; ours, always zero, without one. */
+/* The counters that the meter writes; ours, always zero, without one. */
 static const struct meter *open_meter(const char *path)
 {
     static const struct meter none;
@@ -274,7 +274,8 @@ static struct moment now(const struct load *load)
 {
     return (struct moment){.mono_ns = sg_mono_ns(&sg_clock_system),
                            .server_cpu_ns = cpu_ns(load->options),
-                           .token_cpu_ns = atomic_load(&load->meter->cpu_ns),
+                           .sign_ns = atomic_load(&load->meter->sign_ns),
+                           .verify_ns = atomic_load(&load->meter->verify_ns),
                            .calls = load->calls,
                            .answer_bytes = load->answer_bytes};
 }
@@ -312,12 +313,13 @@ static void print_result(const struct load *load)
     if (calls == 0)
         die("not one call was answered");
     size_t each = load->options->batch == 0 ? 1 : load->options->batch;
-    printf("calls=%llu signatures=%llu seconds=%.6f server_cpu_us=%.3f token_cpu_us=%.3f "
+    printf("calls=%llu signatures=%llu seconds=%.6f server_cpu_us=%.3f sign_us=%.3f verify_us=%.3f "
            "answer_bytes=%llu cipher=%s\n",
            (unsigned long long)calls, (unsigned long long)calls * each,
            (double)(last->mono_ns - first->mono_ns) / 1e9,
            (double)(last->server_cpu_ns - first->server_cpu_ns) / 1e3,
-           (double)(last->token_cpu_ns - first->token_cpu_ns) / 1e3,
+           (double)(last->sign_ns - first->sign_ns) / 1e3,
+           (double)(last->verify_ns - first->verify_ns) / 1e3,
            (unsigned long long)((last->answer_bytes - first->answer_bytes) / calls), load->cipher);
 }
 
