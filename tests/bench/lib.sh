@@ -52,7 +52,7 @@ has_target() { cmake --build "$build" --target help | grep "^$1:" >/dev/null; }
 value() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" <<<"$2"; }
 
 # Arithmetic on decimals: calc 'a / b'.
-calc() { awk "BEGIN { printf \"%.6f\", $1 }"; }
+calc() { awk "BEGIN { printf \"%.6f\", ($1) }"; }
 
 # median NUMBER...
 median() {

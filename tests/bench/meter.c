@@ -74,21 +74,21 @@ static void open_meter(void)
     meter = map;
 }
 
+static _Thread_local uint64_t begun_ns;
+
+/* Measured as one with the C_Sign that follows, so that the clock is read half as often. */
 static CK_RV meter_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
                             CK_OBJECT_HANDLE key)
 {
-    uint64_t start_ns = cpu_ns();
-    CK_RV rv = real->C_SignInit(session, mechanism, key);
-    count(&meter->sign_ns, start_ns);
-    return rv;
+    begun_ns = cpu_ns();
+    return real->C_SignInit(session, mechanism, key);
 }
 
 static CK_RV meter_Sign(CK_SESSION_HANDLE session, CK_BYTE *input, CK_ULONG len, CK_BYTE *out,
                         CK_ULONG *out_len)
 {
-    uint64_t start_ns = cpu_ns();
     CK_RV rv = real->C_Sign(session, input, len, out, out_len);
-    count(&meter->sign_ns, start_ns);
+    count(&meter->sign_ns, begun_ns);
     return rv;
 }
 

@@ -7,7 +7,7 @@
 /* What meter.c counts and load.c reads, in a file that all map: CPU time of all threads. Never
  * reset. */
 struct meter {
-    _Atomic uint64_t sign_ns;   /* in C_SignInit and C_Sign */
+    _Atomic uint64_t sign_ns;   /* from C_SignInit to the end of C_Sign */
     _Atomic uint64_t verify_ns; /* in EVP_PKEY_verify */
 };
 
