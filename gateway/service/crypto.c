@@ -1,15 +1,20 @@
 #include "gateway/service/crypto.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HOLD_NS = 1000000 };
+enum {
+    HOLD_NS = 4000000, /* a finished task, for others */
+    FAST_NS = 500000,  /* the longest task that may be held */
+};
 
 struct sg_crypto {
     /* Set at start, read by every thread, never written again. */
     struct sg_loop *loop;
     struct sg_queue *todo, *finished; /* threads of any kind; their own locks */
+    atomic_size_t busy;               /* pool threads that have work */
 
     /* Loop thread only. */
     size_t tasks_max, task_count;       /* not done */
@@ -25,16 +30,13 @@ static struct sg_crypto_task *task_of(struct sg_queue_node *node)
     return SG_CONTAINER(node, struct sg_crypto_task, node);
 }
 
-/* What a thread has finished and the loop has not been told of. */
+/* What a thread has finished and not handed back. */
 struct finished {
     struct sg_queue_node *first, *last;
     int64_t since_ns;
 };
 
-/*
- * Whether the loop can be told later: another task that takes as long would still come in time.
- * To wake the loop for each costs both sides more than a small task's handling does.
- */
+/* Whether the thread may go on before it hands back: another such task would still come in time. */
 static bool run_and_keep(struct sg_queue_node *node, struct finished *finished)
 {
     int64_t start_ns = sg_mono_ns(&sg_clock_system);
@@ -49,25 +51,48 @@ static bool run_and_keep(struct sg_queue_node *node, struct finished *finished)
         finished->last->next = node;
     }
     finished->last = node;
-    return end_ns - finished->since_ns + (end_ns - start_ns) <= HOLD_NS;
+    int64_t took_ns = end_ns - start_ns;
+    return took_ns <= FAST_NS && end_ns - finished->since_ns + took_ns <= HOLD_NS;
+}
+
+static void hand_back(struct sg_crypto *crypto, struct finished *finished)
+{
+    /* Cannot fail: the queues have no bound of their own and are not closed yet. */
+    if (finished->first != NULL)
+        SG_ASSERT(sg_queue_push_all(crypto->finished, finished->first) == SG_OK);
+    finished->first = NULL;
+}
+
+/*
+ * One spell of work, from a first task until there are no more. To wake the loop for each task
+ * costs both sides more than a small task's handling does: it is woken for those of a moment
+ * together, and by the last of the threads that run out of work at about the same time.
+ */
+static void work_on(struct sg_crypto *crypto, struct sg_queue_node *node)
+{
+    struct finished finished = {0};
+
+    atomic_fetch_add(&crypto->busy, 1);
+    for (; node != NULL; node = sg_queue_try_pop(crypto->todo)) {
+        if (run_and_keep(node, &finished))
+            continue;
+        hand_back(crypto, &finished);
+        sg_wake_signal(&crypto->wake);
+    }
+    hand_back(crypto, &finished);
+    if (atomic_fetch_sub(&crypto->busy, 1) == 1)
+        sg_wake_signal(&crypto->wake);
 }
 
 static void *work(void *arg)
 {
     struct sg_crypto *crypto = arg;
-    struct finished finished = {0};
 
     for (;;) {
-        struct sg_queue_node *node =
-            finished.first == NULL ? sg_queue_pop(crypto->todo) : sg_queue_try_pop(crypto->todo);
-        if (node == NULL && finished.first == NULL)
+        struct sg_queue_node *node = sg_queue_pop(crypto->todo);
+        if (node == NULL)
             return NULL;
-        if (node != NULL && run_and_keep(node, &finished))
-            continue;
-        /* Cannot fail: the queues have no bound of their own and are not closed yet. */
-        SG_ASSERT(sg_queue_push_all(crypto->finished, finished.first) == SG_OK);
-        finished.first = NULL;
-        sg_wake_signal(&crypto->wake);
+        work_on(crypto, node);
     }
 }
 
