@@ -53,6 +53,8 @@ enum sg_sig_encoding {
 
 /* Room for what a key signs at once (Ed25519 hashes inside the token) and for any signature. */
 enum { SG_DIGEST_BYTES_MAX = 64, SG_TBS_BYTES_MAX = 4096, SG_SIGNATURE_BYTES_MAX = 8192 };
+/* The longest that a key type of below makes: RSA-4096. */
+enum { SG_KEY_SIGNATURE_BYTES_MAX = 512 };
 
 size_t sg_digest_len(enum sg_digest_alg alg); /* bytes; 0 for unset or unknown */
 const char *

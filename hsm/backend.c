@@ -47,6 +47,7 @@ enum sg_rc sg_backend_new(struct sg_hsm *hsm, const struct sg_hsm_token_config *
     backend->socket = strdup(config->socket);
     backend->queue_max = config->queue_max;
     backend->hang_ms = config->hang_ms;
+    backend->late_ns = INT64_MAX;
     backend->timer = (struct sg_timer){.fn = on_timer, .arg = backend};
     enum sg_rc rc = SG_OK;
     if (backend->name == NULL || backend->socket == NULL)
@@ -156,6 +157,13 @@ static enum sg_rc check_wait(struct sg_backend *backend, struct sg_hsm_job *job,
     return SG_OK;
 }
 
+void sg_backend_waits(struct sg_backend *backend, const struct sg_hsm_job *job)
+{
+    backend->waiting++;
+    if (job->deadline_ns != 0 && job->deadline_ns < backend->late_ns)
+        backend->late_ns = job->deadline_ns;
+}
+
 /* Until the key is loaded. */
 static void hold(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job)
 {
@@ -175,7 +183,7 @@ enum sg_rc sg_backend_submit(struct sg_backend *backend, struct sg_engine_key *k
         hold(backend, key, job);
     else if (!sg_fair_push(&backend->queue, job))
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not queue a signature: out of memory");
-    backend->waiting++;
+    sg_backend_waits(backend, job);
     backend->pending[key->type]++;
     sg_engine_wake(backend->hsm);
     return SG_OK;
@@ -230,16 +238,14 @@ static struct sg_hsm_job *next_job(struct sg_backend *backend)
     return job;
 }
 
-/* Returns how many were sent. */
-static size_t fill_window(struct sg_backend *backend)
+static void fill_window(struct sg_backend *backend)
 {
     int64_t now = sg_engine_now(backend->hsm);
-    size_t size = sg_window_size(backend), before = backend->in_flight;
 
-    while (backend->in_flight < size) {
+    while (sg_window_has_room(backend)) {
         struct sg_hsm_job *job = next_job(backend);
         if (job == NULL)
-            break;
+            return;
         struct sg_engine_key *key = backend->hsm->keys[job->key];
         if (key->state == SG_KEY_LOADING) {
             hold(backend, key, job);
@@ -251,14 +257,22 @@ static size_t fill_window(struct sg_backend *backend)
         else if (key->state != SG_KEY_READY)
             finish_by_key(backend, key, job);
         else
-            sg_window_send(backend, key, job, now);
+            sg_window_put(backend, key, job, now);
     }
-    return backend->in_flight - before;
 }
+
+struct lateness {
+    int64_t now, next; /* `next`: the first deadline of those that are not late */
+};
 
 static bool is_late(void *arg, const struct sg_hsm_job *job)
 {
-    return job->deadline_ns != 0 && *(const int64_t *)arg >= job->deadline_ns;
+    struct lateness *lateness = arg;
+    if (job->deadline_ns == 0)
+        return false;
+    if (lateness->now < job->deadline_ns && job->deadline_ns < lateness->next)
+        lateness->next = job->deadline_ns;
+    return lateness->now >= job->deadline_ns;
 }
 
 static bool is_any(void *arg, const struct sg_hsm_job *job)
@@ -287,10 +301,14 @@ static void take_waiting(struct sg_backend *backend, sg_job_test_fn test, void *
 static void shed(struct sg_backend *backend)
 {
     int64_t now = sg_engine_now(backend->hsm);
+    struct lateness lateness = {.now = now, .next = INT64_MAX};
     struct sg_job_list out = {0};
     struct sg_hsm_job *job;
 
-    take_waiting(backend, is_late, &now, &out);
+    if (now >= backend->late_ns) { /* else a look at every job that waits would find nothing */
+        take_waiting(backend, is_late, &lateness, &out);
+        backend->late_ns = lateness.next;
+    }
     while ((job = sg_job_list_pop(&out)) != NULL)
         finish_late(backend, job);
     if (backend->breaker.state == SG_BREAKER_UP ||
@@ -308,14 +326,13 @@ static void shed(struct sg_backend *backend)
 
 void sg_backend_flush(struct sg_backend *backend)
 {
-    size_t count = backend->breaker.state == SG_BREAKER_UP ? fill_window(backend) : 0;
-    if (count > 0)
-        backend->sign.group = sg_window_group(backend, count);
+    if (backend->breaker.state == SG_BREAKER_UP)
+        fill_window(backend);
     /* Once a tick and not once a flush: it looks at every job that waits. */
     if (backend->waiting > 0 && backend->timer_ns == 0)
         shed(backend);
     if (backend->sign.state != SG_LINK_CLOSED)
-        sg_link_flush(&backend->sign);
+        sg_window_flush(backend);
     if (backend->admin.state != SG_LINK_CLOSED)
         sg_link_flush(&backend->admin);
     sg_backend_schedule(backend);

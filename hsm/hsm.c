@@ -9,19 +9,15 @@ enum { TOKENS_MAX = 64, KEYS_MAX = 1 << 20 };
 
 static void on_hook(void *arg);
 
-struct sg_hsm_job *sg_hsm_job_new(void)
+struct sg_hsm_job *sg_hsm_job_new(struct sg_slice tbs)
 {
-    struct sg_hsm_job *job = malloc(sizeof(*job));
+    SG_ASSERT(tbs.len <= SG_TBS_BYTES_MAX);
+    struct sg_hsm_job *job = malloc(sizeof(*job) + tbs.len);
     if (job == NULL)
         return NULL;
-    /* All but the two arrays, which are 12 KiB that will be written anyway. */
-    memset(job, 0, offsetof(struct sg_hsm_job, tbs));
-    memset((char *)job + offsetof(struct sg_hsm_job, evidence), 0,
-           offsetof(struct sg_hsm_job, signature) - offsetof(struct sg_hsm_job, evidence));
-    job->next = NULL;
-    job->serial = 0;
-    job->submit_ns = job->send_ns = 0;
-    job->attempts = 0;
+    *job = (struct sg_hsm_job){.tbs_len = tbs.len};
+    if (tbs.len > 0)
+        memcpy(job->tbs, tbs.ptr, tbs.len);
     return job;
 }
 
@@ -291,7 +287,7 @@ static enum sg_rc submit(struct sg_hsm *hsm, struct sg_hsm_job *job, struct sg_e
     if (!sg_key_type_does(key->type, job->scheme))
         return SG_REFUSE(err, SG_R_ALGORITHM_NOT_ALLOWED,
                          "could not sign: key \"%s\" does not do this scheme", key->name);
-    if (job->tbs_len > SG_TBS_BYTES_MAX || job->evidence_len > SG_JOB_EVIDENCE_MAX ||
+    if (job->evidence_len > SG_JOB_EVIDENCE_MAX ||
         (job->scheme != SG_SCHEME_ED25519 && job->tbs_len != sg_digest_len(job->digest_alg)))
         return SG_REFUSE(err, SG_R_DIGEST_LENGTH, "could not sign: %zu bytes do not fit",
                          job->tbs_len);

@@ -36,8 +36,6 @@ struct sg_hsm_job {
     enum sg_scheme scheme;
     enum sg_digest_alg digest_alg; /* unset for Ed25519 */
     int64_t deadline_ns;           /* monotonic; never signed after it. 0: none */
-    size_t tbs_len;
-    uint8_t tbs[SG_TBS_BYTES_MAX]; /* the digest; for Ed25519 the message */
     uint8_t *evidence;             /* malloc'd, or NULL; freed with the job */
     size_t evidence_len;
 
@@ -48,17 +46,21 @@ struct sg_hsm_job {
     int64_t queue_ns;  /* from submit to the token's C_SignInit */
     int64_t hsm_ns;    /* inside C_SignInit and C_Sign */
     size_t signature_len;
-    uint8_t signature[SG_SIGNATURE_BYTES_MAX]; /* ECDSA: r || s */
+    uint8_t signature[SG_KEY_SIGNATURE_BYTES_MAX]; /* ECDSA: r || s */
 
     /* Private to hsm/ while submitted. */
     struct sg_hsm_job *next;
     uint64_t serial;
     int64_t submit_ns, send_ns;
     uint8_t attempts;
+
+    /* What is to be signed, the digest or for Ed25519 the message, set by sg_hsm_job_new(). */
+    size_t tbs_len;
+    uint8_t tbs[];
 };
 
-/* A job with its inputs zeroed; the two large arrays are left as they are. NULL: no memory. */
-struct sg_hsm_job *sg_hsm_job_new(void);
+/* A job to sign `tbs`, of at most SG_TBS_BYTES_MAX, with all else zero. NULL: no memory. */
+struct sg_hsm_job *sg_hsm_job_new(struct sg_slice tbs);
 void sg_hsm_job_free(struct sg_hsm_job *job);
 SG_DEFINE_AUTO(struct sg_hsm_job, sg_hsm_job_free);
 

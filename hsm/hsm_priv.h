@@ -39,8 +39,8 @@ struct sg_place {
     struct sg_hsm_job *job;
     struct sg_engine_key *key;
     enum sg_scheme scheme;
-    uint64_t serial; /* 0: free */
-    int64_t send_ns;
+    uint64_t serial;          /* 0: free */
+    int64_t send_ns, cost_ns; /* when; what it was expected to take */
 };
 
 struct sg_engine_csr {
@@ -78,11 +78,14 @@ struct sg_backend {
     struct sg_job_list retries; /* before the queue: they have waited once */
     size_t waiting;             /* in queue, retries and keys' lists */
     size_t held;                /* in keys' lists */
+    int64_t late_ns;            /* none of them has its deadline before */
     struct sg_place places[SG_PLACES_MAX];
     size_t in_flight, first_free; /* below first_free none is free */
+    int64_t in_flight_ns;         /* what they were expected to take, together */
+    size_t put_count;             /* since the last flush */
+    int64_t put_slowest_ns;
     uint64_t serial;
     int64_t usual_ns[SG_KEY_TYPE_COUNT]; /* moving average of a signature's time in the token */
-    int64_t pace_ns;                     /* the same over all types */
     size_t pending[SG_KEY_TYPE_COUNT];   /* jobs here and there, by type of key */
 
     struct sg_engine_csr *csrs;
@@ -130,6 +133,8 @@ SG_MUST_USE enum sg_rc sg_backend_admit(struct sg_backend *backend, int64_t *ret
                                         struct sg_err *err);
 SG_MUST_USE enum sg_rc sg_backend_submit(struct sg_backend *backend, struct sg_engine_key *key,
                                          struct sg_hsm_job *job, struct sg_err *err);
+/* Counts a job that came to wait, and minds its deadline. */
+void sg_backend_waits(struct sg_backend *backend, const struct sg_hsm_job *job);
 /* Moves the jobs that waited for the key on: to the queue, or to their end. */
 void sg_backend_release_key(struct sg_backend *backend, struct sg_engine_key *key);
 int64_t sg_backend_wait_ns(const struct sg_backend *backend);
@@ -156,9 +161,11 @@ int64_t sg_health_retry_ms(const struct sg_backend *backend, int64_t now);
 void sg_health_explain(enum sg_outcome outcome, const struct sg_answer *answer, struct sg_err *ret);
 
 /* window.c: signatures at the token process ---------------------------------------------- */
-/* Hands a job to the link. The window has room. */
-void sg_window_send(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
-                    int64_t now);
+bool sg_window_has_room(const struct sg_backend *backend);
+/* Puts a job among those that leave at the next flush. The window has room. */
+void sg_window_put(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
+                   int64_t now);
+void sg_window_flush(struct sg_backend *backend);
 bool sg_window_answer(struct sg_backend *backend, const struct sg_answer *answer);
 /* The link broke: what was under way is retried once, or has failed. */
 void sg_window_lost(struct sg_backend *backend, const struct sg_err *err);
@@ -166,9 +173,6 @@ void sg_window_lost(struct sg_backend *backend, const struct sg_err *err);
 void sg_window_expire(struct sg_backend *backend, int64_t now);
 /* When the oldest was sent; INT64_MAX: none. */
 int64_t sg_window_oldest_ns(const struct sg_backend *backend);
-size_t sg_window_size(const struct sg_backend *backend);
-/* How many of `count` jobs that are sent together share a packet. There are workers. */
-size_t sg_window_group(const struct sg_backend *backend, size_t count);
 
 /* csr.c ---------------------------------------------------------------------------------- */
 bool sg_csr_answer(struct sg_backend *backend, const struct sg_answer *answer);

@@ -16,7 +16,8 @@ enum {
     TURN_PACKETS = 16,   /* taken from one connection before others get a look */
     SEND_WAIT_MS = 1000, /* a gateway that reads no answers for so long is given up */
     PARK_MS = 200,
-    HOLD_NS = 1000000, /* an answer, for the next */
+    HOLD_NS = 4000000, /* an answer, for the next */
+    FAST_NS = 500000,  /* to make an answer that may be held */
 };
 #define STOP_DATA UINT64_MAX
 
@@ -100,11 +101,10 @@ static bool send_held(struct thread *thread, int fd)
  * Whether the answers may wait for the next one: another such would still fit and come in time.
  * Each send wakes the gateway, which costs both sides more than a message does.
  */
-static bool may_hold(const struct thread *thread, int64_t took_ns)
+static bool may_hold(const struct thread *thread, int64_t took_ns, int64_t now)
 {
-    int64_t age_ns = sg_mono_ns(&sg_clock_system) - thread->held_since_ns;
     return thread->answers.len + thread->pool->config.answer_max <= SG_JOB_PACKET_MAX &&
-           age_ns + took_ns <= HOLD_NS;
+           took_ns <= FAST_NS && now - thread->held_since_ns + took_ns <= HOLD_NS;
 }
 
 /* Judges and answers one message. False: the connection is over. */
@@ -120,7 +120,7 @@ static bool handle(struct thread *thread, int fd, struct sg_slice message)
     int64_t end_ns = sg_mono_ns(&sg_clock_system);
     if (before == 0)
         thread->held_since_ns = end_ns;
-    if (thread->pause_ms == 0 && may_hold(thread, end_ns - start_ns))
+    if (thread->pause_ms == 0 && may_hold(thread, end_ns - start_ns, end_ns))
         return true;
     return send_held(thread, fd);
 }

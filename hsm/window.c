@@ -11,33 +11,47 @@ enum { DEATHS_MAX = 2, CAPACITY_ATTEMPTS_MAX = 8 };
 /*
  * Two packets for each worker: the one it is at, and the next. A packet holds one job, or where
  * signatures are so fast that being woken for each would cost as much as making it, as many as a
- * worker does in a millisecond; that is also what a job can lose by not waiting here.
+ * worker does in four milliseconds; that is also what a job can lose by not waiting here.
  */
-enum { PACKETS = 2, GROUP_MAX = 16 };
-static const int64_t packet_ns = SG_NS_PER_MS;
+enum { PACKETS = 2, GROUP_MAX = 32 };
+static const int64_t packet_ns = 4 * SG_NS_PER_MS, fast_ns = SG_NS_PER_MS / 2;
 
-static size_t group_max(const struct sg_backend *backend)
+/* What a signature by this key is expected to take; one that is not fast fills a packet alone. */
+static int64_t cost_ns(const struct sg_backend *backend, const struct sg_engine_key *key)
 {
-    int64_t jobs = backend->pace_ns > 0 ? packet_ns / backend->pace_ns : 0;
-    return jobs < 1 ? 1 : jobs > GROUP_MAX ? GROUP_MAX : (size_t)jobs;
+    int64_t usual = backend->usual_ns[key->type];
+    return usual > 0 && usual <= fast_ns ? usual : packet_ns;
 }
 
-size_t sg_window_size(const struct sg_backend *backend)
+bool sg_window_has_room(const struct sg_backend *backend)
 {
-    size_t size = backend->workers * PACKETS * group_max(backend);
-    return size < SG_PLACES_MAX ? size : SG_PLACES_MAX;
+    size_t packets = backend->workers * PACKETS;
+    if (backend->in_flight >= SG_PLACES_MAX)
+        return false;
+    return backend->in_flight < packets || backend->in_flight_ns < (int64_t)packets * packet_ns;
 }
 
 /* Few jobs are dealt out evenly: no worker takes what another could begin at once. */
-size_t sg_window_group(const struct sg_backend *backend, size_t count)
+static size_t group_of(const struct sg_backend *backend)
 {
-    size_t share = (count + backend->workers - 1) / backend->workers;
-    size_t max = group_max(backend);
+    size_t share = (backend->put_count + backend->workers - 1) / backend->workers;
+    size_t max = (size_t)(packet_ns / backend->put_slowest_ns);
+    if (max > GROUP_MAX)
+        max = GROUP_MAX;
     return share < max ? share : max;
 }
 
-void sg_window_send(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
-                    int64_t now)
+void sg_window_flush(struct sg_backend *backend)
+{
+    if (backend->put_count > 0)
+        backend->sign.group = group_of(backend);
+    backend->put_count = 0;
+    backend->put_slowest_ns = 0;
+    sg_link_flush(&backend->sign);
+}
+
+void sg_window_put(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
+                   int64_t now)
 {
     size_t at = backend->first_free;
     while (backend->places[at].serial != 0)
@@ -48,8 +62,17 @@ void sg_window_send(struct sg_backend *backend, struct sg_engine_key *key, struc
 
     job->serial = ++backend->serial << PLACE_BITS | at;
     job->send_ns = now;
-    backend->places[at] = (struct sg_place){
-        .job = job, .key = key, .scheme = job->scheme, .serial = job->serial, .send_ns = now};
+    int64_t cost = cost_ns(backend, key);
+    backend->in_flight_ns += cost;
+    backend->put_count++;
+    if (cost > backend->put_slowest_ns)
+        backend->put_slowest_ns = cost;
+    backend->places[at] = (struct sg_place){.job = job,
+                                            .key = key,
+                                            .scheme = job->scheme,
+                                            .serial = job->serial,
+                                            .send_ns = now,
+                                            .cost_ns = cost};
     sg_link_put(&backend->sign, &(struct sg_request){
                                     .kind = SG_JOB_SIGN,
                                     .serial = job->serial,
@@ -65,6 +88,7 @@ void sg_window_send(struct sg_backend *backend, struct sg_engine_key *key, struc
 static void leave(struct sg_backend *backend, struct sg_place *place)
 {
     size_t at = (size_t)(place - backend->places);
+    backend->in_flight_ns -= place->cost_ns;
     *place = (struct sg_place){0};
     backend->in_flight--;
     if (at < backend->first_free)
@@ -76,7 +100,7 @@ static void retry(struct sg_backend *backend, struct sg_hsm_job *job)
 {
     job->attempts++;
     backend->retried_total++;
-    backend->waiting++;
+    sg_backend_waits(backend, job);
     sg_job_list_push(&backend->retries, job);
     sg_engine_wake(backend->hsm);
 }
@@ -90,12 +114,12 @@ static void signed_by(struct sg_backend *backend, struct sg_engine_key *key, str
         start = job->send_ns;
     job->hsm_ns = answer->hsm_ns <= now - start ? answer->hsm_ns : now - start;
     job->queue_ns = start - job->submit_ns;
+    SG_ASSERT(answer->signature.len <= sizeof(job->signature)); /* it has the key's length */
     memcpy(job->signature, answer->signature.ptr, answer->signature.len);
     job->signature_len = answer->signature.len;
 
     int64_t *usual = &backend->usual_ns[key->type];
     *usual = *usual == 0 ? job->hsm_ns : *usual + (job->hsm_ns - *usual) / 8;
-    backend->pace_ns += (job->hsm_ns - backend->pace_ns) / 8;
     key->deaths = 0;
     sg_engine_finish(backend->hsm, job, NULL, 0);
 }

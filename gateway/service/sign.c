@@ -78,7 +78,7 @@ enum sg_rc sg_sign_check(const struct sg_sign_request *request, struct sg_sign_o
 static struct sg_hsm_job *job_for(const struct sg_sign_request *request,
                                   const struct sg_sign_op *op)
 {
-    struct sg_hsm_job *job = sg_hsm_job_new();
+    struct sg_hsm_job *job = sg_hsm_job_new(request->content);
     if (job == NULL)
         return NULL;
     job->tag = (uint64_t)(uintptr_t)op;
@@ -87,9 +87,6 @@ static struct sg_hsm_job *job_for(const struct sg_sign_request *request,
     job->scheme = op->scheme;
     job->digest_alg = op->digest_alg;
     job->deadline_ns = request->deadline_ns;
-    job->tbs_len = request->content.len;
-    if (request->content.len > 0)
-        memcpy(job->tbs, request->content.ptr, request->content.len);
     return job;
 }
 

@@ -254,10 +254,11 @@ static void isolated_start(struct rig *rig, const struct setting *setting)
     rig_engine_start_with(&isolated.engine, rig, NULL, on_done);
     rig_await_keys(&isolated.engine, 10000);
     for (size_t i = 0; i < setting->in_flight; i++) {
-        struct sg_hsm_job *job = isolated.jobs[i] = sg_hsm_job_new();
+        uint8_t tbs[SG_DIGEST_BYTES_MAX];
+        size_t tbs_len = rig_tbs(i, SG_DIGEST_SHA256, tbs);
+        struct sg_hsm_job *job = isolated.jobs[i] = sg_hsm_job_new(sg_slice_of(tbs, tbs_len));
         job->scheme = SG_SCHEME_ECDSA;
         job->digest_alg = SG_DIGEST_SHA256;
-        job->tbs_len = rig_tbs(i, SG_DIGEST_SHA256, job->tbs);
     }
 }
 

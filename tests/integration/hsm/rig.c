@@ -315,14 +315,15 @@ size_t rig_tbs(uint64_t tag, enum sg_digest_alg digest_alg, uint8_t *out)
 enum sg_rc rig_submit(struct rig_engine *engine, uint64_t tag, size_t key, enum sg_scheme scheme,
                       enum sg_digest_alg digest_alg, int64_t timeout_ms, struct sg_err *err)
 {
-    struct sg_hsm_job *job = sg_hsm_job_new();
+    uint8_t tbs[SG_TBS_BYTES_MAX];
+    size_t tbs_len = rig_tbs(tag, digest_alg, tbs);
+    struct sg_hsm_job *job = sg_hsm_job_new(sg_slice_of(tbs, tbs_len));
     assert_non_null(job);
     job->tag = tag;
     job->key = key;
     job->scheme = scheme;
     job->digest_alg = digest_alg;
     job->deadline_ns = timeout_ms == 0 ? 0 : rig_now_ns() + timeout_ms * SG_NS_PER_MS;
-    job->tbs_len = rig_tbs(tag, digest_alg, job->tbs);
     enum sg_rc rc = sg_hsm_submit(engine->hsm, job, err);
     if (rc != SG_OK) {
         if (rc == SG_E_LIMIT || rc == SG_E_UNAVAILABLE)

@@ -4,7 +4,7 @@
 
 static struct sg_hsm_job *push(struct sg_fair *fair, uint64_t caller, uint64_t tag)
 {
-    struct sg_hsm_job *job = sg_hsm_job_new();
+    struct sg_hsm_job *job = sg_hsm_job_new((struct sg_slice){0});
     assert_non_null(job);
     job->caller = caller;
     job->tag = tag;
