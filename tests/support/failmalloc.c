@@ -11,11 +11,23 @@ enum { ALLOCATIONS_MAX = 100000 };
  */
 static _Thread_local volatile size_t left; /* allocations until the one that fails; 0: none will */
 static _Thread_local volatile bool has_failed;
+static _Thread_local volatile bool is_paused;
 
 void sg_failmalloc_arm(size_t nth)
 {
     left = nth;
     has_failed = false;
+    is_paused = false;
+}
+
+void sg_failmalloc_pause(void)
+{
+    is_paused = true;
+}
+
+void sg_failmalloc_resume(void)
+{
+    is_paused = false;
 }
 
 bool sg_failmalloc_disarm(void)
@@ -42,7 +54,7 @@ size_t sg_failmalloc_each(bool (*run)(void *arg), void *arg)
 
 static bool is_failing(void)
 {
-    if (left == 0)
+    if (left == 0 || is_paused)
         return false;
     left = left - 1;
     if (left > 0)

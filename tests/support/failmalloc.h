@@ -13,6 +13,9 @@
 
 /* From now on the `nth` allocation fails, counted from 1; those before and after it do not. */
 void sg_failmalloc_arm(size_t nth);
+/* In between, for what the test itself does: allocations do not count and do not fail. */
+void sg_failmalloc_pause(void);
+void sg_failmalloc_resume(void);
 /* No allocation fails any more. Returns whether one did since sg_failmalloc_arm. */
 bool sg_failmalloc_disarm(void);
 
