@@ -53,6 +53,7 @@ struct sg_h2_stream {
     bool is_header_over;   /* the header block was larger than the limit; the rest was not told */
     bool is_responded;     /* our header block is under way */
     bool is_ending;        /* sg_h2_end() was called */
+    bool is_reset;         /* private: sg_h2_reset() was called */
     bool is_deferred;      /* private: the library waits for sg_h2_flush() */
     bool wants_writable;   /* private */
     bool is_held;          /* private: sg_h2_hold() */

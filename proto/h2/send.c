@@ -231,9 +231,11 @@ void sg_h2_end(struct sg_h2_stream *stream, const struct sg_h2_field *trailers, 
 
 void sg_h2_reset(struct sg_h2_stream *stream, enum sg_h2_error error)
 {
-    if (!stream->is_closed)
-        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id,
-                                  (uint32_t)error);
+    /* Once: a first one that finds our header block waiting takes it back, and a second would be
+     * sent for a stream that the peer never saw, which ends the connection (RFC 9113 §5.1). */
+    if (!stream->is_closed && !stream->is_reset)
+        stream->is_reset = nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE,
+                                                     stream->id, (uint32_t)error) == 0;
 }
 
 void sg_h2_forget(struct sg_h2_stream *stream)

@@ -187,6 +187,31 @@ static void a_cancelled_call_is_done_later_and_the_server_hears_of_it(void **sta
     }
 }
 
+/* Whether its header block waits in the library, or with some of its body. */
+static void a_call_cancelled_before_it_left_is_no_other_calls_concern(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        struct pair pair;
+        struct pair_call cancelled, next;
+        pair_start(&pair, NULL, NULL, 0);
+        pair_run(&pair);
+        assert_int_equal(pair_begin(&pair, &cancelled, "/echo.Echo/Unary", 0), SG_OK);
+        if ((how & 1) != 0)
+            assert_int_equal(sg_rpc_client_send(cancelled.call, SG_SLICE("x"), true, NULL), SG_OK);
+        sg_rpc_client_cancel(cancelled.call);
+        if ((how & 2) != 0)
+            assert_int_equal(sg_rpc_client_tick(pair.client, pair.now_ns, NULL), SG_OK);
+        pair_ask(&pair, &next, "/echo.Echo/Unary", SG_SLICE("hello"));
+        pair_run(&pair);
+        assert_int_equal(cancelled.code, SG_GRPC_CANCELLED);
+        assert_int_equal(next.code, SG_GRPC_OK);
+        pair_call_done(&cancelled);
+        pair_call_done(&next);
+        pair_stop(&pair);
+    }
+}
+
 static void a_call_that_never_left_was_not_processed(void **state)
 {
     (void)state;
@@ -318,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_full_call_takes_no_more_until_it_is_writable),
         cmocka_unit_test(the_deadline_holds_on_both_ends),
         cmocka_unit_test(a_cancelled_call_is_done_later_and_the_server_hears_of_it),
+        cmocka_unit_test(a_call_cancelled_before_it_left_is_no_other_calls_concern),
         cmocka_unit_test(a_call_that_never_left_was_not_processed),
         cmocka_unit_test(a_connection_that_drains_takes_no_new_calls),
         cmocka_unit_test(the_servers_bound_on_streams_is_kept),
