@@ -2,6 +2,8 @@
 
 #include "proto/grpc/call_priv.h"
 #include "proto/grpc/gzip.h"
+#include "proto/json/json.h"
+#include "proto/pb/wire.h"
 
 /* What handlers use, and the steps that every protocol has in common. */
 
@@ -53,14 +55,11 @@ bool sg_call_is_over(const struct sg_call *call)
 enum sg_rc sg_call_add_metadata(struct sg_call *call, const char *name, struct sg_slice value,
                                 struct sg_err *err)
 {
-    struct sg_metadata *to = call->stream.is_responded ? &call->tail : &call->head;
+    struct sg_metadata *to = call->is_answered ? &call->tail : &call->head;
     return sg_metadata_add_own(to, &call->arena, sg_slice_str(name), value, err);
 }
 
 /* --- the response --- */
-
-static const struct sg_h2_field status_200 = {
-    {(const uint8_t *)":status", 7}, {(const uint8_t *)"200", 3}, true};
 
 static struct sg_h2_field *put_metadata(struct sg_h2_field *to, const struct sg_metadata *metadata)
 {
@@ -83,11 +82,10 @@ static enum sg_rc respond(struct sg_call *call, size_t status_count, bool is_end
     }
 
     struct sg_h2_field *to = fields;
-    *to++ = status_200;
+    *to++ = (struct sg_h2_field){SG_SLICE(":status"), call->http_status, true};
     *to++ = (struct sg_h2_field){SG_SLICE("content-type"), call->content_type, true};
     if (call->offer_coding)
-        *to++ =
-            (struct sg_h2_field){SG_SLICE("grpc-accept-encoding"), SG_SLICE("identity,gzip"), true};
+        *to++ = (struct sg_h2_field){call->codec->accept_field, SG_SLICE("identity,gzip"), true};
     to = put_metadata(to, &call->head);
     for (size_t i = 0; i < status_count; i++)
         *to++ = call->status_fields[i];
@@ -120,24 +118,22 @@ void sg_call_finish(struct sg_call *call, const struct sg_status *status)
 
     enum sg_rc rc = SG_OK;
     struct sg_buf *out = sg_h2_out(&call->stream);
-    size_t before = out->len;
     size_t count = call->codec->finish(call, status, out, call->status_fields);
+    bool has_body = sg_h2_waiting(&call->stream) > 0;
     if (out->failed && call->codec->has_no_trailers)
         rc = SG_E_INTERNAL; /* no memory to say how it ended: half an answer must not look whole */
     else if (!call->stream.is_responded)
-        rc = respond(call, out->len > before ? 0 : count, out->len == before, NULL);
+        rc = respond(call, has_body ? 0 : count, !has_body, NULL);
     if (rc != SG_OK)
         sg_h2_reset(&call->stream, SG_H2_INTERNAL_ERROR);
     else
         end(call, count);
 }
 
-enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret_full,
-                        struct sg_err *err)
+static enum sg_rc send_bytes(struct sg_call *call, struct sg_slice message, bool *ret_full,
+                             struct sg_err *err)
 {
     size_t max = call->server->limits.send_bytes_max;
-    if (sg_call_is_over(call))
-        return SG_FAIL(err, SG_E_CONFLICT, 0, "could not send: the call is over");
     size_t waiting = sg_h2_waiting(&call->stream);
     if (message.len > UINT32_MAX || waiting > max || message.len > max - waiting)
         return SG_FAIL(err, SG_E_LIMIT, 0, "could not send %zu bytes: %zu are waiting", message.len,
@@ -145,7 +141,8 @@ enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret
     struct sg_buf *out = sg_h2_out(&call->stream);
     call->codec->message(call, message, out);
     SG_TRY(sg_buf_check(out, err));
-    if (!call->stream.is_responded)
+    call->is_answered = true;
+    if (!call->stream.is_responded && !call->codec->head_waits)
         SG_TRY(respond(call, 0, false, err));
     sg_h2_flush(&call->stream);
 
@@ -153,6 +150,24 @@ enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret
     if (*ret_full)
         sg_h2_want_writable(&call->stream, max / 4);
     return SG_OK;
+}
+
+enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret_full,
+                        struct sg_err *err)
+{
+    if (sg_call_is_over(call))
+        return SG_FAIL(err, SG_E_CONFLICT, 0, "could not send: the call is over");
+    if (!call->is_json)
+        return send_bytes(call, message, ret_full, err);
+
+    struct sg_buf text;
+    sg_buf_init(&text, call->server->limits.send_bytes_max);
+    enum sg_rc rc =
+        sg_json_encode(call->server->table->types, call->method->output, message, &text, err);
+    if (rc == SG_OK)
+        rc = send_bytes(call, sg_buf_slice(&text), ret_full, err);
+    sg_buf_done(&text);
+    return rc;
 }
 
 /* --- failures --- */
@@ -163,24 +178,12 @@ enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret
  */
 static struct sg_slice message_of(struct sg_slice details)
 {
-    while (details.len > 1) {
-        uint8_t key = sg_slice_take(&details, 1).ptr[0];
-        uint64_t value = 0;
-        for (unsigned shift = 0, more = 1; more != 0; shift += 7) {
-            if (details.len == 0 || shift > 56)
-                return (struct sg_slice){0};
-            uint8_t byte = sg_slice_take(&details, 1).ptr[0];
-            value |= (uint64_t)(byte & 0x7F) << shift;
-            more = byte & 0x80;
-        }
-        if ((key & 7) == 0)
-            continue;
-        if ((key & 7) != 2 || value > details.len)
-            break;
-        struct sg_slice bytes = sg_slice_take(&details, (size_t)value);
-        if (key == (2 << 3 | 2))
-            return bytes;
-    }
+    uint32_t number;
+    unsigned wire_type;
+    struct sg_slice value;
+    while (details.len > 0 && sg_pb_take_field(&details, &number, &wire_type, &value))
+        if (number == 2 && wire_type == SG_PB_BYTES)
+            return value;
     return (struct sg_slice){0};
 }
 
@@ -221,23 +224,55 @@ void sg_call_refuse(struct sg_call *call, const struct sg_err *err)
 
 void sg_call_respond_http(struct sg_call *call, const char *status)
 {
+    struct sg_h2_field fields[2] = {{SG_SLICE(":status"), sg_slice_str(status), true}};
+    size_t count = 1;
     call->is_finished = true;
-    struct sg_h2_field fields[] = {
-        {SG_SLICE(":status"), sg_slice_str(status), true},
-        {SG_SLICE("allow"), SG_SLICE("POST"), true},
-    };
-    bool says_how = strcmp(status, "405") == 0;
-    if (sg_h2_respond(&call->stream, fields, says_how ? 2 : 1, true, NULL) != SG_OK)
+    /* What would be right: RFC 9110 §15.5.6, and of 415 as Connect has it. */
+    if (strcmp(status, "405") == 0)
+        fields[count++] = (struct sg_h2_field){
+            SG_SLICE("allow"), sg_call_may_be_get(call) ? SG_SLICE("GET, POST") : SG_SLICE("POST"),
+            true};
+    else if (strcmp(status, "415") == 0)
+        fields[count++] = (struct sg_h2_field){SG_SLICE("accept-post"), sg_codec_types(), true};
+    if (sg_h2_respond(&call->stream, fields, count, true, NULL) != SG_OK)
         sg_h2_reset(&call->stream, SG_H2_INTERNAL_ERROR);
 }
 
 /* --- the request's messages --- */
 
+enum sg_rc sg_call_set_coding(struct sg_call *call, struct sg_slice coding, struct sg_err *err)
+{
+    call->is_gzip = sg_slice_is(coding, "gzip");
+    if (call->is_gzip || sg_slice_is(coding, "identity"))
+        return SG_OK;
+    call->offer_coding = true;
+    return SG_FAIL(err, SG_E_UNSUPPORTED, 0, "messages may be coded as identity or gzip only");
+}
+
+/* JSON becomes the bytes that another client would have sent. */
+static void deliver_plain(struct sg_call *call, struct sg_slice body)
+{
+    const struct sg_rpc_limits *limits = &call->server->limits;
+    const struct sg_call_handler *handler = call->server->handler;
+    if (!call->is_json) {
+        handler->message(handler->arg, call, body);
+        return;
+    }
+    struct sg_err err;
+    struct sg_buf wire;
+    sg_buf_init(&wire, limits->message_bytes_max);
+    if (sg_json_decode(call->server->table->types, call->method->input, body,
+                       limits->call_bytes_max, &wire, &err) == SG_OK)
+        handler->message(handler->arg, call, sg_buf_slice(&wire));
+    else
+        sg_call_refuse(call, &err);
+    sg_buf_done(&wire);
+}
+
 void sg_call_deliver(struct sg_call *call, const struct sg_frame *frame)
 {
-    const struct sg_call_handler *handler = call->server->handler;
     if (!frame->is_compressed) {
-        handler->message(handler->arg, call, frame->body);
+        deliver_plain(call, frame->body);
         return;
     }
 
@@ -250,7 +285,7 @@ void sg_call_deliver(struct sg_call *call, const struct sg_frame *frame)
     else
         rc = SG_FAIL(&err, SG_E_INTERNAL, 0, "message is compressed, but no coding was named");
     if (rc == SG_OK)
-        handler->message(handler->arg, call, sg_buf_slice(&plain));
+        deliver_plain(call, sg_buf_slice(&plain));
     else
         sg_call_refuse(call, &err);
     sg_buf_done(&plain);

@@ -19,6 +19,8 @@
  * A protocol is a codec: how the bodies of its requests become messages, and how messages and a
  * status become a response. Nothing else knows which protocol a call speaks.
  */
+enum sg_codec_takes { SG_CODEC_ANY = 0, SG_CODEC_UNARY, SG_CODEC_STREAM };
+
 struct sg_codec {
     /* The request headers are complete: reads what they say of the protocol, and the time-out into
      * *ret_timeout_ns (INT64_MAX: none). Not SG_OK ends the call. */
@@ -35,16 +37,25 @@ struct sg_codec {
      * (at most SG_CODEC_FIELDS_MAX, living as long as the stream) and returns how many. */
     size_t (*finish)(struct sg_call *call, const struct sg_status *status, struct sg_buf *out,
                      struct sg_h2_field *fields);
+    /* The field that tells a client which codings of messages we take. */
+    struct sg_slice accept_field;
+    enum sg_codec_takes takes;
+    /* How the call ends is told by the head, which therefore leaves with the status. */
+    bool head_waits;
     /* finish() has put the handler's trailing metadata where it belongs; there are no trailers. */
     bool has_no_trailers;
 };
 
 enum { SG_CODEC_FIELDS_MAX = 3 };
 
-extern const struct sg_codec sg_codec_grpc, sg_codec_web, sg_codec_web_text;
+extern const struct sg_codec sg_codec_grpc, sg_codec_web, sg_codec_web_text, sg_codec_connect,
+    sg_codec_connect_get, sg_codec_connect_stream;
 
-/* The codec of a content type, and the content type of its responses; NULL: none (415). */
-const struct sg_codec *sg_codec_find(struct sg_slice content_type, struct sg_slice *ret_response);
+/* Sets the codec that a content type asks for, whether its messages are JSON, and the content type
+ * of the response. False: there is none (415). */
+bool sg_codec_choose(struct sg_call *call, struct sg_slice content_type);
+/* The content types that are served, for those who asked for another. */
+struct sg_slice sg_codec_types(void);
 
 /* codec_grpc.c: what gRPC-Web has of gRPC. */
 enum sg_rc sg_grpc_begin(struct sg_call *call, int64_t *ret_timeout_ns, struct sg_err *err);
@@ -52,6 +63,8 @@ size_t sg_grpc_data(struct sg_call *call, struct sg_slice bytes, bool is_end);
 void sg_grpc_message(struct sg_call *call, struct sg_slice message, struct sg_buf *out);
 size_t sg_grpc_status_fields(struct sg_call *call, const struct sg_status *status,
                              struct sg_h2_field *fields);
+
+enum sg_http_method { SG_HTTP_OTHER = 0, SG_HTTP_POST, SG_HTTP_GET };
 
 struct sg_call {
     struct sg_h2_stream stream; /* first: the connection hands back a pointer to it */
@@ -66,6 +79,9 @@ struct sg_call {
     struct sg_arena arena;
     struct sg_metadata request, head, tail;
     struct sg_slice content_type; /* of the response; static */
+    struct sg_slice http_status;  /* of the response; static */
+    struct sg_slice query;        /* of a GET; in the arena */
+    enum sg_http_method http_method;
     const struct sg_err *refusal; /* in the arena: the headers are not in order */
 
     struct sg_h2_field status_fields[SG_CODEC_FIELDS_MAX];
@@ -80,7 +96,9 @@ struct sg_call {
     bool is_paused;     /* no messages are delivered */
     bool is_resuming;   /* the pause ends with the next pull or feed */
     bool is_end_parked; /* the end of the body came while it was paused */
-    bool is_post, has_content_type;
+    bool has_content_type;
+    bool is_json;      /* messages are JSON on the wire */
+    bool is_answered;  /* the handler has sent a message: what it adds now are trailers */
     bool has_headers;  /* the block is complete; what follows are trailers */
     bool is_gzip;      /* the request's messages may be compressed */
     bool offer_coding; /* the response says which codings we take */
@@ -123,6 +141,9 @@ void sg_request_headers(struct sg_call *call);
 /* call.c: what a codec may not deliver yet, because the call is paused. */
 SG_MUST_USE enum sg_rc sg_call_park(struct sg_call *call, struct sg_slice bytes, bool is_end,
                                     struct sg_err *err);
+/* call.c: what a request says that its messages may be coded as: gzip or identity. */
+SG_MUST_USE enum sg_rc sg_call_set_coding(struct sg_call *call, struct sg_slice coding,
+                                          struct sg_err *err);
 /* call.c: a codec found a message, perhaps compressed. */
 void sg_call_deliver(struct sg_call *call, const struct sg_frame *frame);
 /* A codec saw the end of the request, in order. */
@@ -131,6 +152,8 @@ void sg_call_half_close(struct sg_call *call);
 void sg_call_refuse(struct sg_call *call, const struct sg_err *err);
 /* The handler's last event, once. */
 void sg_call_tell_closed(struct sg_call *call);
+/* Whether its method is known, unary and changes nothing: then Connect has it as a GET too. */
+bool sg_call_may_be_get(const struct sg_call *call);
 /* A response of HTTP alone, for what is no call. */
 void sg_call_respond_http(struct sg_call *call, const char *status);
 

@@ -16,12 +16,7 @@ enum sg_rc sg_grpc_begin(struct sg_call *call, int64_t *ret_timeout_ns, struct s
         if (e->name.len == 12 && memcmp(e->name.ptr, "grpc-timeout", 12) == 0) {
             SG_TRY(sg_timeout_parse(e->value, ret_timeout_ns, err));
         } else if (e->name.len == 13 && memcmp(e->name.ptr, "grpc-encoding", 13) == 0) {
-            call->is_gzip = sg_slice_eq(e->value, SG_SLICE("gzip"));
-            if (!call->is_gzip && !sg_slice_eq(e->value, SG_SLICE("identity"))) {
-                call->offer_coding = true;
-                return SG_FAIL(err, SG_E_UNSUPPORTED, 0,
-                               "messages may be coded as identity or gzip only");
-            }
+            SG_TRY(sg_call_set_coding(call, e->value, err));
         }
     }
     sg_frame_reader_init(&call->reader, call->server->limits.message_bytes_max);
@@ -180,4 +175,5 @@ const struct sg_codec sg_codec_grpc = {
     .data = sg_grpc_data,
     .message = sg_grpc_message,
     .finish = finish,
+    .accept_field = {(const uint8_t *)"grpc-accept-encoding", 20},
 };

@@ -85,6 +85,7 @@ const struct sg_codec sg_codec_web = {
     .data = sg_grpc_data,
     .message = sg_grpc_message,
     .finish = finish,
+    .accept_field = {(const uint8_t *)"grpc-accept-encoding", 20},
     .has_no_trailers = true,
 };
 
@@ -94,5 +95,6 @@ const struct sg_codec sg_codec_web_text = {
     .data = sg_grpc_data,
     .message = message_text,
     .finish = finish_text,
+    .accept_field = {(const uint8_t *)"grpc-accept-encoding", 20},
     .has_no_trailers = true,
 };

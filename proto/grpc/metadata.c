@@ -155,6 +155,19 @@ enum sg_rc sg_metadata_add_own(struct sg_metadata *metadata, struct sg_arena *ar
     return SG_OK;
 }
 
+enum sg_rc sg_metadata_add_prefixed(struct sg_metadata *metadata, struct sg_arena *arena,
+                                    struct sg_slice prefix, const struct sg_metadata_entry *entry,
+                                    struct sg_err *err)
+{
+    size_t len = prefix.len + entry->name.len;
+    uint8_t *name = sg_arena_alloc(arena, len);
+    if (name == NULL)
+        return fail_full(err);
+    memcpy(name, prefix.ptr, prefix.len);
+    memcpy(name + prefix.len, entry->name.ptr, entry->name.len);
+    return add_plain(metadata, arena, sg_slice_of(name, len), entry->value, err);
+}
+
 struct sg_slice sg_metadata_find(const struct sg_metadata *metadata, struct sg_slice name)
 {
     for (const struct sg_metadata_entry *entry = metadata->first; entry; entry = entry->next)

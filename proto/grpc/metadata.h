@@ -47,6 +47,12 @@ SG_MUST_USE enum sg_rc sg_metadata_add_own(struct sg_metadata *metadata, struct 
                                            struct sg_slice name, struct sg_slice value,
                                            struct sg_err *err);
 
+/* Adds an entry of another list again, as it is to be sent, with `prefix` in front of its name. */
+SG_MUST_USE enum sg_rc sg_metadata_add_prefixed(struct sg_metadata *metadata,
+                                                struct sg_arena *arena, struct sg_slice prefix,
+                                                const struct sg_metadata_entry *entry,
+                                                struct sg_err *err);
+
 /* The first value of this name, or the empty slice; it lives as long as the arena. */
 struct sg_slice sg_metadata_find(const struct sg_metadata *metadata, struct sg_slice name);
 

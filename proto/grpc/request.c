@@ -26,8 +26,30 @@ static struct sg_err *refuse(struct sg_call *call)
     return err;
 }
 
+/* The query is for GET, and means nothing elsewhere. */
+static void take_query(struct sg_call *call, struct sg_slice *path)
+{
+    const uint8_t *mark = path->len == 0 ? NULL : memchr(path->ptr, '?', path->len);
+    if (mark == NULL)
+        return;
+    struct sg_slice query = *path;
+    path->len = (size_t)(mark - path->ptr);
+    (void)sg_slice_take(&query, path->len + 1);
+    uint8_t *copy = sg_arena_alloc(&call->arena, query.len + 1);
+    if (copy == NULL) {
+        struct sg_err *err = refuse(call);
+        if (err != NULL)
+            SG_IGNORE(SG_REFUSE(err, SG_R_MESSAGE_TOO_LARGE, "no room for the query"));
+        return;
+    }
+    if (query.len > 0)
+        memcpy(copy, query.ptr, query.len);
+    call->query = sg_slice_of(copy, query.len);
+}
+
 static void take_path(struct sg_call *call, struct sg_slice path)
 {
+    take_query(call, &path);
     call->method = sg_method_find(call->server->table, path);
     if (call->method == NULL) {
         struct sg_err *err = refuse(call);
@@ -40,7 +62,8 @@ static void take_path(struct sg_call *call, struct sg_slice path)
 static void take_content_type(struct sg_call *call, struct sg_slice value)
 {
     /* Said twice, it is not clear what the body is: then it is nothing. */
-    call->codec = call->has_content_type ? NULL : sg_codec_find(value, &call->content_type);
+    if (call->has_content_type || !sg_codec_choose(call, value))
+        call->codec = NULL;
     call->has_content_type = true;
 }
 
@@ -75,7 +98,9 @@ void sg_request_field(struct sg_call *call, struct sg_slice name, struct sg_slic
         break;
     case 7:
         if (IS(name, ":method")) {
-            call->is_post = sg_slice_eq(value, SG_SLICE("POST"));
+            call->http_method = sg_slice_is(value, "POST")  ? SG_HTTP_POST
+                                : sg_slice_is(value, "GET") ? SG_HTTP_GET
+                                                            : SG_HTTP_OTHER;
             return;
         }
         if (IS(name, ":scheme"))
@@ -105,6 +130,45 @@ static void set_deadline(struct sg_call *call, int64_t timeout_ns)
     sg_rpc_server_wake_at(call->server, call->deadline_ns);
 }
 
+bool sg_call_may_be_get(const struct sg_call *call)
+{
+    const struct sg_method *method = call->method;
+    return method != NULL && method->no_side_effects && !method->client_streaming &&
+           !method->server_streaming;
+}
+
+static bool is_mismatched(const struct sg_codec *codec, const struct sg_method *method)
+{
+    if (codec->takes == SG_CODEC_ANY || method == NULL)
+        return false;
+    const bool is_stream = method->client_streaming || method->server_streaming;
+    return is_stream != (codec->takes == SG_CODEC_STREAM);
+}
+
+/* Chooses the codec of a GET; the HTTP status of what is no call, or NULL. */
+static const char *http_refusal(struct sg_call *call)
+{
+    const bool is_over = call->stream.is_header_over;
+    switch (call->http_method) {
+    case SG_HTTP_POST:
+        if (call->codec == NULL)
+            return is_over ? "431" : "415";
+        return is_mismatched(call->codec, call->method) ? "415" : NULL;
+    case SG_HTTP_GET:
+        if (call->method == NULL)
+            return is_over ? "431" : "404";
+        if (!sg_call_may_be_get(call))
+            return "405";
+        call->codec = &sg_codec_connect_get;
+        call->content_type =
+            SG_SLICE("application/json"); /* of a refusal before the query is read */
+        return NULL;
+    case SG_HTTP_OTHER:
+        break;
+    }
+    return is_over ? "431" : "405";
+}
+
 void sg_request_headers(struct sg_call *call)
 {
     struct sg_rpc_server *server = call->server;
@@ -114,12 +178,9 @@ void sg_request_headers(struct sg_call *call)
     call->started_ns = server->now_ns;
     set_deadline(call, INT64_MAX);
 
-    if (!call->is_post) {
-        sg_call_respond_http(call, "405");
-        return;
-    }
-    if (call->codec == NULL) {
-        sg_call_respond_http(call, call->stream.is_header_over ? "431" : "415");
+    const char *refusal = http_refusal(call);
+    if (refusal != NULL) {
+        sg_call_respond_http(call, refusal);
         return;
     }
 

@@ -51,6 +51,7 @@ static struct sg_call *call_new(struct sg_rpc_server *server)
         .server = server,
         .linger_until_ns = INT64_MAX,
         .deadline_ns = INT64_MAX,
+        .http_status = SG_SLICE("200"),
         .arena = arena,
     };
     TAILQ_INSERT_TAIL(&server->calls, call, link);

@@ -30,6 +30,7 @@ struct sg_rpc_limits {
     int64_t ping_timeout_ns;
     int64_t client_ping_ns_min; /* gRFC A8/A9: pings more often than this are strikes */
     bool allow_ping_without_calls;
+    bool connect_version_required; /* Connect's requests must say which version they are */
 };
 
 /* The ordinary limits: 1 MiB messages, 128 streams, ... */

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/support/all_types.h"
+
 #define REQUIRE(cond)                                                                              \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
@@ -11,7 +13,9 @@
         }                                                                                          \
     } while (0)
 
-enum method { BIDI, CLIENT_STREAM, SERVER_STREAM, UNARY };
+enum method { BIDI, CLIENT_STREAM, READ, SERVER_STREAM, UNARY };
+
+#define MESSAGES .input = &test__inner__descriptor, .output = &test__inner__descriptor
 
 static const struct sg_method methods[] = {
     {.id = BIDI,
@@ -19,20 +23,29 @@ static const struct sg_method methods[] = {
      .service = "echo.Echo",
      .name = "Bidi",
      .client_streaming = true,
-     .server_streaming = true},
+     .server_streaming = true,
+     MESSAGES},
     {.id = CLIENT_STREAM,
      .path = "/echo.Echo/ClientStream",
      .service = "echo.Echo",
      .name = "ClientStream",
-     .client_streaming = true},
+     .client_streaming = true,
+     MESSAGES},
+    {.id = READ,
+     .path = "/echo.Echo/Read",
+     .service = "echo.Echo",
+     .name = "Read",
+     .no_side_effects = true,
+     MESSAGES},
     {.id = SERVER_STREAM,
      .path = "/echo.Echo/ServerStream",
      .service = "echo.Echo",
      .name = "ServerStream",
-     .server_streaming = true},
-    {.id = UNARY, .path = "/echo.Echo/Unary", .service = "echo.Echo", .name = "Unary"},
+     .server_streaming = true,
+     MESSAGES},
+    {.id = UNARY, .path = "/echo.Echo/Unary", .service = "echo.Echo", .name = "Unary", MESSAGES},
 };
-const struct sg_method_table echo_methods = {methods, SG_COUNT(methods), NULL};
+const struct sg_method_table echo_methods = {methods, SG_COUNT(methods), &all_types};
 
 /* What is kept with a call, in its arena. */
 struct echo_call {
@@ -77,25 +90,33 @@ static void reply(struct sg_call *call, struct sg_slice message)
         sg_call_fail(call, &err);
 }
 
+/* A word as it is, or as the first field of a message. */
+static bool says(struct sg_slice message, const char *word)
+{
+    if (message.len > 2 && message.ptr[0] == (1 << 3 | 2) && message.ptr[1] == message.len - 2)
+        (void)sg_slice_take(&message, 2);
+    return sg_slice_is(message, word);
+}
+
 static void unary(struct echo *echo, struct sg_call *call, struct sg_slice message)
 {
     struct sg_err err;
-    if (sg_slice_is(message, "refuse")) {
+    if (says(message, "refuse")) {
         SG_IGNORE(SG_REFUSE(&err, SG_R_BAD_NAME, "not for the client's eyes"));
         sg_call_fail(call, &err);
         return;
     }
-    if (sg_slice_is(message, "later")) {
+    if (says(message, "later")) {
         echo->later = call;
         return;
     }
-    if (sg_slice_is(message, "head") &&
+    if (says(message, "head") &&
         sg_call_add_metadata(call, "echo-head", SG_SLICE("first"), &err) != SG_OK) {
         sg_call_fail(call, &err);
         return;
     }
     reply(call, message);
-    if (sg_slice_is(message, "tail") &&
+    if (says(message, "tail") &&
         sg_call_add_metadata(call, "echo-tail-bin", SG_SLICE("\xff"), &err) != SG_OK) {
         sg_call_fail(call, &err);
         return;
@@ -109,7 +130,7 @@ static void stream(struct echo *echo, struct sg_call *call)
     struct echo_call *state = state_of(call);
     struct sg_err err;
     bool full = false;
-    uint8_t *bytes = malloc(echo->stream_message_len);
+    uint8_t *bytes = malloc(echo->stream_message_len + 1);
     REQUIRE(bytes != NULL);
     memset(bytes, 'x', echo->stream_message_len);
     while (state->left > 0 && !full) {
@@ -135,6 +156,7 @@ static void message(void *arg, struct sg_call *call, struct sg_slice message)
     REQUIRE(state->messages == 1 || sg_call_method(call)->client_streaming);
 
     switch ((enum method)sg_call_method(call)->id) {
+    case READ:
     case UNARY:
         unary(echo, call, message);
         break;
@@ -147,12 +169,12 @@ static void message(void *arg, struct sg_call *call, struct sg_slice message)
         break;
     case BIDI:
         REQUIRE(echo->paused != call);
-        if (sg_slice_is(message, "stop")) {
+        if (says(message, "stop")) {
             finish(call, SG_GRPC_ABORTED, "stopped");
             break;
         }
         reply(call, message);
-        if (sg_slice_is(message, "pause")) {
+        if (says(message, "pause")) {
             echo->paused = call;
             sg_call_pause(call);
         }

@@ -4,11 +4,14 @@
 #include "proto/grpc/call.h"
 
 /*
- * A handler of calls for tests: four methods of echo.Echo, one of each kind, that send back what
- * they get. It counts the events of every call and aborts when one comes out of order.
+ * A handler of calls for tests: methods of echo.Echo, one of each kind, that send back what they
+ * get. Their messages are test.Inner, where a protocol asks for that; what the methods look for
+ * is a whole message or its name. It counts the events of every call and aborts when one comes out
+ * of order.
  *
  *   Unary         "refuse" fails with BAD_NAME, "later" is answered by echo_answer_later(),
  *                 "head" and "tail" add metadata
+ *   Read          the same without side effects
  *   ServerStream  as many messages back as the request has bytes, as far as there is room
  *   ClientStream  the sum of all messages' lengths, in decimal
  *   Bidi          every message back at once; "stop" ends the call early with ABORTED, "pause"
