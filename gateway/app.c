@@ -372,6 +372,7 @@ static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, stru
     options.rpc.deadline_ns_max = config->deadline_ms_max * SG_NS_PER_MS;
     options.rpc.header_ns_max = config->header_ms_max * SG_NS_PER_MS;
     options.rpc.connect_version_required = config->connect_version_required;
+    options.rpc.cors = (struct sg_cors){config->cors_origins, config->cors_headers};
     options.rpc.idle_ns_max = config->idle_s_max * SG_NS_PER_S;
 
     allow_descriptors(&options.connections_max);

@@ -289,6 +289,65 @@ static void check_callers(struct sg_config_bind *bind, const struct sg_yaml_node
 
 /* Options ------------------------------------------------------------------------------------- */
 
+/* Cuts the next item off; false when there is none. */
+static bool take_item(struct sg_slice *list, char separator, struct sg_slice *ret)
+{
+    while (list->len > 0 && (list->ptr[0] == ' ' || list->ptr[0] == (uint8_t)separator))
+        (void)sg_slice_take(list, 1);
+    size_t len = 0;
+    while (len < list->len && list->ptr[len] != ' ' && list->ptr[len] != (uint8_t)separator)
+        len++;
+    *ret = sg_slice_take(list, len);
+    return len > 0;
+}
+
+static size_t span(struct sg_slice text, const char *others)
+{
+    size_t len = 0;
+    for (; len < text.len; len++) {
+        uint8_t c = text.ptr[len];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr(others, c) != NULL))
+            break;
+    }
+    return len;
+}
+
+/* RFC 6454 §6.2: scheme, host and, where it is not the usual one, port; no path, lower case. */
+static bool is_origin(struct sg_slice text)
+{
+    const bool is_https = sg_slice_starts(text, SG_SLICE("https://"));
+    if (!is_https && !sg_slice_starts(text, SG_SLICE("http://")))
+        return false;
+    (void)sg_slice_take(&text, is_https ? 8 : 7);
+    struct sg_slice host = sg_slice_take(&text, span(text, ".-[]:"));
+    if (host.len == 0 || text.len > 0)
+        return false;
+    const uint8_t *colon = memrchr(host.ptr, ':', host.len);
+    if (colon == NULL || host.ptr[host.len - 1] == ']')
+        return true;
+    struct sg_slice port = sg_slice_of(colon + 1, (size_t)(host.ptr + host.len - colon - 1));
+    return colon > host.ptr && port.len > 0 && port.ptr[0] > '0' && port.ptr[0] <= '9' &&
+           !sg_slice_is(port, is_https ? "443" : "80");
+}
+
+static void check_cors(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                       const struct sg_config *config)
+{
+    struct sg_slice item, list = sg_slice_str(config->cors_origins);
+    while (take_item(&list, ' ', &item))
+        if (!is_origin(item))
+            sg_config_complain(
+                bind, sg_yaml_pos_of(root, "cors_origins"),
+                "\"%.*s\" is no origin as browsers write it: https://app.example, in "
+                "lower case, without a path, a usual port, or \"*\"",
+                (int)item.len, (const char *)item.ptr);
+    for (list = sg_slice_str(config->cors_headers); take_item(&list, ',', &item);)
+        if (span(item, "-_") != item.len)
+            sg_config_complain(bind, sg_yaml_pos_of(root, "cors_headers"),
+                               "\"%.*s\" is no name of a header in lower case", (int)item.len,
+                               (const char *)item.ptr);
+}
+
 static void check_options(struct sg_config_bind *bind, const struct sg_yaml_node *root,
                           const struct sg_config *config)
 {
@@ -321,6 +380,7 @@ void sg_config_check(struct sg_config_bind *bind, const struct sg_yaml_node *roo
     if (bind->no_memory)
         return;
     check_options(bind, root, config);
+    check_cors(bind, root, config);
     check_tokens(bind, root, config);
     check_keys(bind, root, &names[TOKENS], config);
     check_callers(bind, root, &names[CAS], &names[KEYS], config);

@@ -72,8 +72,8 @@ static struct sg_h2_field *put_metadata(struct sg_h2_field *to, const struct sg_
 static enum sg_rc respond(struct sg_call *call, size_t status_count, bool is_end,
                           struct sg_err *err)
 {
-    enum { OWN = 3 };
-    struct sg_h2_field few[OWN + SG_CODEC_FIELDS_MAX], *fields = few;
+    enum { OWN = 4 };
+    struct sg_h2_field few[OWN + SG_CORS_FIELDS_MAX + SG_CODEC_FIELDS_MAX], *fields = few;
     if (call->head.count > 0) {
         size_t count = SG_COUNT(few) + call->head.count;
         fields = sg_arena_alloc(&call->arena, count * sizeof(*fields));
@@ -86,6 +86,10 @@ static enum sg_rc respond(struct sg_call *call, size_t status_count, bool is_end
     *to++ = (struct sg_h2_field){SG_SLICE("content-type"), call->content_type, true};
     if (call->offer_coding)
         *to++ = (struct sg_h2_field){call->codec->accept_field, SG_SLICE("identity,gzip"), true};
+    /* Who may know an answer depends on the certificate, which no cache looks at. */
+    if (call->http_method == SG_HTTP_GET)
+        *to++ = (struct sg_h2_field){SG_SLICE("cache-control"), SG_SLICE("no-store"), true};
+    to = sg_call_put_cors(to, call);
     to = put_metadata(to, &call->head);
     for (size_t i = 0; i < status_count; i++)
         *to++ = call->status_fields[i];
@@ -220,22 +224,6 @@ void sg_call_fail(struct sg_call *call, const struct sg_err *err)
 void sg_call_refuse(struct sg_call *call, const struct sg_err *err)
 {
     fail(call, err, sg_slice_str(err->msg));
-}
-
-void sg_call_respond_http(struct sg_call *call, const char *status)
-{
-    struct sg_h2_field fields[2] = {{SG_SLICE(":status"), sg_slice_str(status), true}};
-    size_t count = 1;
-    call->is_finished = true;
-    /* What would be right: RFC 9110 §15.5.6, and of 415 as Connect has it. */
-    if (strcmp(status, "405") == 0)
-        fields[count++] = (struct sg_h2_field){
-            SG_SLICE("allow"), sg_call_may_be_get(call) ? SG_SLICE("GET, POST") : SG_SLICE("POST"),
-            true};
-    else if (strcmp(status, "415") == 0)
-        fields[count++] = (struct sg_h2_field){SG_SLICE("accept-post"), sg_codec_types(), true};
-    if (sg_h2_respond(&call->stream, fields, count, true, NULL) != SG_OK)
-        sg_h2_reset(&call->stream, SG_H2_INTERNAL_ERROR);
 }
 
 /* --- the request's messages --- */

@@ -13,8 +13,8 @@
 
 /*
  * The inside of a call, for the files that make it up: server.c (the connection), server_time.c
- * (its timers), request.c (header fields become a call), call.c (what handlers use), and one codec
- * per protocol.
+ * (its timers), request.c (header fields become a call), http.c (what is no call), call.c (what
+ * handlers use), and one codec per protocol.
  *
  * A protocol is a codec: how the bodies of its requests become messages, and how messages and a
  * status become a response. Nothing else knows which protocol a call speaks.
@@ -64,7 +64,7 @@ void sg_grpc_message(struct sg_call *call, struct sg_slice message, struct sg_bu
 size_t sg_grpc_status_fields(struct sg_call *call, const struct sg_status *status,
                              struct sg_h2_field *fields);
 
-enum sg_http_method { SG_HTTP_OTHER = 0, SG_HTTP_POST, SG_HTTP_GET };
+enum sg_http_method { SG_HTTP_OTHER = 0, SG_HTTP_POST, SG_HTTP_GET, SG_HTTP_OPTIONS };
 
 struct sg_call {
     struct sg_h2_stream stream; /* first: the connection hands back a pointer to it */
@@ -81,6 +81,7 @@ struct sg_call {
     struct sg_slice content_type; /* of the response; static */
     struct sg_slice http_status;  /* of the response; static */
     struct sg_slice query;        /* of a GET; in the arena */
+    struct sg_slice origin;       /* of a page that may call; in the arena */
     enum sg_http_method http_method;
     const struct sg_err *refusal; /* in the arena: the headers are not in order */
 
@@ -154,8 +155,13 @@ void sg_call_refuse(struct sg_call *call, const struct sg_err *err);
 void sg_call_tell_closed(struct sg_call *call);
 /* Whether its method is known, unary and changes nothing: then Connect has it as a GET too. */
 bool sg_call_may_be_get(const struct sg_call *call);
+enum { SG_CORS_FIELDS_MAX = 4 };
+/* http.c: writes the fields that let a page read the response, where there are pages at all. */
+struct sg_h2_field *sg_call_put_cors(struct sg_h2_field *to, const struct sg_call *call);
 /* A response of HTTP alone, for what is no call. */
 void sg_call_respond_http(struct sg_call *call, const char *status);
+/* The answer to a browser that asks whether a page may call. */
+void sg_call_respond_preflight(struct sg_call *call);
 
 /* How long a client that has its answer may go on sending its request: curl 7.88 drops the answer
  * when the stream is reset at once. */

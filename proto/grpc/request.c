@@ -70,8 +70,6 @@ static void take_content_type(struct sg_call *call, struct sg_slice value)
 static void keep(struct sg_call *call, struct sg_slice name, struct sg_slice value)
 {
     struct sg_err why;
-    if (call->refusal != NULL)
-        return;
     if (sg_metadata_add_wire(&call->request, &call->arena, name, value, &why) != SG_OK) {
         struct sg_err *err = refuse(call);
         if (err != NULL)
@@ -98,9 +96,10 @@ void sg_request_field(struct sg_call *call, struct sg_slice name, struct sg_slic
         break;
     case 7:
         if (IS(name, ":method")) {
-            call->http_method = sg_slice_is(value, "POST")  ? SG_HTTP_POST
-                                : sg_slice_is(value, "GET") ? SG_HTTP_GET
-                                                            : SG_HTTP_OTHER;
+            call->http_method = sg_slice_is(value, "POST")      ? SG_HTTP_POST
+                                : sg_slice_is(value, "GET")     ? SG_HTTP_GET
+                                : sg_slice_is(value, "OPTIONS") ? SG_HTTP_OPTIONS
+                                                                : SG_HTTP_OTHER;
             return;
         }
         if (IS(name, ":scheme"))
@@ -163,6 +162,7 @@ static const char *http_refusal(struct sg_call *call)
         call->content_type =
             SG_SLICE("application/json"); /* of a refusal before the query is read */
         return NULL;
+    case SG_HTTP_OPTIONS:
     case SG_HTTP_OTHER:
         break;
     }
@@ -178,6 +178,16 @@ void sg_request_headers(struct sg_call *call)
     call->started_ns = server->now_ns;
     set_deadline(call, INT64_MAX);
 
+    const struct sg_cors *cors = &server->limits.cors;
+    if (sg_cors_is_on(cors)) {
+        struct sg_slice origin = sg_metadata_find(&call->request, SG_SLICE("origin"));
+        if (sg_cors_allows(cors, origin))
+            call->origin = origin;
+        if (call->http_method == SG_HTTP_OPTIONS && !call->stream.is_header_over) {
+            sg_call_respond_preflight(call);
+            return;
+        }
+    }
     const char *refusal = http_refusal(call);
     if (refusal != NULL) {
         sg_call_respond_http(call, refusal);

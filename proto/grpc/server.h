@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "proto/grpc/call.h"
+#include "proto/grpc/cors.h"
 
 /*
  * The serving end of one HTTP/2 connection, without I/O: bytes from TLS in, calls out to the
@@ -31,6 +32,7 @@ struct sg_rpc_limits {
     int64_t client_ping_ns_min; /* gRFC A8/A9: pings more often than this are strikes */
     bool allow_ping_without_calls;
     bool connect_version_required; /* Connect's requests must say which version they are */
+    struct sg_cors cors;           /* off by default; its strings outlive the server */
 };
 
 /* The ordinary limits: 1 MiB messages, 128 streams, ... */

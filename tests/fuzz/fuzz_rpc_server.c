@@ -20,6 +20,7 @@ static const struct sg_rpc_limits limits = {
     .ping_interval_ns = 7200 * SG_NS_PER_S,
     .ping_timeout_ns = 20 * SG_NS_PER_S,
     .client_ping_ns_min = 300 * SG_NS_PER_S,
+    .cors = {"https://a", "x"},
 };
 
 static bool pull(struct sg_rpc_server *server)
