@@ -9,7 +9,8 @@
 #include "client/cli/text.h"
 
 const struct sg_option sg_cli_common_options[] = {
-    {"endpoint", "HOST:PORT", "the gateway (SEALGATE_ENDPOINT)", false},
+    {"endpoint", "HOST:PORT,...",
+     "the gateway, or several in the order of preference\n(SEALGATE_ENDPOINT)", false},
     {"ca", "FILE", "PEM: who issued its certificate (SEALGATE_CA)", false},
     {"cert", "FILE", "PEM: your certificate (SEALGATE_CERT)", false},
     {"cert-key", "FILE", "PEM: your certificate's key (SEALGATE_KEY)", false},

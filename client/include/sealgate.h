@@ -26,9 +26,14 @@
  * be NULL. Units are in the names: _ms and _us are milli- and microseconds, _ns nanoseconds since
  * 1970-01-01 UTC, _bytes and len bytes.
  *
- * A call is never sent twice when the server may have acted on it. One that certainly never
- * reached a handler (the server said so, by REFUSED_STREAM or by GOAWAY) is sent again once,
- * within its time; streams never are.
+ * Failover: a call is never sent twice when the server may have acted on it. One that certainly
+ * never reached a handler (no connection came about, the server said so by REFUSED_STREAM or by
+ * GOAWAY, or it was still here when the connection ended) goes to the next endpoint while its time
+ * lasts: at once the first time, then after pauses of 50 ms to 5 s, at random, that grow for each
+ * endpoint by itself. With one endpoint, and without wait_for_ready, it is sent again once. A
+ * stream moves only as long as it waits for its connection. A client stays with the endpoint that
+ * works, and begins at the head of the list when it needs another connection. GOAWAY ends nothing:
+ * calls under way finish, new ones go over a new connection.
  *
  * The header is longer than those inside the project because it is the whole manual of the
  * library. Until 1.0 a new version may change the structs; the soname changes with them.
@@ -109,7 +114,8 @@ SEALGATE_API const char *sealgate_code_name(enum sealgate_code code);
 struct sealgate_client;
 
 struct sealgate_options {
-    /* "host:port", "[IPv6]:port", or a host alone, which means port 8443. */
+    /* "host:port", "[IPv6]:port", or a host alone, which means port 8443; or several of these with
+     * commas between them (at most 16), in the order of preference. */
     const char *endpoint;
     const char *ca_file;     /* PEM: who may have issued the server's certificate */
     const char *cert_file;   /* PEM: the client's certificate, and its chain behind it */
@@ -117,11 +123,21 @@ struct sealgate_options {
     const char *server_name; /* the name to expect in the certificate; NULL: the endpoint's host */
     const char *user_agent;  /* put before the library's own; may be NULL */
 
-    uint32_t connect_timeout_ms;   /* name, TCP and TLS together; 0 means 5,000 */
-    uint32_t timeout_ms;           /* of a call that names none; 0 means 30,000 */
-    uint32_t response_bytes_max;   /* largest answer; 0 means 4 MiB */
-    uint32_t keepalive_ms;         /* ping a silent connection with open calls; 0: never */
-    uint32_t keepalive_timeout_ms; /* and give it up after that; 0 means 20,000 */
+    /* With one endpoint a call that needs a connection fails when none can be made. Set this, and
+     * it waits for one as long as it has time; as it does anyway when there are several. */
+    bool wait_for_ready;
+
+    uint32_t connect_timeout_ms; /* one endpoint: name, TCP and TLS together; 0 means 5,000 */
+    uint32_t timeout_ms;         /* of a call that names none; 0 means 30,000 */
+    uint32_t response_bytes_max; /* largest answer; 0 means 4 MiB */
+    uint32_t calls_max;          /* open at once; 0 means 10,000 */
+
+    /* Ping a connection with open calls that has been silent for so long (gRFC A8), and give it up
+     * when nothing has come for keepalive_timeout_ms (0 means 20,000) after that. 0: never; below
+     * 300,000, which servers would not suffer, it is 300,000. When a server finds it too often all
+     * the same (GOAWAY too_many_pings), it is doubled. */
+    uint32_t keepalive_ms;
+    uint32_t keepalive_timeout_ms;
 };
 
 /*

@@ -14,23 +14,27 @@ static size_t arena_max(const struct sealgate_client *client)
     return client->config.limits.message_bytes_max * 8 + (64 << 10);
 }
 
-struct sealgate_call *sg_client_call_new(struct sealgate_client *client,
-                                         const struct sg_client_method *method, uint32_t timeout_ms,
-                                         struct sealgate_error *error)
+enum sealgate_code sg_client_call_new(struct sealgate_client *client,
+                                      const struct sg_client_method *method, uint32_t timeout_ms,
+                                      struct sealgate_call **ret, struct sealgate_error *error)
 {
-    struct sealgate_call *call = calloc(1, sizeof(*call));
+    struct sealgate_call *call;
     int64_t timeout_ns = timeout_ms == 0 ? client->timeout_ns : timeout_ms * SG_NS_PER_MS;
 
-    if (call == NULL) {
-        (void)sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
-                             "could not make a call: out of memory");
-        return NULL;
-    }
+    if (sealgate_client_open_calls(client) >= client->calls_max)
+        return sg_client_fail(error, SG_CLIENT_TOO_MUCH_WAITING, SEALGATE_OUTCOME_NOT_DONE,
+                              "there are %zu calls under way, as many as calls_max allows",
+                              client->calls_max);
+    call = calloc(1, sizeof(*call));
+    if (call == NULL)
+        return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
+                              "could not make a call: out of memory");
     call->client = client;
     call->method = method;
     call->deadline_ns = sg_mono_ns(client->clock) + timeout_ns;
     sg_buf_init(&call->request, SG_CLIENT_SEND_BYTES_MAX);
-    return call;
+    *ret = call;
+    return SEALGATE_OK;
 }
 
 void sg_client_call_free(struct sealgate_call *call)
@@ -63,10 +67,11 @@ enum sealgate_code sg_client_unary(struct sealgate_client *client,
                                    union sg_client_fn fn, void *user, struct sealgate_call **ret,
                                    struct sealgate_error *error)
 {
-    struct sealgate_call *call = sg_client_call_new(client, method, timeout_ms, error);
+    struct sealgate_call *call;
+    enum sealgate_code code = sg_client_call_new(client, method, timeout_ms, &call, error);
 
-    if (call == NULL)
-        return SEALGATE_INTERNAL;
+    if (code != SEALGATE_OK)
+        return code;
     call->fn = fn;
     call->user = user;
     sg_pb_pack(request, &call->request);
@@ -150,13 +155,36 @@ static void on_writable(void *arg, struct sg_rpc_client_call *rpc)
         call->fn.stream.writable(call->user);
 }
 
-/* Whether the call goes back into the queue: once, in time, and only when it surely was not done.
- */
+/* Whether the call goes back into the queue: in time, and only when it surely was not done. */
 static bool may_run_again(const struct sealgate_call *call, enum sg_rpc_outcome outcome)
 {
-    return outcome == SG_RPC_UNPROCESSED && call->method->item == NULL && !call->was_retried &&
+    return outcome == SG_RPC_UNPROCESSED && call->method->item == NULL &&
+           (call->client->is_patient || call->retries < SG_CLIENT_RETRIES_MAX) &&
            !call->is_cancelled && call->spoilt.code == SEALGATE_OK &&
            sg_mono_ns(call->client->clock) < call->deadline_ns;
+}
+
+/* Puts it back. The first time it may go at once, and to another endpoint if this one, though it
+ * stays open, took none of ours; then after a while that grows. */
+static void run_again(struct sealgate_call *call)
+{
+    struct sealgate_client *client = call->client;
+
+    sg_client_list_remove(&client->running, call);
+    sg_box_free(SG_STEAL(call->body));
+    if (call->conn == client->conn && sg_conn_is_ready(call->conn))
+        client->conn_refused = client->is_patient;
+    call->conn = NULL;
+    if (call->retries++ > 0)
+        call->not_before_ns =
+            sg_mono_ns(client->clock) + sg_backoff_ns(&client->targets.random, call->retries - 1);
+    sg_client_list_push_first(&client->waiting, call);
+    client->has_news = true;
+}
+
+static enum sealgate_outcome outcome_of(enum sg_rpc_outcome outcome)
+{
+    return outcome == SG_RPC_UNPROCESSED ? SEALGATE_OUTCOME_NOT_DONE : SEALGATE_OUTCOME_UNKNOWN;
 }
 
 static void explain(const struct sealgate_call *call, const struct sg_status *status,
@@ -167,7 +195,7 @@ static void explain(const struct sealgate_call *call, const struct sg_status *st
     const char *text = (const char *)status->message.ptr;
 
     if (call->is_cancelled)
-        (void)sg_client_fail(error, SG_CLIENT_CANCELLED, SEALGATE_OUTCOME_UNKNOWN,
+        (void)sg_client_fail(error, SG_CLIENT_CANCELLED, outcome_of(outcome),
                              "the call was cancelled");
     else if (call->spoilt.code != SEALGATE_OK)
         *error = call->spoilt;
@@ -176,12 +204,12 @@ static void explain(const struct sealgate_call *call, const struct sg_status *st
                              "the server said OK but gave no answer");
     else if (outcome == SG_RPC_ANSWERED)
         (void)sg_client_fail_status(error, status, SEALGATE_OUTCOME_ANSWERED);
+    else if (status->code == SG_GRPC_DEADLINE_EXCEEDED)
+        (void)sg_client_fail(error, SG_CLIENT_DEADLINE, outcome_of(outcome),
+                             "the time was up before the answer came");
     else if (outcome == SG_RPC_UNPROCESSED)
         (void)sg_client_fail(error, SG_CLIENT_NOT_PROCESSED, SEALGATE_OUTCOME_NOT_DONE, "%.*s", len,
                              len == 0 ? "" : text);
-    else if (status->code == SG_GRPC_DEADLINE_EXCEEDED)
-        (void)sg_client_fail(error, SG_CLIENT_DEADLINE, SEALGATE_OUTCOME_UNKNOWN,
-                             "the time was up before the answer came");
     else if (status->code == SG_GRPC_UNAVAILABLE && lost != NULL)
         *error = *lost;
     else if (status->code == SG_GRPC_UNAVAILABLE)
@@ -202,14 +230,9 @@ static void on_done(void *arg, struct sg_rpc_client_call *rpc, const struct sg_s
     (void)rpc;
     call->rpc = NULL;
     if (outcome == SG_RPC_ANSWERED)
-        client->fruitless = 0;
+        sg_client_conn_answered(client, call->conn);
     if (status->code != SG_GRPC_OK && may_run_again(call, outcome)) {
-        sg_client_list_remove(&client->running, call);
-        sg_box_free(SG_STEAL(call->body));
-        call->conn = NULL;
-        call->was_retried = true;
-        sg_client_list_push_first(&client->waiting, call);
-        client->has_news = true;
+        run_again(call);
         return;
     }
     if (status->code == SG_GRPC_OK && (is_stream || call->body != NULL) && !call->is_cancelled &&

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "client/lib/box.h"
 #include "client/lib/conn.h"
-#include "client/lib/endpoint.h"
 #include "client/lib/error.h"
 #include "proto/grpc/client.h"
 
@@ -21,8 +20,11 @@
 enum { SG_CLIENT_SEND_BYTES_MAX = 5 << 20 };
 /* Connections that may finish their calls while a newer one takes the new calls. */
 enum { SG_CLIENT_DRAINING_MAX = 4 };
-/* Connections in a row that ended without answering anything, before waiting calls fail. */
+/* Connections in a row that ended without answering anything, before waiting calls fail; of a
+ * client that is not patient. */
 enum { SG_CLIENT_FRUITLESS_MAX = 3 };
+/* How often such a client sends a call again that was certainly not done. */
+enum { SG_CLIENT_RETRIES_MAX = 1 };
 
 /* One kind of call. */
 struct sg_client_method {
@@ -83,10 +85,11 @@ struct sealgate_call {
 
     struct sg_conn *conn; /* NULL: waiting */
     struct sg_rpc_client_call *rpc;
-    bool is_closed;    /* stream: no more will be sent */
-    bool is_full;      /* stream: the caller was told to wait for writable */
-    bool is_cancelled; /* by the caller */
-    bool was_retried;
+    bool is_closed;               /* stream: no more will be sent */
+    bool is_full;                 /* stream: the caller was told to wait for writable */
+    bool is_cancelled;            /* by the caller */
+    unsigned retries;             /* how often it came back undone */
+    int64_t not_before_ns;        /* waiting: not sent again before */
     void *body;                   /* the answer of a unary call, until its status is known */
     struct sealgate_error spoilt; /* code not OK: what we found wrong with the answer */
 };
@@ -98,15 +101,24 @@ struct sg_client_list {
 
 struct sealgate_client {
     struct sg_conn_config config;
-    struct sg_endpoint endpoint;
+    struct sg_targets targets;
     const struct sg_clock *clock;
-    int64_t timeout_ns;
+    int64_t timeout_ns, connect_timeout_ns;
+    size_t calls_max;
     int epoll_fd;
+    /* Calls that were not done wait for another endpoint, or for the same one to come back, as
+     * long as they have time. Otherwise they fail with the connection that was to carry them. */
+    bool is_patient;
 
     struct sg_client_list waiting; /* for a connection, or for a free stream on it */
     struct sg_client_list running;
 
     struct sg_conn *conn; /* takes new calls; NULL: none yet */
+    size_t target;        /* it goes there */
+    bool conn_answered;   /* a call on it, whatever the answer was */
+    bool conn_refused;    /* it takes no calls of ours, though it stays open */
+    /* Why there was no connection, last; code OK: nothing failed since one answered. */
+    struct sealgate_error no_conn;
     struct sg_conn *draining[SG_CLIENT_DRAINING_MAX];
     unsigned fruitless;
     bool has_news; /* started, sent or cancelled since the last step */
@@ -114,13 +126,13 @@ struct sealgate_client {
 };
 
 /*
- * Makes a call that waits for its turn, or fills `error` and returns NULL (SEALGATE_INTERNAL: there
- * is no memory). The request is the caller's to pack into call->request. Undone by
- * sg_client_call_free() as long as nothing was submitted.
+ * Makes a call that waits for its turn. Errors: SEALGATE_RESOURCE_EXHAUSTED: calls_max are open.
+ * The request is the caller's to pack into call->request. Undone by sg_client_call_free() as long
+ * as nothing was submitted.
  */
-struct sealgate_call *sg_client_call_new(struct sealgate_client *client,
-                                         const struct sg_client_method *method, uint32_t timeout_ms,
-                                         struct sealgate_error *error);
+enum sealgate_code sg_client_call_new(struct sealgate_client *client,
+                                      const struct sg_client_method *method, uint32_t timeout_ms,
+                                      struct sealgate_call **ret, struct sealgate_error *error);
 void sg_client_call_free(struct sealgate_call *call);
 SG_DEFINE_AUTO(struct sealgate_call, sg_client_call_free);
 
@@ -142,6 +154,8 @@ enum sealgate_code sg_client_wait(enum sealgate_code started, struct sealgate_ca
 
 /* The end of a call: takes it off its list, runs its callback, frees it. `error` NULL: success. */
 void sg_client_call_finish(struct sealgate_call *call, const struct sealgate_error *error);
+/* The connection `conn` answered a call. */
+void sg_client_conn_answered(struct sealgate_client *client, const struct sg_conn *conn);
 /* Starts a waiting call on a ready connection. SG_E_LIMIT and SG_E_UNAVAILABLE leave it waiting. */
 enum sg_rc sg_client_call_run(struct sealgate_call *call, struct sg_conn *conn, int64_t now_ns,
                               struct sg_err *err);

@@ -29,6 +29,8 @@ enum state {
 
 struct sg_conn {
     const struct sg_conn_config *config;
+    const struct sg_target *target;
+    int64_t connect_ns;
     int epoll_fd, fd;
     enum state state;
     uint32_t armed; /* EPOLL* bits that the epoll descriptor watches for */
@@ -91,7 +93,7 @@ static bool watch(struct sg_conn *conn, uint32_t events)
 /* Each address gets its share of what is left, so that a dead first one does not eat all. */
 static int64_t share_of_time(const struct sg_conn *conn, int64_t now_ns)
 {
-    int64_t left = conn->begin_ns + conn->config->connect_timeout_ns - now_ns, count = 0;
+    int64_t left = conn->begin_ns + conn->connect_ns - now_ns, count = 0;
 
     for (const struct addrinfo *address = conn->address; address != NULL;
          address = address->ai_next)
@@ -117,7 +119,7 @@ static bool try_address(struct sg_conn *conn, int64_t now_ns)
             return true;
     }
     (void)sg_client_fail(&conn->refused, SG_CLIENT_CONNECT_FAILED, SEALGATE_OUTCOME_NOT_DONE,
-                         "could not connect to %s: %s", conn->config->authority, strerror(errno));
+                         "could not connect to %s: %s", conn->target->authority, strerror(errno));
     close_socket(conn);
     return false;
 }
@@ -129,8 +131,7 @@ static enum sealgate_code next_address(struct sg_conn *conn, int64_t now_ns,
     sg_rpc_client_free(SG_STEAL(conn->rpc));
     sg_tls_conn_free(SG_STEAL(conn->tls));
     close_socket(conn);
-    while (conn->address->ai_next != NULL &&
-           now_ns < conn->begin_ns + conn->config->connect_timeout_ns) {
+    while (conn->address->ai_next != NULL && now_ns < conn->begin_ns + conn->connect_ns) {
         conn->address = conn->address->ai_next;
         if (try_address(conn, now_ns))
             return SEALGATE_OK;
@@ -167,10 +168,10 @@ static enum sealgate_code tls_failed(const struct sg_conn *conn, const struct sg
 
     if (is_about_certificate(alert_of(err->native)))
         return sg_client_fail(error, SG_CLIENT_CLIENT_CERT_REFUSED, outcome,
-                              "%s refused the client certificate: %s", conn->config->authority,
+                              "%s refused the client certificate: %s", conn->target->authority,
                               err->msg);
     return sg_client_fail(error, SG_CLIENT_TLS_FAILED, outcome, "TLS with %s failed: %s",
-                          conn->config->authority, err->msg);
+                          conn->target->authority, err->msg);
 }
 
 static enum sealgate_code begin_tls(struct sg_conn *conn, int64_t now_ns,
@@ -179,10 +180,10 @@ static enum sealgate_code begin_tls(struct sg_conn *conn, int64_t now_ns,
     const struct sg_conn_config *config = conn->config;
     struct sg_err err;
 
-    if (sg_tls_connect_new(config->tls, config->server_name, sg_wall_ns(&sg_clock_system),
+    if (sg_tls_connect_new(config->tls, conn->target->server_name, sg_wall_ns(&sg_clock_system),
                            OUT_BYTES_MAX, &conn->tls, &err) != SG_OK)
         return tls_failed(conn, &err, error);
-    if (sg_rpc_client_new(&config->limits, config->authority, config->user_agent, now_ns,
+    if (sg_rpc_client_new(&config->limits, conn->target->authority, config->user_agent, now_ns,
                           &conn->rpc, &err) != SG_OK)
         return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE, "%s",
                               err.msg);
@@ -198,9 +199,9 @@ static enum sealgate_code lost(const struct sg_conn *conn, const char *why,
     if (conn->state != STATE_READY)
         return sg_client_fail(error, SG_CLIENT_CONNECT_FAILED, SEALGATE_OUTCOME_NOT_DONE,
                               "%s ended the connection while it was being made: %s",
-                              conn->config->authority, why);
+                              conn->target->authority, why);
     return sg_client_fail(error, SG_CLIENT_CONNECTION_LOST, SEALGATE_OUTCOME_UNKNOWN,
-                          "the connection to %s was lost: %s", conn->config->authority, why);
+                          "the connection to %s was lost: %s", conn->target->authority, why);
 }
 
 /* Bytes from the socket through TLS into HTTP/2. */
@@ -325,7 +326,7 @@ static enum sealgate_code step_connecting(struct sg_conn *conn, int64_t now_ns,
         return SEALGATE_OK;
     default:
         return sg_client_fail(error, SG_CLIENT_CONNECT_FAILED, SEALGATE_OUTCOME_NOT_DONE,
-                              "could not connect to %s: %s", conn->config->authority,
+                              "could not connect to %s: %s", conn->target->authority,
                               strerror(failed));
     }
 }
@@ -346,7 +347,7 @@ static enum sealgate_code step_open(struct sg_conn *conn, int64_t now_ns,
     }
     if (sg_tls_is_ready(conn->tls) && !sg_slice_is(sg_tls_alpn(conn->tls), "h2"))
         return sg_client_fail(error, SG_CLIENT_TLS_FAILED, SEALGATE_OUTCOME_NOT_DONE,
-                              "%s does not speak HTTP/2", conn->config->authority);
+                              "%s does not speak HTTP/2", conn->target->authority);
     return send_all(conn, error);
 }
 
@@ -361,7 +362,7 @@ static enum sealgate_code step_state(struct sg_conn *conn, int64_t now_ns,
         code = step_open(conn, now_ns, error);
     if (code == SEALGATE_OK && conn->state != STATE_READY && now_ns >= conn->due_ns)
         code = sg_client_fail(error, SG_CLIENT_CONNECT_FAILED, SEALGATE_OUTCOME_NOT_DONE,
-                              "could not connect to %s in time", conn->config->authority);
+                              "could not connect to %s in time", conn->target->authority);
     return code;
 }
 
@@ -392,8 +393,8 @@ enum sealgate_code sg_conn_step(struct sg_conn *conn, int64_t now_ns, struct sea
 
 /* ---- The object ----------------------------------------------------------------------------- */
 
-enum sealgate_code sg_conn_new(const struct sg_conn_config *config,
-                               const struct sg_endpoint *endpoint, int epoll_fd, int64_t now_ns,
+enum sealgate_code sg_conn_new(const struct sg_conn_config *config, const struct sg_target *target,
+                               int64_t connect_ns, int epoll_fd, int64_t now_ns,
                                struct sg_conn **ret, struct sealgate_error *error)
 {
     SG_AUTO(sg_conn_free) struct sg_conn *conn = calloc(1, sizeof(*conn));
@@ -403,10 +404,12 @@ enum sealgate_code sg_conn_new(const struct sg_conn_config *config,
         return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
                               "could not make a connection: out of memory");
     conn->config = config;
+    conn->target = target;
+    conn->connect_ns = connect_ns;
     conn->epoll_fd = epoll_fd;
     conn->fd = -1;
     sg_buf_init(&conn->plain, PLAIN_BYTES_MAX);
-    code = resolve(endpoint, &conn->addresses, error);
+    code = resolve(&target->endpoint, &conn->addresses, error);
     if (code != SEALGATE_OK)
         return code;
     conn->begin_ns = now_ns;
@@ -455,6 +458,11 @@ size_t sg_conn_open_calls(const struct sg_conn *conn)
 struct sg_rpc_client *sg_conn_rpc(struct sg_conn *conn)
 {
     return conn->rpc;
+}
+
+bool sg_conn_pinged_too_often(const struct sg_conn *conn)
+{
+    return conn->rpc != NULL && sg_rpc_client_pinged_too_often(conn->rpc);
 }
 
 const struct sealgate_error *sg_conn_failure(const struct sg_conn *conn)

@@ -2,8 +2,8 @@
 #define SG_CLIENT_CONN_H
 
 #include "base/cleanup.h"
-#include "client/lib/endpoint.h"
 #include "client/lib/error.h"
+#include "client/lib/targets.h"
 #include "proto/grpc/client.h"
 
 /*
@@ -18,17 +18,14 @@ struct sg_tls_ctx;
 /* How connections of one client are made. */
 struct sg_conn_config {
     struct sg_tls_ctx *tls;
-    char authority[300];
-    char server_name[256];
     char *user_agent;
-    int64_t connect_timeout_ns;
     struct sg_rpc_client_limits limits;
 };
 
-/* Begins to connect. Blocks only to resolve a name. `config` outlives it; `epoll_fd` watches its
- * socket from now on. */
-enum sealgate_code sg_conn_new(const struct sg_conn_config *config,
-                               const struct sg_endpoint *endpoint, int epoll_fd, int64_t now_ns,
+/* Begins to connect, and gives up after `connect_ns`. Blocks only to resolve a name. `config` and
+ * `target` outlive it; `epoll_fd` watches its socket from now on. */
+enum sealgate_code sg_conn_new(const struct sg_conn_config *config, const struct sg_target *target,
+                               int64_t connect_ns, int epoll_fd, int64_t now_ns,
                                struct sg_conn **ret, struct sealgate_error *error);
 /* Its calls end first: with the error that the connection ended by, if it did. */
 void sg_conn_free(struct sg_conn *conn);
@@ -44,6 +41,8 @@ bool sg_conn_is_ready(const struct sg_conn *conn);
 bool sg_conn_is_draining(const struct sg_conn *conn);
 size_t sg_conn_open_calls(const struct sg_conn *conn);
 struct sg_rpc_client *sg_conn_rpc(struct sg_conn *conn);
+/* The server went away because of our keepalive pings. */
+bool sg_conn_pinged_too_often(const struct sg_conn *conn);
 /* What ended it, while its calls are told; NULL: nothing did. */
 const struct sealgate_error *sg_conn_failure(const struct sg_conn *conn);
 /* The next monotonic time for a step without an event; INT64_MAX: never. */

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "client/lib/client_priv.h"
@@ -8,7 +9,9 @@
 /* Making a client out of its options, and its end. */
 
 enum { CONNECT_MS = 5000, TIMEOUT_MS = 30000, KEEPALIVE_TIMEOUT_MS = 20000 };
-enum { RESPONSE_BYTES_MAX = 4 << 20 };
+enum { RESPONSE_BYTES_MAX = 4 << 20, CALLS_MAX = 10000 };
+/* What servers permit unless they are told otherwise (gRFC A8, A9). */
+enum { KEEPALIVE_MS_MIN = 300000 };
 
 const char *sealgate_version(void)
 {
@@ -25,13 +28,21 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value == 0 ? otherwise : value;
 }
 
-static void take_limits(const struct sealgate_options *options, struct sg_conn_config *config)
+static void take_limits(const struct sealgate_options *options, struct sealgate_client *client)
 {
-    config->connect_timeout_ns = or_default(options->connect_timeout_ms, CONNECT_MS) * SG_NS_PER_MS;
+    struct sg_conn_config *config = &client->config;
+    uint32_t keepalive_ms = options->keepalive_ms;
+
+    if (keepalive_ms > 0 && keepalive_ms < KEEPALIVE_MS_MIN)
+        keepalive_ms = KEEPALIVE_MS_MIN;
+    client->connect_timeout_ns = or_default(options->connect_timeout_ms, CONNECT_MS) * SG_NS_PER_MS;
+    client->timeout_ns = or_default(options->timeout_ms, TIMEOUT_MS) * SG_NS_PER_MS;
+    client->calls_max = or_default(options->calls_max, CALLS_MAX);
+    client->is_patient = client->targets.count > 1 || options->wait_for_ready;
     config->limits = sg_rpc_client_limits_default;
     config->limits.message_bytes_max = or_default(options->response_bytes_max, RESPONSE_BYTES_MAX);
     config->limits.send_bytes_max = SG_CLIENT_SEND_BYTES_MAX;
-    config->limits.ping_interval_ns = options->keepalive_ms * SG_NS_PER_MS;
+    config->limits.ping_interval_ns = keepalive_ms * SG_NS_PER_MS;
     config->limits.ping_timeout_ns =
         or_default(options->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS) * SG_NS_PER_MS;
 }
@@ -40,24 +51,21 @@ static enum sealgate_code take_names(struct sealgate_client *client,
                                      const struct sealgate_options *options,
                                      struct sealgate_error *error)
 {
-    struct sg_conn_config *config = &client->config;
-    const char *name = options->server_name == NULL ? "" : options->server_name;
     struct sg_err err;
 
     if (options->endpoint == NULL || options->ca_file == NULL || options->cert_file == NULL ||
         options->key_file == NULL)
         return bad_options(error, "the options lack one of endpoint, ca_file, cert_file, key_file");
-    if (sg_endpoint_parse(sg_slice_str(options->endpoint), &client->endpoint, &err) != SG_OK)
+    if (sg_targets_parse(sg_slice_str(options->endpoint), options->server_name, &client->targets,
+                         &err) != SG_OK)
         return bad_options(error, err.msg);
-    sg_endpoint_print(&client->endpoint, config->authority, sizeof(config->authority));
-    if (strlen(name) >= sizeof(config->server_name))
-        return bad_options(error, "server_name is too long to be a host name");
-    (void)snprintf(config->server_name, sizeof(config->server_name), "%s",
-                   name[0] == '\0' ? client->endpoint.host : name);
-    if (asprintf(&config->user_agent, "%s%ssealgate-c/" SG_VERSION,
+    /* Only spreads retries in time: any number will do when there is no better one. */
+    if (getrandom(&client->targets.random, sizeof(client->targets.random), GRND_NONBLOCK) < 0)
+        client->targets.random = (uint64_t)getpid();
+    if (asprintf(&client->config.user_agent, "%s%ssealgate-c/" SG_VERSION,
                  options->user_agent == NULL ? "" : options->user_agent,
                  options->user_agent == NULL ? "" : " ") < 0) {
-        config->user_agent = NULL;
+        client->config.user_agent = NULL;
         return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
                               "could not make a client: out of memory");
     }
@@ -79,9 +87,8 @@ static enum sealgate_code client_init(struct sealgate_client *client,
 
     if (code != SEALGATE_OK)
         return code;
-    take_limits(options, &client->config);
+    take_limits(options, client);
     client->clock = &sg_clock_system;
-    client->timeout_ns = or_default(options->timeout_ms, TIMEOUT_MS) * SG_NS_PER_MS;
     if (sg_tls_client_ctx_new(&tls, &client->config.tls, &err) != SG_OK)
         return bad_options(error, err.msg);
     client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

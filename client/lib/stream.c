@@ -64,13 +64,14 @@ enum sealgate_code sealgate_sign_stream_start(struct sealgate_client *client, ui
                                               struct sealgate_error *error)
 {
     struct sealgate_call *call;
+    enum sealgate_code code;
 
     if (events->item == NULL || events->done == NULL || ret == NULL)
         return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
                               "a stream needs its events `item` and `done`, and `ret`");
-    call = sg_client_call_new(client, &stream_method, timeout_ms, error);
-    if (call == NULL)
-        return SEALGATE_INTERNAL;
+    code = sg_client_call_new(client, &stream_method, timeout_ms, &call, error);
+    if (code != SEALGATE_OK)
+        return code;
     call->fn.stream = *events;
     call->user = user;
     return sg_client_call_submit(call, ret, error);

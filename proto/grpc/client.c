@@ -18,6 +18,13 @@ static void on_ended(void *arg, struct sg_h2_stream *stream)
     (void)arg, (void)stream;
 }
 
+static void on_goaway(void *arg, uint32_t error, struct sg_slice debug)
+{
+    struct sg_rpc_client *client = arg;
+    client->pinged_too_often |=
+        error == SG_H2_ENHANCE_YOUR_CALM && sg_slice_is(debug, "too_many_pings");
+}
+
 /* --- opening and closing --- */
 
 enum sg_rc sg_rpc_client_new(const struct sg_rpc_client_limits *limits, const char *authority,
@@ -46,6 +53,7 @@ enum sg_rc sg_rpc_client_new(const struct sg_rpc_client_limits *limits, const ch
         .writable = sg_rpc_client_call_writable,
         .ended = on_ended,
         .closed = sg_rpc_client_call_closed,
+        .goaway = on_goaway,
     };
     struct sg_h2_limits h2_limits = {
         .header_bytes_max = limits->header_bytes_max,
@@ -151,6 +159,11 @@ enum sg_rc sg_rpc_client_tick(struct sg_rpc_client *client, int64_t now_ns, stru
 bool sg_rpc_client_is_usable(const struct sg_rpc_client *client)
 {
     return !client->has_failed && !sg_h2_is_over(client->h2) && !sg_h2_is_peer_leaving(client->h2);
+}
+
+bool sg_rpc_client_pinged_too_often(const struct sg_rpc_client *client)
+{
+    return client->pinged_too_often;
 }
 
 size_t sg_rpc_client_open_calls(const struct sg_rpc_client *client)

@@ -36,6 +36,7 @@ struct sg_rpc_client {
     TAILQ_HEAD(, sg_rpc_client_call) calls;
     size_t open;
     bool has_failed; /* feed or tick did: the connection is over */
+    bool pinged_too_often;
     int64_t now_ns;
     int64_t due_ns; /* not after the first thing to be done; made exact by every tick */
     int64_t received_ns;

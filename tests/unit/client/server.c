@@ -35,10 +35,12 @@ struct peer {
 
 struct inner {
     struct test_server outer; /* first: what the tests see */
-    struct sg_pki *pki;
+    struct sg_pki *pki;       /* NULL: another server's */
+    char server_cert_file[256], server_key_file[256];
     struct sg_tls_trust *trust;
     struct sg_tls_ctx *tls;
     int listener, stop;
+    uint16_t port; /* 0: any */
     pthread_t thread;
     struct peer peers[CONNECTIONS_MAX];
     struct sg_rpc_limits limits;
@@ -74,6 +76,28 @@ static void peer_flush(struct peer *peer)
     }
 }
 
+/* RST_STREAM (RFC 9113 section 6.4) for the stream whose HEADERS are in there, which our own HTTP/2
+ * does not get to see. */
+static bool refuse_stream(struct peer *peer, struct sg_slice frames)
+{
+    static const uint8_t head[5] = {0, 0, 4, 3, 0}, refused[4] = {0, 0, 0, 7};
+    uint8_t reset[13];
+
+    while (frames.len >= 9) {
+        const uint8_t *at = frames.ptr;
+        size_t len = (size_t)(at[0] << 16 | at[1] << 8 | at[2]) + 9;
+
+        if (at[3] == 1) {
+            memcpy(reset, head, sizeof(head));
+            memcpy(reset + 5, at + 5, 4);
+            memcpy(reset + 9, refused, sizeof(refused));
+            return sg_tls_send(peer->tls, sg_slice_of(reset, sizeof(reset)), NULL) == SG_OK;
+        }
+        (void)sg_slice_take(&frames, len < frames.len ? len : frames.len);
+    }
+    return true;
+}
+
 /* Bytes through TLS into HTTP/2. False: the connection is over. */
 static bool peer_feed(struct inner *server, struct peer *peer, struct sg_slice bytes)
 {
@@ -89,6 +113,12 @@ static bool peer_feed(struct inner *server, struct peer *peer, struct sg_slice b
             atomic_store(&server->outer.refuse, refuse - 1);
             sg_rpc_server_drain(peer->rpc);
             peer_flush(peer); /* gone before the call is read, so that it does not count */
+        }
+        if (peer->has_fed && plain.len > 40 && atomic_load(&server->outer.refuse_streams) > 0) {
+            atomic_fetch_sub(&server->outer.refuse_streams, 1);
+            is_alive = refuse_stream(peer, sg_buf_slice(&plain));
+            sg_buf_done(&plain);
+            return is_alive;
         }
         peer->has_fed = true;
         is_alive = sg_rpc_server_feed(peer->rpc, now_ns, sg_buf_slice(&plain), NULL) == SG_OK;
@@ -144,6 +174,40 @@ static void peer_accept(struct inner *server)
                               sg_mono_ns(&sg_clock_system), &peer->rpc, NULL) == SG_OK);
 }
 
+static void make_listener(struct inner *server)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server->port)};
+    socklen_t len = sizeof(address);
+    int one = 1;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    REQUIRE(server->listener >= 0);
+    REQUIRE(setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
+    REQUIRE(bind(server->listener, (struct sockaddr *)&address, sizeof(address)) == 0);
+    REQUIRE(listen(server->listener, 16) == 0);
+    REQUIRE(getsockname(server->listener, (struct sockaddr *)&address, &len) == 0);
+    server->port = ntohs(address.sin_port);
+    snprintf(server->outer.endpoint, sizeof(server->outer.endpoint), "127.0.0.1:%u", server->port);
+}
+
+static void go_down_or_up(struct inner *server)
+{
+    bool is_wanted = atomic_load(&server->outer.down);
+
+    if (is_wanted == atomic_load(&server->outer.is_down))
+        return;
+    if (is_wanted) {
+        for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+            peer_close(&server->peers[i]);
+        close(server->listener);
+        server->listener = -1;
+    } else {
+        make_listener(server);
+    }
+    atomic_store(&server->outer.is_down, is_wanted);
+}
+
 static void *run(void *arg)
 {
     struct inner *server = arg;
@@ -151,6 +215,8 @@ static void *run(void *arg)
     for (;;) {
         struct pollfd fds[CONNECTIONS_MAX + 2];
         bool is_mute = atomic_load(&server->outer.mute);
+
+        go_down_or_up(server);
 
         for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
             struct peer *peer = &server->peers[i];
@@ -160,7 +226,7 @@ static void *run(void *arg)
         }
         fds[CONNECTIONS_MAX] = (struct pollfd){.fd = server->listener, .events = POLLIN};
         fds[CONNECTIONS_MAX + 1] = (struct pollfd){.fd = server->stop, .events = POLLIN};
-        REQUIRE(poll(fds, CONNECTIONS_MAX + 2, 20) >= 0 || errno == EINTR);
+        REQUIRE(poll(fds, CONNECTIONS_MAX + 2, 5) >= 0 || errno == EINTR);
         if (fds[CONNECTIONS_MAX + 1].revents != 0)
             return NULL;
         for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
@@ -182,8 +248,6 @@ static void make_pki(struct inner *server)
 {
     struct test_server *outer = &server->outer;
     const struct sg_pki_id *ca, *id, *other_ca;
-    struct sg_tls_ca trusted;
-    static const char *const alpn[] = {"h2"};
 
     server->pki = sg_pki_new();
     ca = sg_pki_make(server->pki, &(struct sg_pki_spec){.name = "ca", .is_ca = true});
@@ -207,37 +271,27 @@ static void make_pki(struct inner *server)
                                                         .issuer = ca,
                                                         .san = "IP:127.0.0.1,DNS:localhost",
                                                         .eku = "serverAuth"});
-    trusted = (struct sg_tls_ca){.name = "tests", .file = ca->cert_file};
+    snprintf(server->server_cert_file, sizeof(server->server_cert_file), "%s", id->cert_file);
+    snprintf(server->server_key_file, sizeof(server->server_key_file), "%s", id->key_file);
+}
+
+static void make_tls(struct inner *server)
+{
+    static const char *const alpn[] = {"h2"};
+    struct sg_tls_ca trusted = {.name = "tests", .file = server->outer.ca_file};
+    struct sg_tls_server_options options = {.cert_file = server->server_cert_file,
+                                            .key_file = server->server_key_file,
+                                            .alpn = alpn,
+                                            .alpn_count = 1};
+
     REQUIRE(sg_tls_trust_load(&trusted, 1, false, &server->trust, NULL) == SG_OK);
-    REQUIRE(sg_tls_server_ctx_new(&(struct sg_tls_server_options){.cert_file = id->cert_file,
-                                                                  .key_file = id->key_file,
-                                                                  .client_trust = server->trust,
-                                                                  .alpn = alpn,
-                                                                  .alpn_count = 1},
-                                  &server->tls, NULL) == SG_OK);
+    options.client_trust = server->trust;
+    REQUIRE(sg_tls_server_ctx_new(&options, &server->tls, NULL) == SG_OK);
 }
 
-static void make_listener(struct inner *server)
+static struct test_server *start_with(struct inner *server)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t len = sizeof(address);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    REQUIRE(server->listener >= 0);
-    REQUIRE(bind(server->listener, (struct sockaddr *)&address, sizeof(address)) == 0);
-    REQUIRE(listen(server->listener, 16) == 0);
-    REQUIRE(getsockname(server->listener, (struct sockaddr *)&address, &len) == 0);
-    snprintf(server->outer.endpoint, sizeof(server->outer.endpoint), "127.0.0.1:%u",
-             ntohs(address.sin_port));
-}
-
-struct test_server *test_server_start(void)
-{
-    struct inner *server = calloc(1, sizeof(*server));
-
-    REQUIRE(server != NULL);
-    make_pki(server);
+    make_tls(server);
     make_listener(server);
     server->limits = sg_rpc_limits_default;
     server->limits.send_bytes_max = BUFFER_MAX;
@@ -251,6 +305,40 @@ struct test_server *test_server_start(void)
     return &server->outer;
 }
 
+struct test_server *test_server_start(void)
+{
+    struct inner *server = calloc(1, sizeof(*server));
+
+    REQUIRE(server != NULL);
+    make_pki(server);
+    return start_with(server);
+}
+
+struct test_server *test_server_start_beside(const struct test_server *first)
+{
+    const struct inner *other = (const struct inner *)(const void *)first;
+    struct inner *server = calloc(1, sizeof(*server));
+
+    REQUIRE(server != NULL);
+#define COPY_FILE(field) memcpy(server->field, other->field, sizeof(server->field))
+    COPY_FILE(outer.ca_file);
+    COPY_FILE(outer.cert_file);
+    COPY_FILE(outer.key_file);
+    COPY_FILE(outer.other_cert_file);
+    COPY_FILE(outer.other_key_file);
+    COPY_FILE(server_cert_file);
+    COPY_FILE(server_key_file);
+#undef COPY_FILE
+    return start_with(server);
+}
+
+void test_server_set_down(struct test_server *server, bool is_down)
+{
+    atomic_store(&server->down, is_down);
+    while (atomic_load(&server->is_down) != is_down)
+        (void)poll(NULL, 0, 1);
+}
+
 void test_server_stop(struct test_server *outer)
 {
     struct inner *server = (struct inner *)(void *)outer;
@@ -260,7 +348,8 @@ void test_server_stop(struct test_server *outer)
     for (size_t i = 0; i < CONNECTIONS_MAX; i++)
         peer_close(&server->peers[i]);
     close(server->stop);
-    close(server->listener);
+    if (server->listener >= 0)
+        close(server->listener);
     sg_tls_ctx_free(server->tls);
     sg_tls_trust_free(server->trust);
     sg_pki_free(server->pki);

@@ -32,13 +32,24 @@ struct test_server {
     atomic_uint refuse; /* so many connections go away when their first call comes: UNPROCESSED */
     atomic_uint cut;    /* so many connections are closed as soon as they are accepted */
     atomic_bool mute;   /* takes connections and says nothing */
+    /* So many calls are answered with REFUSED_STREAM by a connection that stays open; it is good
+     * for nothing but what was under way on it then. */
+    atomic_uint refuse_streams;
+    /* Closes everything and listens no more, as if killed; until it is false again. */
+    atomic_bool down;
+    atomic_bool is_down; /* it has */
 
     atomic_uint connections, calls; /* accepted; begun */
 };
 
 /* Aborts when it cannot. */
 struct test_server *test_server_start(void);
+/* One more, with the certificates of the first, which is stopped last. */
+struct test_server *test_server_start_beside(const struct test_server *first);
 void test_server_stop(struct test_server *server);
+
+/* Kills it, or brings it back at the same port; returns when that is done. */
+void test_server_set_down(struct test_server *server, bool is_down);
 
 /* Options for a client of it; they borrow from the server. */
 struct sealgate_options test_server_options(const struct test_server *server);
