@@ -14,6 +14,7 @@ static const struct reason {
 #undef REASON
 };
 
+#undef sg_fail /* what clang's analyzer is told of it */
 enum sg_rc sg_fail(struct sg_err *err, enum sg_rc rc, enum sg_reason reason, unsigned long native,
                    const char *where, const char *fmt, ...)
 {

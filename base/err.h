@@ -66,6 +66,18 @@ const char *sg_rc_name(enum sg_rc rc);
 #define SG_STR(x) SG_STR_(x)
 #define SG_WHERE __FILE__ ":" SG_STR(__LINE__)
 
+/* clang's analyzer sees one file at a time, and would follow the paths on which a failure is none.
+ */
+#ifdef __clang_analyzer__
+#define sg_fail(err, rc, ...)                                                                      \
+    __extension__({                                                                                \
+        enum sg_rc failed_rc_ = sg_fail((err), (rc), __VA_ARGS__);                                 \
+        if (failed_rc_ == SG_OK)                                                                   \
+            __builtin_unreachable();                                                               \
+        failed_rc_;                                                                                \
+    })
+#endif
+
 /* Fails with a class alone: for causes no client can name. */
 #define SG_FAIL(err, rc, native, ...)                                                              \
     sg_fail((err), (rc), SG_R_NONE, (native), SG_WHERE, __VA_ARGS__)

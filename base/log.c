@@ -41,7 +41,8 @@ static void put(struct line *line, const void *ptr, size_t len)
         line->is_over = true;
         return;
     }
-    memcpy(line->out + line->len, ptr, len);
+    if (len > 0) /* the empty slice has no pointer */
+        memcpy(line->out + line->len, ptr, len);
     line->len += len;
 }
 

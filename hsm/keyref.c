@@ -150,7 +150,7 @@ typedef enum sg_rc (*set_fn)(struct sg_slice name, struct sg_slice value, struct
 static enum sg_rc parse_part(struct sg_slice part, char separator, set_fn set,
                              struct sg_keyref *ref, struct sg_err *err)
 {
-    bool is_ended = part.len > 0 && part.ptr[part.len - 1] == separator;
+    bool is_ended = part.len > 0 && part.ptr[part.len - 1] == (uint8_t)separator;
     while (part.len > 0) {
         struct sg_slice value = cut(&part, separator);
         if (value.len == 0 || memchr(value.ptr, '=', value.len) == NULL)

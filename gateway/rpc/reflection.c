@@ -10,6 +10,8 @@
  */
 enum { ANSWER_BYTES_MAX = 1 << 20 };
 
+/* An answer is handed on by value: each function puts pointers into it to what is its own. */
+
 /* What a stream keeps: the files sent on it already. In the call's arena. */
 struct reflection {
     sg_proto_file_set sent;
@@ -35,20 +37,20 @@ static void send(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena *aren
 }
 
 static void send_error(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena *arena,
-                       response_t *response, enum sg_grpc_code code, const char *message)
+                       response_t response, enum sg_grpc_code code, const char *message)
 {
     Grpc__Reflection__V1__ErrorResponse error = GRPC__REFLECTION__V1__ERROR_RESPONSE__INIT;
 
     error.error_code = (int32_t)code;
     error.error_message = (char *)(uintptr_t)message; /* packing only reads it */
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
-    response->error_response = &error;
-    send(rpc, call, arena, response);
+    response.error_response = &error;
+    send(rpc, call, arena, &response);
 }
 
 static void send_services(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena *arena,
-                          response_t *response)
+                          response_t response)
 {
     Grpc__Reflection__V1__ListServiceResponse list =
         GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT;
@@ -66,14 +68,14 @@ static void send_services(struct sg_rpc *rpc, struct sg_call *call, struct sg_ar
         list.service[i] = &services[i];
     }
     list.n_service = count;
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
-    response->list_services_response = &list;
-    send(rpc, call, arena, response);
+    response.list_services_response = &list;
+    send(rpc, call, arena, &response);
 }
 
 static void send_file(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena *arena,
-                      response_t *response, const struct sg_proto_file *file)
+                      response_t response, const struct sg_proto_file *file)
 {
     struct reflection *reflection = sg_rpc_user(call);
     Grpc__Reflection__V1__FileDescriptorResponse files =
@@ -92,10 +94,10 @@ static void send_file(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena 
         protos[i].data = (uint8_t *)(uintptr_t)closure[i]->bytes.ptr;
         protos[i].len = closure[i]->bytes.len;
     }
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
-    response->file_descriptor_response = &files;
-    send(rpc, call, arena, response);
+    response.file_descriptor_response = &files;
+    send(rpc, call, arena, &response);
 }
 
 static const struct sg_proto_file *file_of_symbol(const char *name)
@@ -107,7 +109,7 @@ static const struct sg_proto_file *file_of_symbol(const char *name)
 
 /* Extensions: proto3 messages of ours have none. */
 static void send_extension_numbers(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena *arena,
-                                   response_t *response, const char *type)
+                                   response_t response, const char *type)
 {
     Grpc__Reflection__V1__ExtensionNumberResponse numbers =
         GRPC__REFLECTION__V1__EXTENSION_NUMBER_RESPONSE__INIT;
@@ -119,10 +121,10 @@ static void send_extension_numbers(struct sg_rpc *rpc, struct sg_call *call, str
         return;
     }
     numbers.base_type_name = (char *)(uintptr_t)type;
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ALL_EXTENSION_NUMBERS_RESPONSE;
-    response->all_extension_numbers_response = &numbers;
-    send(rpc, call, arena, response);
+    response.all_extension_numbers_response = &numbers;
+    send(rpc, call, arena, &response);
 }
 
 static void answer(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena *arena,
@@ -134,26 +136,26 @@ static void answer(struct sg_rpc *rpc, struct sg_call *call, struct sg_arena *ar
     response.original_request = request;
     switch (request->message_request_case) {
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
-        send_services(rpc, call, arena, &response);
+        send_services(rpc, call, arena, response);
         return;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
-        send_file(rpc, call, arena, &response,
+        send_file(rpc, call, arena, response,
                   sg_descriptors_file(&sg_descriptors, sg_slice_str(request->file_by_filename)));
         return;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
-        send_file(rpc, call, arena, &response, file_of_symbol(request->file_containing_symbol));
+        send_file(rpc, call, arena, response, file_of_symbol(request->file_containing_symbol));
         return;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION:
-        send_file(rpc, call, arena, &response, NULL);
+        send_file(rpc, call, arena, response, NULL);
         return;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE:
-        send_extension_numbers(rpc, call, arena, &response, request->all_extension_numbers_of_type);
+        send_extension_numbers(rpc, call, arena, response, request->all_extension_numbers_of_type);
         return;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST__NOT_SET:
     case _GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST__CASE_IS_INT_SIZE:
         break;
     }
-    send_error(rpc, call, arena, &response, SG_GRPC_INVALID_ARGUMENT, "the request asks nothing");
+    send_error(rpc, call, arena, response, SG_GRPC_INVALID_ARGUMENT, "the request asks nothing");
 }
 
 static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)

@@ -126,15 +126,16 @@ void sg_keys_changed(struct sg_keys *keys, size_t hsm_key)
 
 struct sg_key *sg_keys_find(struct sg_keys *keys, struct sg_slice name)
 {
-    size_t low = 0, high = keys->count;
+    size_t low = 0, high = name.len == 0 ? 0 : keys->count;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        struct sg_slice at = sg_slice_str(keys->keys[mid].name);
-        int order = memcmp(name.ptr, at.ptr, name.len < at.len ? name.len : at.len);
-        if (order == 0 && name.len == at.len)
+        const char *at = keys->keys[mid].name;
+        size_t at_len = strlen(at);
+        int order = memcmp(name.ptr, at, name.len < at_len ? name.len : at_len);
+        if (order == 0 && name.len == at_len)
             return &keys->keys[mid];
-        if (order < 0 || (order == 0 && name.len < at.len))
+        if (order < 0 || (order == 0 && name.len < at_len))
             high = mid;
         else
             low = mid + 1;

@@ -160,7 +160,7 @@ static void release(struct sg_sign_op *op)
 {
     struct sg_hsm_job *job = op->job;
 
-    size_t len;
+    size_t len = 0;
 
     op->signature = sg_slice_of(job->signature, job->signature_len);
     /* Raw or not: an r or s of zero is no signature. */

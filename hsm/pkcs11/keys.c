@@ -159,7 +159,7 @@ static enum sg_outcome find_one(struct sg_p11_session *session, struct sg_slice 
                                 enum sg_key_type type, struct sg_p11_key *ret, struct sg_err *err)
 {
     CK_OBJECT_HANDLE handles[2];
-    CK_ULONG count;
+    CK_ULONG count = 0;
 
     uint64_t generation = session->generation;
     enum sg_outcome outcome = sg_p11_find(session, CKO_PRIVATE_KEY, id, handles, 2, &count, err);
@@ -183,7 +183,7 @@ static enum sg_outcome find_one(struct sg_p11_session *session, struct sg_slice 
 enum sg_outcome sg_p11_keys_ready(struct sg_p11_session *session, struct sg_slice id,
                                   struct sg_p11_key *ret, struct sg_err *err)
 {
-    struct sg_p11_key found;
+    struct sg_p11_key found = {0};
 
     if (!sg_p11_keys_get(session->p11, id, ret))
         return sg_p11_refuse(err, SG_OUT_NOT_LOADED, "could not sign: the key was not loaded");
@@ -218,7 +218,7 @@ enum sg_outcome sg_p11_load_key(struct sg_p11_session *session, struct sg_slice 
                                 enum sg_key_type type, uint8_t *spki, size_t *ret_spki_len,
                                 struct sg_err *err)
 {
-    struct sg_p11_key key;
+    struct sg_p11_key key = {0};
 
     sg_p11_enter(session);
     enum sg_outcome outcome = load_once(session, id, type, &key, err);

@@ -36,7 +36,9 @@ BIO *sg_tls_bio_new(struct sg_tls_conn *conn);
 /* Fails with OpenSSL's reason behind `what`, and empties OpenSSL's queue of errors. */
 enum sg_rc sg_tls_fail(struct sg_err *err, enum sg_rc rc, const char *where, const char *what,
                        const char *name);
-#define SG_TLS_FAIL(err, rc, what, name) sg_tls_fail((err), (rc), SG_WHERE, (what), (name))
+/* Is `rc`, and not what the function returns: so it is seen in each file that this fails. */
+#define SG_TLS_FAIL(err, rc, what, name)                                                           \
+    ((void)sg_tls_fail((err), (rc), SG_WHERE, (what), (name)), (rc))
 
 /* For a server's SSL_CTX: whom to ask for and how to verify. */
 bool sg_tls_trust_install(struct sg_tls_trust *trust, SSL_CTX *ssl);
