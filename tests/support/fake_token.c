@@ -127,16 +127,19 @@ static void hang_up(struct fake_token_connection *link)
 static void on_message(void *arg, uint32_t events)
 {
     struct fake_token_connection *link = arg;
-    static uint8_t bytes[SG_JOB_MESSAGE_MAX];
+    static uint8_t bytes[SG_JOB_PACKET_MAX];
     (void)events;
 
     ssize_t len = recv(link->watch.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     if (len < 0 && errno == EAGAIN)
         return;
-    if (len <= 0)
+    if (len <= 0) {
         hang_up(link);
-    else
-        serve(link->token, link->watch.fd, sg_slice_of(bytes, (size_t)len));
+        return;
+    }
+    struct sg_slice packet = sg_slice_of(bytes, (size_t)len);
+    while (packet.len > 0)
+        serve(link->token, link->watch.fd, sg_job_cut(packet, &packet));
 }
 
 static void on_connection(void *arg, uint32_t events)
