@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ struct rig {
     struct sg_pool *pool;
     int fd; /* the gateway's end */
     sem_t gate;
+    atomic_uint shut;                  /* threads that may not serve, bit 1 << i */
     uint8_t packet[SG_JOB_PACKET_MAX]; /* the last that was heard */
     struct sg_slice unread;            /* what is left of it */
 };
@@ -49,20 +51,33 @@ static bool handle(void *arg, size_t i, struct sg_slice message, struct sg_buf *
     return true;
 }
 
-static void rig_start(struct rig *rig, size_t threads)
+static bool may_serve(void *arg, size_t i)
+{
+    struct rig *rig = arg;
+    return (atomic_load(&rig->shut) & 1u << i) == 0;
+}
+
+static void rig_start_with(struct rig *rig, size_t threads, unsigned shut)
 {
     int fds[2];
     const struct sg_pool_config config = {.name = "test",
                                           .threads = threads,
                                           .answer_max = MESSAGE_MAX,
                                           .arg = rig,
-                                          .handle = handle};
+                                          .handle = handle,
+                                          .may_serve = may_serve};
+    atomic_store(&rig->shut, shut);
     assert_int_equal(sem_init(&rig->gate, 0, 0), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
     assert_int_equal(sg_pool_start(&config, &rig->pool, NULL), SG_OK);
     assert_int_equal(sg_pool_add(rig->pool, fds[1], NULL), SG_OK);
     rig->fd = fds[0];
     rig->unread = (struct sg_slice){0};
+}
+
+static void rig_start(struct rig *rig, size_t threads)
+{
+    rig_start_with(rig, threads, 0);
 }
 
 static void rig_stop(struct rig *rig)
@@ -253,6 +268,130 @@ static void half_a_header_ends_the_connection(void **state)
     rig_stop(&rig);
 }
 
+/* Threads ---------------------------------------------------------------------------------------
+ */
+
+static void a_thread_that_is_stuck_holds_up_nobody(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 3);
+    say(&rig, "gate");
+    say(&rig, "gate");
+    for (int i = 0; i < 100; i++) {
+        say(&rig, "one");
+        assert_string_equal(hear(&rig), "one");
+    }
+    sem_post(&rig.gate);
+    sem_post(&rig.gate);
+    assert_string_equal(hear(&rig), "gate");
+    assert_string_equal(hear(&rig), "gate");
+    rig_stop(&rig);
+}
+
+static void a_thread_that_may_not_serve_leaves_all_to_the_others(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start_with(&rig, 2, 1u << 0);
+    say(&rig, "gate"); /* only the other can be standing there */
+    say(&rig, "wait");
+    struct pollfd in = {.fd = rig.fd, .events = POLLIN};
+    assert_int_equal(poll(&in, 1, 50), 0);
+    atomic_store(&rig.shut, 0); /* asked again a little later, without being told */
+    assert_string_equal(hear(&rig), "wait");
+    sem_post(&rig.gate);
+    assert_string_equal(hear(&rig), "gate");
+    rig_stop(&rig);
+}
+
+static void what_waits_does_not_keep_the_pool_from_ending(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 2);
+    for (int i = 0; i < 50; i++)
+        say(&rig, "slow");
+    rig_stop(&rig);
+}
+
+/* Connections -----------------------------------------------------------------------------------
+ */
+
+/* The test's end of another one. */
+static int connect_again(struct rig *rig, enum sg_rc expected)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+    assert_int_equal(sg_pool_add(rig->pool, fds[1], NULL), expected);
+    return fds[0];
+}
+
+static void the_end_of_one_connection_is_no_others_concern(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 2);
+    int first = rig.fd, second = connect_again(&rig, SG_OK);
+
+    say(&rig, "end");
+    assert_string_equal(hear(&rig), "");
+    rig.fd = second;
+    say(&rig, "one");
+    assert_string_equal(hear(&rig), "one");
+    close(first);
+    rig_stop(&rig);
+}
+
+static void a_peer_that_goes_leaves_a_place(void **state)
+{
+    enum { FAR_MORE_THAN_PLACES = 100 };
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 1);
+    int first = rig.fd;
+    for (int i = 0; i < FAR_MORE_THAN_PLACES; i++) {
+        rig.fd = connect_again(&rig, SG_OK);
+        say(&rig, "one");
+        assert_string_equal(hear(&rig), "one");
+        say(&rig, "end"); /* so that it is known when the place is free */
+        assert_string_equal(hear(&rig), "");
+        close(rig.fd);
+    }
+    rig.fd = first;
+    rig_stop(&rig);
+}
+
+static void one_connection_too_many_is_closed(void **state)
+{
+    enum { PLACES = 16 };
+    (void)state;
+    struct rig rig;
+    int fds[PLACES];
+    rig_start(&rig, 1);
+    for (size_t i = 1; i < PLACES; i++)
+        fds[i] = connect_again(&rig, SG_OK);
+    fds[0] = connect_again(&rig, SG_E_LIMIT);
+    uint8_t byte;
+    assert_int_equal(recv(fds[0], &byte, 1, 0), 0);
+    say(&rig, "one"); /* and the others serve */
+    assert_string_equal(hear(&rig), "one");
+    for (size_t i = 0; i < PLACES; i++)
+        close(fds[i]);
+    rig_stop(&rig);
+}
+
+static void a_packet_that_is_too_large_ends_the_connection(void **state)
+{
+    static uint8_t packet[SG_JOB_PACKET_MAX + 1];
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 1);
+    assert_int_equal(send(rig.fd, packet, sizeof(packet), 0), sizeof(packet));
+    assert_string_equal(hear(&rig), "");
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +404,13 @@ int main(void)
         cmocka_unit_test(what_cannot_be_answered_ends_the_connection),
         cmocka_unit_test(what_cannot_be_cut_ends_the_connection),
         cmocka_unit_test(half_a_header_ends_the_connection),
+        cmocka_unit_test(a_thread_that_is_stuck_holds_up_nobody),
+        cmocka_unit_test(a_thread_that_may_not_serve_leaves_all_to_the_others),
+        cmocka_unit_test(what_waits_does_not_keep_the_pool_from_ending),
+        cmocka_unit_test(the_end_of_one_connection_is_no_others_concern),
+        cmocka_unit_test(a_peer_that_goes_leaves_a_place),
+        cmocka_unit_test(one_connection_too_many_is_closed),
+        cmocka_unit_test(a_packet_that_is_too_large_ends_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
