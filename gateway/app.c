@@ -361,6 +361,7 @@ static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, stru
     struct sg_net_options options = {
         .listen = config->listen,
         .connections_max = (size_t)config->connections_max,
+        .handshakes_max = (size_t)config->handshakes_max,
         .handshake_ns_max = config->handshake_ms_max * SG_NS_PER_MS,
         .write_stall_ns_max = config->write_stall_ms_max * SG_NS_PER_MS,
         .rpc = sg_rpc_limits_default,
@@ -378,8 +379,8 @@ static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, stru
     allow_descriptors(&options.connections_max);
 
     struct sg_tls_ctx *tls;
-    SG_TRY(
-        sg_net_new(app->loop, &sg_clock_system, &options, &sg_methods, app->rpc, &app->net, err));
+    SG_TRY(sg_net_new(app->loop, &sg_clock_system, &options, &sg_methods, app->rpc, app->crypto,
+                      &app->net, err));
     SG_TRY(load_tls(app, trust, &tls, err));
     sg_net_set_tls(app->net, tls);
     return sg_net_start(app->net, err);

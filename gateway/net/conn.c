@@ -14,19 +14,22 @@
  * One connection: what the socket gives goes through TLS into HTTP/2; what the calls produce is
  * pulled at the end of the turn, encrypted, and leaves in one write. Output is pulled only while
  * the socket takes it, so a client that reads nothing makes us keep nothing.
+ *
+ * Until the handshake is over, what comes is taken by handshake.c, which has `tls` meanwhile.
  */
 struct sg_conn {
     struct sg_net *net;
-    struct sg_watch watch; /* the socket */
-    struct sg_timer timer; /* the next of all its time-outs */
-    struct sg_hook flush;  /* armed whenever it was touched */
-    struct sg_tls_conn *tls;
+    struct sg_watch watch;   /* the socket */
+    struct sg_timer timer;   /* the next of all its time-outs */
+    struct sg_hook flush;    /* armed whenever it was touched */
+    struct sg_tls_conn *tls; /* NULL before the first bytes, and while a handshake's step has it */
+    struct sg_handshake handshake;
     struct sg_rpc_server *rpc; /* NULL until the handshake is over */
     struct sg_rpc_connection peer;
-    int64_t opened_ns;
-    int64_t moved_ns; /* when the socket last took something, or began to have to */
-    const char *why;  /* it ends, and why; NULL: it does not */
-    char id[20];      /* as it stands before the hyphen in a request's */
+    int64_t handshake_due_ns; /* the client's time is up; what a step takes is not its time */
+    int64_t moved_ns;         /* when the socket last took something, or began to have to */
+    const char *why;          /* it ends, and why; NULL: it does not */
+    char id[20];              /* as it stands before the hyphen in a request's */
     struct sg_log_field fields[2];
     struct sg_log_scope scope;
     struct sg_conn *next, **link; /* of net->conns */
@@ -46,7 +49,8 @@ void sg_conn_free(struct sg_conn *conn)
     sg_hook_disarm(&conn->flush);
     sg_timer_cancel(net->loop, &conn->timer);
     sg_watch_remove(net->loop, &conn->watch);
-    if (conn->tls != NULL)
+    sg_handshake_abandon(&net->handshakes, &conn->handshake);
+    if (conn->why != NULL)
         sg_log(SG_LOG_DEBUG, &conn->scope, "conn.closed", SG_F_STR("why", conn->why));
     sg_tls_conn_free(conn->tls);
     close(conn->watch.fd);
@@ -111,31 +115,32 @@ static enum sg_rc begin_rpc(struct sg_conn *conn, struct sg_err *err)
     return SG_OK;
 }
 
-/* Hands what arrived to TLS, and what TLS gives to HTTP/2. */
-static void feed(struct sg_conn *conn, struct sg_slice bytes)
+static void fail_tls(struct sg_conn *conn, const struct sg_err *err)
+{
+    struct sg_net *net = conn->net;
+
+    if (conn->rpc != NULL)
+        net->totals.protocol_errors++;
+    else if (err->rc == SG_E_UNAUTHENTICATED)
+        net->totals.handshakes_certificate++;
+    else
+        net->totals.handshakes_tls++;
+    log_failure(conn, conn->rpc == NULL ? "conn.handshake_failed" : "conn.tls_failed", err);
+    end(conn, "TLS");
+}
+
+/* Hands what TLS gave to HTTP/2. */
+static void take(struct sg_conn *conn, struct sg_slice plain)
 {
     struct sg_net *net = conn->net;
     struct sg_err err;
 
-    sg_buf_clear(&net->plain);
-    if (sg_tls_feed(conn->tls, bytes, &net->plain, &err) != SG_OK) {
-        if (conn->rpc != NULL)
-            net->totals.protocol_errors++;
-        else if (err.rc == SG_E_UNAUTHENTICATED)
-            net->totals.handshakes_certificate++;
-        else
-            net->totals.handshakes_tls++;
-        log_failure(conn, conn->rpc == NULL ? "conn.handshake_failed" : "conn.tls_failed", &err);
-        end(conn, "TLS");
-        return;
-    }
     if (conn->rpc == NULL && sg_tls_is_ready(conn->tls) && begin_rpc(conn, &err) != SG_OK) {
         log_failure(conn, "conn.failed", &err);
         end(conn, "no memory");
         return;
     }
-    if (net->plain.len > 0 &&
-        sg_rpc_server_feed(conn->rpc, now(conn), sg_buf_slice(&net->plain), &err) != SG_OK) {
+    if (plain.len > 0 && sg_rpc_server_feed(conn->rpc, now(conn), plain, &err) != SG_OK) {
         net->totals.protocol_errors++;
         log_failure(conn, "conn.protocol_error", &err);
         end(conn, "protocol");
@@ -147,24 +152,88 @@ static void feed(struct sg_conn *conn, struct sg_slice bytes)
         sg_hook_arm(net->loop, &conn->flush);
 }
 
-static void on_readable(struct sg_conn *conn)
-{
-    struct sg_net *net = conn->net;
-    ssize_t len = recv(conn->watch.fd, net->read_bytes, sizeof(net->read_bytes), 0);
+/* Handshakes ------------------------------------------------------------------------------- */
 
+/* From here on it is our time that passes; nothing is read before there is a step to take it. */
+static void want_handshake(struct sg_conn *conn)
+{
+    if (sg_handshake_is_under_way(&conn->handshake))
+        return;
+    conn->handshake_due_ns -= now(conn);
+    sg_timer_cancel(conn->net->loop, &conn->timer);
+    sg_watch_set(conn->net->loop, &conn->watch, 0);
+    sg_handshake_want(&conn->net->handshakes, &conn->handshake);
+}
+
+ssize_t sg_conn_handshake_begin(struct sg_conn *conn, uint8_t *bytes, size_t max,
+                                struct sg_tls_conn **ret)
+{
+    struct sg_err err;
+    ssize_t len = recv(conn->watch.fd, bytes, max, 0);
+
+    if (len > 0 && conn->tls == NULL &&
+        sg_tls_accept_new(conn->net->tls, OUT_BYTES_MAX, &conn->tls, &err) != SG_OK) {
+        log_failure(conn, "conn.failed", &err);
+        end(conn, "no memory");
+        return -1;
+    }
     if (len > 0)
-        feed(conn, sg_slice_of(net->read_bytes, (size_t)len));
+        *ret = SG_STEAL(conn->tls);
     else if (len == 0)
         end(conn, "closed by the client");
     else if (errno != EAGAIN && errno != EINTR)
         end(conn, "socket");
+    return len;
+}
+
+void sg_conn_handshake_end(struct sg_conn *conn, struct sg_tls_conn *tls, struct sg_slice plain,
+                           const struct sg_err *err)
+{
+    conn->handshake_due_ns += now(conn);
+    if (tls != NULL)
+        conn->tls = tls;
+    if (conn->why == NULL)
+        sg_watch_set(conn->net->loop, &conn->watch, EPOLLIN);
+    if (err != NULL)
+        fail_tls(conn, err);
+    else if (tls != NULL && conn->why == NULL)
+        take(conn, plain);
+    sg_hook_arm(conn->net->loop, &conn->flush);
+}
+
+/* Events ----------------------------------------------------------------------------------- */
+
+static void on_readable(struct sg_conn *conn)
+{
+    struct sg_net *net = conn->net;
+    struct sg_err err;
+
+    if (conn->rpc == NULL) {
+        want_handshake(conn);
+        return;
+    }
+    ssize_t len = recv(conn->watch.fd, net->read_bytes, sizeof(net->read_bytes), 0);
+    if (len == 0)
+        end(conn, "closed by the client");
+    else if (len < 0 && errno != EAGAIN && errno != EINTR)
+        end(conn, "socket");
+    if (len <= 0)
+        return;
+    sg_buf_clear(&net->plain);
+    if (sg_tls_feed(conn->tls, sg_slice_of(net->read_bytes, (size_t)len), &net->plain, &err) !=
+        SG_OK)
+        fail_tls(conn, &err);
+    else
+        take(conn, sg_buf_slice(&net->plain));
 }
 
 static void on_ready(void *arg, uint32_t events)
 {
     struct sg_conn *conn = arg;
 
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+    if (sg_handshake_is_under_way(&conn->handshake))
+        end(conn, "socket"); /* nothing but its end is told now */
+    else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
         on_readable(conn);
     if ((events & EPOLLOUT) != 0)
         sg_hook_arm(conn->net->loop, &conn->flush);
@@ -176,7 +245,7 @@ static enum sg_rc pull(struct sg_conn *conn, bool *ret_more, struct sg_err *err)
     struct sg_net *net = conn->net;
 
     *ret_more = false;
-    while (conn->rpc != NULL) {
+    while (conn->rpc != NULL && conn->tls != NULL) {
         if (sg_tls_out(conn->tls)->len >= OUT_BYTES_HIGH) {
             *ret_more = true;
             return SG_OK;
@@ -190,13 +259,17 @@ static enum sg_rc pull(struct sg_conn *conn, bool *ret_more, struct sg_err *err)
     return SG_OK;
 }
 
+static size_t waiting(const struct sg_conn *conn)
+{
+    return conn->tls == NULL ? 0 : sg_tls_out(conn->tls)->len;
+}
+
 /* Writes what waits. False: the socket is broken. */
 static bool write_out(struct sg_conn *conn)
 {
-    struct sg_buf *out = sg_tls_out(conn->tls);
-
-    if (out->len == 0)
+    if (waiting(conn) == 0)
         return true;
+    struct sg_buf *out = sg_tls_out(conn->tls);
     ssize_t len = send(conn->watch.fd, out->ptr, out->len, MSG_NOSIGNAL);
     if (len < 0)
         return errno == EAGAIN || errno == EINTR;
@@ -213,10 +286,10 @@ static bool is_ending(const struct sg_conn *conn)
 /* When something is to happen without an event: the earliest of all time-outs. */
 static int64_t due(const struct sg_conn *conn)
 {
-    int64_t due_ns = conn->rpc == NULL ? conn->opened_ns + conn->net->options.handshake_ns_max
-                                       : sg_rpc_server_due(conn->rpc);
-    if (sg_tls_out(conn->tls)->len > 0 &&
-        conn->moved_ns + conn->net->options.write_stall_ns_max < due_ns)
+    int64_t due_ns = sg_handshake_is_under_way(&conn->handshake) ? INT64_MAX
+                     : conn->rpc == NULL                         ? conn->handshake_due_ns
+                                                                 : sg_rpc_server_due(conn->rpc);
+    if (waiting(conn) > 0 && conn->moved_ns + conn->net->options.write_stall_ns_max < due_ns)
         due_ns = conn->moved_ns + conn->net->options.write_stall_ns_max;
     return due_ns;
 }
@@ -245,10 +318,10 @@ static void on_flush(void *arg)
         if (conn->why == NULL)
             conn->why = "output";
     }
-    if (is_ending(conn))
+    if (is_ending(conn) && conn->tls != NULL)
         sg_tls_close(conn->tls);
     const bool is_broken = !write_out(conn);
-    const bool has_output = sg_tls_out(conn->tls)->len > 0;
+    const bool has_output = waiting(conn) > 0;
 
     /* An error's last words are offered to the socket once; a graceful end waits for them. */
     if (is_broken || conn->why != NULL || (is_ending(conn) && !has_output)) {
@@ -259,9 +332,9 @@ static void on_flush(void *arg)
     }
     if (has_output && (conn->watch.events & EPOLLOUT) == 0) {
         conn->moved_ns = now(conn);
-        sg_watch_set(conn->net->loop, &conn->watch, EPOLLIN | EPOLLOUT);
+        sg_watch_set(conn->net->loop, &conn->watch, conn->watch.events | EPOLLOUT);
     } else if (!has_output && (conn->watch.events & EPOLLOUT) != 0) {
-        sg_watch_set(conn->net->loop, &conn->watch, EPOLLIN);
+        sg_watch_set(conn->net->loop, &conn->watch, conn->watch.events & ~(uint32_t)EPOLLOUT);
     }
     /* The socket took all that was encrypted, and no event will come for the rest. */
     if (has_more && !has_output)
@@ -274,13 +347,12 @@ static void on_timer(void *arg)
     struct sg_conn *conn = arg;
     struct sg_err err;
 
-    if (conn->rpc == NULL && now(conn) >= conn->opened_ns + conn->net->options.handshake_ns_max) {
+    if (conn->rpc == NULL && now(conn) >= conn->handshake_due_ns) {
         conn->net->totals.handshakes_timeout++;
         end(conn, "slow handshake");
         return;
     }
-    if (sg_tls_out(conn->tls)->len > 0 &&
-        now(conn) >= conn->moved_ns + conn->net->options.write_stall_ns_max) {
+    if (waiting(conn) > 0 && now(conn) >= conn->moved_ns + conn->net->options.write_stall_ns_max) {
         conn->net->totals.timeouts++;
         end(conn, "takes no data");
         return;
@@ -322,7 +394,6 @@ static enum sg_rc start(struct sg_conn *conn, struct sg_err *err)
     /* Small answers must not wait for the acknowledgement of earlier ones. */
     if (setsockopt(conn->watch.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
         return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not set TCP_NODELAY");
-    SG_TRY(sg_tls_accept_new(conn->net->tls, OUT_BYTES_MAX, &conn->tls, err));
     SG_TRY(sg_watch_add(conn->net->loop, &conn->watch, err));
     return sg_timer_set(conn->net->loop, &conn->timer, due(conn), err);
 }
@@ -336,7 +407,9 @@ void sg_conn_open(struct sg_net *net, int fd)
         return;
     }
     conn->net = net;
-    conn->opened_ns = conn->moved_ns = now(conn);
+    conn->moved_ns = now(conn);
+    conn->handshake.conn = conn;
+    conn->handshake_due_ns = now(conn) + net->options.handshake_ns_max;
     conn->peer.id = ++net->next_id;
     conn->peer.wants_write = on_wants_write;
     conn->peer.wants_write_arg = conn;

@@ -14,7 +14,8 @@ enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100 };
 
 enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
                       const struct sg_net_options *options, const struct sg_method_table *methods,
-                      struct sg_rpc *rpc, struct sg_net **ret, struct sg_err *err)
+                      struct sg_rpc *rpc, struct sg_crypto *crypto, struct sg_net **ret,
+                      struct sg_err *err)
 {
     uint64_t first_id;
     if (getrandom(&first_id, sizeof(first_id), 0) != (ssize_t)sizeof(first_id))
@@ -31,6 +32,7 @@ enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
     net->methods = methods;
     net->rpc = rpc;
     net->watch.fd = -1;
+    sg_handshakes_init(&net->handshakes, crypto, options->handshakes_max);
     sg_buf_init(&net->plain, PLAIN_BYTES_MAX);
     /* A pull may go over its mark by a frame. */
     sg_buf_init(&net->pulled, 2 * PULL_BYTES);
@@ -55,6 +57,7 @@ void sg_net_free(struct sg_net *net)
     stop_accepting(net);
     while (net->conns != NULL)
         sg_conn_free(net->conns);
+    sg_handshakes_done(&net->handshakes);
     sg_log_limit_done(&net->failures);
     sg_tls_ctx_free(net->tls);
     sg_buf_done(&net->pulled);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "gateway/rpc/rpc.h"
+#include "gateway/service/crypto.h"
 #include "proto/grpc/server.h"
 #include "proto/tls/tls.h"
 
@@ -17,7 +18,8 @@ struct sg_net;
 struct sg_net_options {
     const char *listen; /* "127.0.0.1:8443", "[::1]:8443" */
     size_t connections_max;
-    int64_t handshake_ns_max;
+    size_t handshakes_max;    /* steps of handshakes under way on the crypto threads */
+    int64_t handshake_ns_max; /* that the client may take; what we take does not count */
     int64_t write_stall_ns_max;
     struct sg_rpc_limits rpc;
 };
@@ -32,7 +34,8 @@ struct sg_net_totals {
 SG_MUST_USE enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
                                   const struct sg_net_options *options,
                                   const struct sg_method_table *methods, struct sg_rpc *rpc,
-                                  struct sg_net **ret, struct sg_err *err);
+                                  struct sg_crypto *crypto, struct sg_net **ret,
+                                  struct sg_err *err);
 /* Closes every connection; their calls get their end. */
 void sg_net_free(struct sg_net *net);
 SG_DEFINE_AUTO(struct sg_net, sg_net_free);

@@ -2,6 +2,7 @@
 #define SG_GATEWAY_NET_NET_PRIV_H
 
 #include "base/log_limit.h"
+#include "gateway/net/handshake.h"
 #include "gateway/net/net.h"
 
 enum {
@@ -23,6 +24,7 @@ struct sg_net {
     const struct sg_method_table *methods;
     struct sg_rpc *rpc;
     struct sg_tls_ctx *tls;
+    struct sg_handshakes handshakes;
     struct sg_watch watch;        /* the listener; fd -1: none */
     struct sg_timer accept_pause; /* no descriptors left: try again later */
     enum sg_net_phase phase;

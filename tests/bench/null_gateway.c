@@ -237,6 +237,7 @@ static void serve(const char *listen, const char *pki)
     struct sg_tls_trust *trust = load_trust(pki);
     struct sg_net_options options = {.listen = listen,
                                      .connections_max = 1024,
+                                     .handshakes_max = 4,
                                      .handshake_ns_max = 5 * SG_NS_PER_S,
                                      .write_stall_ns_max = 30 * SG_NS_PER_S,
                                      .rpc = sg_rpc_limits_default};
@@ -253,7 +254,8 @@ static void serve(const char *listen, const char *pki)
     must(sg_crypto_new(engine.loop, 1, 1024, &deps.crypto, &err), &err);
     must(sg_signer_new(&functions, deps.crypto, deps.clock, &deps.signer, &err), &err);
     must(sg_rpc_new(&deps, trust, &rpc, &err), &err);
-    must(sg_net_new(engine.loop, deps.clock, &options, &sg_methods, rpc, &net, &err), &err);
+    must(sg_net_new(engine.loop, deps.clock, &options, &sg_methods, rpc, deps.crypto, &net, &err),
+         &err);
     sg_net_set_tls(net, load_tls(pki, trust));
     must(sg_net_start(net, &err), &err);
     puts("ready");

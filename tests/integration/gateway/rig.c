@@ -249,6 +249,7 @@ static void start_net(struct rig *rig, size_t connections_max)
     struct sg_net_options options = {
         .listen = "127.0.0.1:0",
         .connections_max = connections_max == 0 ? 100 : connections_max,
+        .handshakes_max = 4,
         .handshake_ns_max = 5 * SG_NS_PER_S,
         .write_stall_ns_max = 30 * SG_NS_PER_S,
         .rpc = sg_rpc_limits_default,
@@ -258,9 +259,9 @@ static void start_net(struct rig *rig, size_t connections_max)
     struct sockaddr_in address;
     socklen_t len = sizeof(address);
 
-    assert_int_equal(
-        sg_net_new(rig->loop, &rig->clock.clock, &options, &sg_methods, rig->rpc, &rig->net, NULL),
-        SG_OK);
+    assert_int_equal(sg_net_new(rig->loop, &rig->clock.clock, &options, &sg_methods, rig->rpc,
+                                rig->crypto, &rig->net, NULL),
+                     SG_OK);
     set_tls(rig);
     assert_int_equal(sg_net_start(rig->net, NULL), SG_OK);
     assert_int_equal(getsockname(rig->net->watch.fd, (struct sockaddr *)&address, &len), 0);
