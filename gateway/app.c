@@ -355,12 +355,29 @@ static void allow_descriptors(size_t *connections_max)
     *connections_max = room;
 }
 
+static struct sg_h2_rate rate(int64_t burst, int64_t per_s)
+{
+    return (struct sg_h2_rate){.burst = (uint32_t)burst, .per_s = (uint32_t)per_s};
+}
+
+static struct sg_h2_flood flood_of(const struct sg_config *config)
+{
+    return (struct sg_h2_flood){
+        .continuations_max = (uint32_t)config->continuations_max,
+        .resets = rate(config->resets_burst, config->resets_per_s),
+        .stream_errors = rate(config->stream_errors_burst, config->stream_errors_per_s),
+        .glitches = rate(config->glitches_burst, config->glitches_per_s),
+        .empty_bytes = rate(config->empty_bytes_burst, config->empty_bytes_per_s),
+    };
+}
+
 static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
 {
     const struct sg_config *config = app->config;
     struct sg_net_options options = {
         .listen = config->listen,
         .connections_max = (size_t)config->connections_max,
+        .connections_per_source_max = (size_t)config->connections_per_source_max,
         .handshakes_max = (size_t)config->handshakes_max,
         .handshake_ns_max = config->handshake_ms_max * SG_NS_PER_MS,
         .write_stall_ns_max = config->write_stall_ms_max * SG_NS_PER_MS,
@@ -374,6 +391,11 @@ static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, stru
     options.rpc.header_ns_max = config->header_ms_max * SG_NS_PER_MS;
     options.rpc.connect_version_required = config->connect_version_required;
     options.rpc.cors = (struct sg_cors){config->cors_origins, config->cors_headers};
+    options.rpc.connection_bytes_max = (size_t)config->connection_bytes_max;
+    options.rpc.client_ping_ns_min = config->client_ping_s_min * SG_NS_PER_S;
+    options.rpc.allow_ping_without_calls = config->client_ping_without_calls;
+    options.rpc.stall_ns_max = config->write_stall_ms_max * SG_NS_PER_MS;
+    options.rpc.flood = flood_of(config);
     options.rpc.idle_ns_max = config->idle_s_max * SG_NS_PER_S;
 
     allow_descriptors(&options.connections_max);

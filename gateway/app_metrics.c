@@ -44,15 +44,9 @@ static void fill_metrics(void *arg, struct sg_buf *out)
 
     sg_metrics_set(metrics, SG_METRIC_CONNECTIONS, 0, 0, (int64_t)sg_net_connections(app->net));
     sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_ACCEPTED, 0, 0, (int64_t)net.accepted);
-    sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_REFUSED, 0, 0, (int64_t)net.refused_full);
-    sg_metrics_set(metrics, SG_METRIC_CONNECTION_ERRORS, 0, 0, (int64_t)net.protocol_errors);
-    sg_metrics_set(metrics, SG_METRIC_CONNECTION_TIMEOUTS, 0, 0, (int64_t)net.timeouts);
-    sg_metrics_set(metrics, SG_METRIC_HANDSHAKE_FAILURES, SG_HANDSHAKE_TLS, 0,
-                   (int64_t)net.handshakes_tls);
-    sg_metrics_set(metrics, SG_METRIC_HANDSHAKE_FAILURES, SG_HANDSHAKE_CERTIFICATE, 0,
-                   (int64_t)net.handshakes_certificate);
-    sg_metrics_set(metrics, SG_METRIC_HANDSHAKE_FAILURES, SG_HANDSHAKE_TIMEOUT, 0,
-                   (int64_t)net.handshakes_timeout);
+    for (size_t why = 0; why < SG_WHY_COUNT; why++)
+        sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_ENDED, why, 0, (int64_t)net.ended[why]);
+    sg_metrics_set(metrics, SG_METRIC_CALLS_STALLED, 0, 0, (int64_t)net.calls_stalled);
     for (size_t i = 0; i < sg_hsm_token_count(app->hsm); i++)
         fill_token(app, i);
     fill_keys(app);

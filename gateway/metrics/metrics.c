@@ -5,6 +5,7 @@
 #include "base/algorithm.h"
 #include "hsm/hsm.h"
 #include "proto/grpc/status.h"
+#include "proto/h2/why.h"
 
 enum metric_type { COUNTER, GAUGE, HISTOGRAM };
 
@@ -61,7 +62,7 @@ static const char *const label_names[SG_LABEL_COUNT] = {
     [SG_LABEL_TOKEN] = "token",
     [SG_LABEL_TOKEN_STATE] = "state",
     [SG_LABEL_KEY_STATE] = "state",
-    [SG_LABEL_HANDSHAKE] = "reason",
+    [SG_LABEL_WHY] = "why",
 };
 
 static const char *const token_states[] = {
@@ -76,12 +77,6 @@ static const char *const key_states[] = {
     [SG_KEY_UNUSABLE] = "unusable",
     [SG_KEY_QUARANTINED] = "quarantined",
 };
-static const char *const handshakes[] = {
-    [SG_HANDSHAKE_TLS] = "tls",
-    [SG_HANDSHAKE_CERTIFICATE] = "certificate",
-    [SG_HANDSHAKE_TIMEOUT] = "timeout",
-};
-
 static const char *value_of(const struct sg_metrics_names *names, enum sg_metric_label label,
                             size_t i)
 {
@@ -100,8 +95,8 @@ static const char *value_of(const struct sg_metrics_names *names, enum sg_metric
         return token_states[i];
     case SG_LABEL_KEY_STATE:
         return key_states[i];
-    case SG_LABEL_HANDSHAKE:
-        return handshakes[i];
+    case SG_LABEL_WHY:
+        return sg_why_name((enum sg_why)i);
     case SG_LABEL_NONE:
     case SG_LABEL_COUNT:
         break;
@@ -126,8 +121,8 @@ static size_t count_of(const struct sg_metrics_names *names, enum sg_metric_labe
         return SG_COUNT(token_states);
     case SG_LABEL_KEY_STATE:
         return SG_COUNT(key_states);
-    case SG_LABEL_HANDSHAKE:
-        return SG_COUNT(handshakes);
+    case SG_LABEL_WHY:
+        return SG_WHY_COUNT;
     case SG_LABEL_NONE:
     case SG_LABEL_COUNT:
         break;

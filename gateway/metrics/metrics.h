@@ -32,14 +32,8 @@ enum sg_metric_label {
     SG_LABEL_TOKEN,       /* place in the configuration */
     SG_LABEL_TOKEN_STATE, /* enum sg_hsm_token_state */
     SG_LABEL_KEY_STATE,   /* enum sg_hsm_key_state */
-    SG_LABEL_HANDSHAKE,   /* enum sg_metric_handshake */
+    SG_LABEL_WHY,         /* enum sg_why */
     SG_LABEL_COUNT,
-};
-
-enum sg_metric_handshake {
-    SG_HANDSHAKE_TLS = 0,     /* TLS itself: version, suite, malformed, closed in the middle */
-    SG_HANDSHAKE_CERTIFICATE, /* the client's certificate: none, unknown CA, expired, revoked */
-    SG_HANDSHAKE_TIMEOUT,
 };
 
 struct sg_metrics_names {

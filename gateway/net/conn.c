@@ -28,8 +28,9 @@ struct sg_conn {
     struct sg_rpc_connection peer;
     int64_t handshake_due_ns; /* the client's time is up; what a step takes is not its time */
     int64_t moved_ns;         /* when the socket last took something, or began to have to */
-    const char *why;          /* it ends, and why; NULL: it does not */
-    char id[20];              /* as it stands before the hyphen in a request's */
+    enum sg_why why;          /* it ends, and why; SG_WHY_OPEN: it does not */
+    struct sg_source *source;
+    char id[20]; /* as it stands before the hyphen in a request's */
     struct sg_log_field fields[2];
     struct sg_log_scope scope;
     struct sg_conn *next, **link; /* of net->conns */
@@ -50,8 +51,9 @@ void sg_conn_free(struct sg_conn *conn)
     sg_timer_cancel(net->loop, &conn->timer);
     sg_watch_remove(net->loop, &conn->watch);
     sg_handshake_abandon(&net->handshakes, &conn->handshake);
-    if (conn->why != NULL)
-        sg_log(SG_LOG_DEBUG, &conn->scope, "conn.closed", SG_F_STR("why", conn->why));
+    net->totals.ended[conn->why]++;
+    sg_log(SG_LOG_DEBUG, &conn->scope, "conn.closed", SG_F_STR("why", sg_why_name(conn->why)));
+    sg_sources_leave(&net->sources, conn->source);
     sg_tls_conn_free(conn->tls);
     close(conn->watch.fd);
 
@@ -63,9 +65,9 @@ void sg_conn_free(struct sg_conn *conn)
 }
 
 /* Not freed at once: whoever calls may still hold the connection. The hook does it. */
-static void end(struct sg_conn *conn, const char *why)
+static void end(struct sg_conn *conn, enum sg_why why)
 {
-    if (conn->why == NULL)
+    if (conn->why == SG_WHY_OPEN)
         conn->why = why;
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
@@ -117,16 +119,12 @@ static enum sg_rc begin_rpc(struct sg_conn *conn, struct sg_err *err)
 
 static void fail_tls(struct sg_conn *conn, const struct sg_err *err)
 {
-    struct sg_net *net = conn->net;
-
-    if (conn->rpc != NULL)
-        net->totals.protocol_errors++;
-    else if (err->rc == SG_E_UNAUTHENTICATED)
-        net->totals.handshakes_certificate++;
-    else
-        net->totals.handshakes_tls++;
+    enum sg_why why = conn->rpc != NULL                 ? SG_WHY_TLS
+                      : err->rc == SG_E_UNAUTHENTICATED ? SG_WHY_CERTIFICATE
+                      : err->rc == SG_E_INTERNAL        ? SG_WHY_MEMORY
+                                                        : SG_WHY_HANDSHAKE;
     log_failure(conn, conn->rpc == NULL ? "conn.handshake_failed" : "conn.tls_failed", err);
-    end(conn, "TLS");
+    end(conn, why);
 }
 
 /* Hands what TLS gave to HTTP/2. */
@@ -137,17 +135,16 @@ static void take(struct sg_conn *conn, struct sg_slice plain)
 
     if (conn->rpc == NULL && sg_tls_is_ready(conn->tls) && begin_rpc(conn, &err) != SG_OK) {
         log_failure(conn, "conn.failed", &err);
-        end(conn, "no memory");
+        end(conn, SG_WHY_MEMORY);
         return;
     }
     if (plain.len > 0 && sg_rpc_server_feed(conn->rpc, now(conn), plain, &err) != SG_OK) {
-        net->totals.protocol_errors++;
         log_failure(conn, "conn.protocol_error", &err);
-        end(conn, "protocol");
+        end(conn, sg_rpc_server_why(conn->rpc));
         return;
     }
     if (sg_tls_peer_has_closed(conn->tls))
-        end(conn, "closed by the client");
+        end(conn, SG_WHY_CLIENT);
     else
         sg_hook_arm(net->loop, &conn->flush);
 }
@@ -174,15 +171,15 @@ ssize_t sg_conn_handshake_begin(struct sg_conn *conn, uint8_t *bytes, size_t max
     if (len > 0 && conn->tls == NULL &&
         sg_tls_accept_new(conn->net->tls, OUT_BYTES_MAX, &conn->tls, &err) != SG_OK) {
         log_failure(conn, "conn.failed", &err);
-        end(conn, "no memory");
+        end(conn, SG_WHY_MEMORY);
         return -1;
     }
     if (len > 0)
         *ret = SG_STEAL(conn->tls);
     else if (len == 0)
-        end(conn, "closed by the client");
+        end(conn, SG_WHY_CLIENT);
     else if (errno != EAGAIN && errno != EINTR)
-        end(conn, "socket");
+        end(conn, SG_WHY_CLIENT);
     return len;
 }
 
@@ -192,11 +189,11 @@ void sg_conn_handshake_end(struct sg_conn *conn, struct sg_tls_conn *tls, struct
     conn->handshake_due_ns += now(conn);
     if (tls != NULL)
         conn->tls = tls;
-    if (conn->why == NULL)
+    if (conn->why == SG_WHY_OPEN)
         sg_watch_set(conn->net->loop, &conn->watch, EPOLLIN);
     if (err != NULL)
         fail_tls(conn, err);
-    else if (tls != NULL && conn->why == NULL)
+    else if (tls != NULL && conn->why == SG_WHY_OPEN)
         take(conn, plain);
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
@@ -214,9 +211,9 @@ static void on_readable(struct sg_conn *conn)
     }
     ssize_t len = recv(conn->watch.fd, net->read_bytes, sizeof(net->read_bytes), 0);
     if (len == 0)
-        end(conn, "closed by the client");
+        end(conn, SG_WHY_CLIENT);
     else if (len < 0 && errno != EAGAIN && errno != EINTR)
-        end(conn, "socket");
+        end(conn, SG_WHY_CLIENT);
     if (len <= 0)
         return;
     sg_buf_clear(&net->plain);
@@ -232,7 +229,7 @@ static void on_ready(void *arg, uint32_t events)
     struct sg_conn *conn = arg;
 
     if (sg_handshake_is_under_way(&conn->handshake))
-        end(conn, "socket"); /* nothing but its end is told now */
+        end(conn, SG_WHY_CLIENT); /* nothing but its end is told now */
     else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
         on_readable(conn);
     if ((events & EPOLLOUT) != 0)
@@ -280,7 +277,7 @@ static bool write_out(struct sg_conn *conn)
 
 static bool is_ending(const struct sg_conn *conn)
 {
-    return conn->why != NULL || (conn->rpc != NULL && sg_rpc_server_is_done(conn->rpc));
+    return conn->why != SG_WHY_OPEN || (conn->rpc != NULL && sg_rpc_server_is_done(conn->rpc));
 }
 
 /* When something is to happen without an event: the earliest of all time-outs. */
@@ -303,7 +300,7 @@ static void set_timer(struct sg_conn *conn)
     else if (conn->timer.place == 0 || conn->timer.due_ns != due_ns)
         /* Without memory for a timer the connection cannot be bounded in time: it ends. */
         if (sg_timer_set(conn->net->loop, &conn->timer, due_ns, NULL) != SG_OK)
-            end(conn, "no memory");
+            end(conn, SG_WHY_MEMORY);
 }
 
 /* The end of a turn in which the connection was touched. */
@@ -315,8 +312,8 @@ static void on_flush(void *arg)
 
     if (pull(conn, &has_more, &err) != SG_OK) {
         log_failure(conn, "conn.failed", &err);
-        if (conn->why == NULL)
-            conn->why = "output";
+        if (conn->why == SG_WHY_OPEN)
+            conn->why = SG_WHY_MEMORY;
     }
     if (is_ending(conn) && conn->tls != NULL)
         sg_tls_close(conn->tls);
@@ -324,9 +321,9 @@ static void on_flush(void *arg)
     const bool has_output = waiting(conn) > 0;
 
     /* An error's last words are offered to the socket once; a graceful end waits for them. */
-    if (is_broken || conn->why != NULL || (is_ending(conn) && !has_output)) {
-        if (conn->why == NULL)
-            conn->why = is_broken ? "socket" : "done";
+    if (is_broken || conn->why != SG_WHY_OPEN || (is_ending(conn) && !has_output)) {
+        if (conn->why == SG_WHY_OPEN)
+            conn->why = is_broken ? SG_WHY_CLIENT : sg_rpc_server_why(conn->rpc);
         sg_conn_free(conn);
         return;
     }
@@ -348,21 +345,20 @@ static void on_timer(void *arg)
     struct sg_err err;
 
     if (conn->rpc == NULL && now(conn) >= conn->handshake_due_ns) {
-        conn->net->totals.handshakes_timeout++;
-        end(conn, "slow handshake");
+        end(conn, SG_WHY_SLOW_HANDSHAKE);
         return;
     }
     if (waiting(conn) > 0 && now(conn) >= conn->moved_ns + conn->net->options.write_stall_ns_max) {
-        conn->net->totals.timeouts++;
-        end(conn, "takes no data");
+        end(conn, SG_WHY_STALLED);
         return;
     }
     if (conn->rpc != NULL && sg_rpc_server_tick(conn->rpc, now(conn), &err) != SG_OK) {
-        conn->net->totals.timeouts++;
         log_failure(conn, "conn.timeout", &err);
-        end(conn, "timeout");
+        end(conn, sg_rpc_server_why(conn->rpc));
         return;
     }
+    if (conn->rpc != NULL)
+        conn->net->totals.calls_stalled += sg_rpc_server_take_stalled(conn->rpc);
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
@@ -383,7 +379,7 @@ void sg_conn_drain(struct sg_conn *conn)
     if (conn->rpc != NULL)
         sg_rpc_server_drain(conn->rpc);
     else
-        end(conn, "shutting down");
+        end(conn, SG_WHY_SHUTDOWN);
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
@@ -398,15 +394,17 @@ static enum sg_rc start(struct sg_conn *conn, struct sg_err *err)
     return sg_timer_set(conn->net->loop, &conn->timer, due(conn), err);
 }
 
-void sg_conn_open(struct sg_net *net, int fd)
+void sg_conn_open(struct sg_net *net, int fd, struct sg_source *source)
 {
     struct sg_err err;
     struct sg_conn *conn = calloc(1, sizeof(*conn));
     if (conn == NULL) {
+        sg_sources_leave(&net->sources, source);
         close(fd);
         return;
     }
     conn->net = net;
+    conn->source = source;
     conn->moved_ns = now(conn);
     conn->handshake.conn = conn;
     conn->handshake_due_ns = now(conn) + net->options.handshake_ns_max;
@@ -427,6 +425,7 @@ void sg_conn_open(struct sg_net *net, int fd)
     net->conns = conn;
     net->conn_count++;
     if (start(conn, &err) != SG_OK) {
+        conn->why = SG_WHY_MEMORY;
         log_failure(conn, "conn.failed", &err);
         sg_conn_free(conn);
     }

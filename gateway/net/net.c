@@ -87,13 +87,29 @@ static void on_accept_again(void *arg)
     sg_watch_set(net->loop, &net->watch, EPOLLIN);
 }
 
+/* SG_WHY_OPEN, or why this connection is not served. */
+static enum sg_why take_in(struct sg_net *net, const struct sockaddr_storage *address,
+                           struct sg_source **ret)
+{
+    const struct sg_net_options *options = &net->options;
+
+    if (net->conn_count >= options->connections_max)
+        return SG_WHY_FULL;
+    enum sg_rc rc =
+        sg_sources_enter(&net->sources, address, options->connections_per_source_max, ret, NULL);
+    return rc == SG_OK ? SG_WHY_OPEN : rc == SG_E_LIMIT ? SG_WHY_ADDRESS : SG_WHY_MEMORY;
+}
+
 static void on_accept(void *arg, uint32_t events)
 {
     struct sg_net *net = arg;
     (void)events;
 
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(net->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage address = {0};
+        socklen_t len = sizeof(address);
+        int fd =
+            accept4(net->watch.fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_accepting(net);
@@ -102,12 +118,14 @@ static void on_accept(void *arg, uint32_t events)
             continue;
         }
         net->totals.accepted++;
-        if (net->conn_count >= net->options.connections_max) {
-            net->totals.refused_full++;
-            close(fd);
+        struct sg_source *source;
+        enum sg_why why = take_in(net, &address, &source);
+        if (why == SG_WHY_OPEN) {
+            sg_conn_open(net, fd, source);
             continue;
         }
-        sg_conn_open(net, fd);
+        net->totals.ended[why]++;
+        close(fd);
     }
 }
 

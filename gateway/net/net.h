@@ -17,7 +17,7 @@ struct sg_net;
 
 struct sg_net_options {
     const char *listen; /* "127.0.0.1:8443", "[::1]:8443" */
-    size_t connections_max;
+    size_t connections_max, connections_per_source_max;
     size_t handshakes_max;    /* steps of handshakes under way on the crypto threads */
     int64_t handshake_ns_max; /* that the client may take; what we take does not count */
     int64_t write_stall_ns_max;
@@ -26,9 +26,9 @@ struct sg_net_options {
 
 /* Counted since start. */
 struct sg_net_totals {
-    uint64_t accepted, refused_full;
-    uint64_t handshakes_tls, handshakes_certificate, handshakes_timeout; /* that failed, by why */
-    uint64_t protocol_errors, timeouts;                                  /* after the handshake */
+    uint64_t accepted;
+    uint64_t ended[SG_WHY_COUNT]; /* by why; those that were closed at once too */
+    uint64_t calls_stalled;       /* reset because their client took nothing of their answers */
 };
 
 SG_MUST_USE enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,

@@ -4,6 +4,7 @@
 #include "base/log_limit.h"
 #include "gateway/net/handshake.h"
 #include "gateway/net/net.h"
+#include "gateway/net/sources.h"
 
 enum {
     READ_BYTES = 65536,                   /* one read, and one turn of one connection */
@@ -29,6 +30,7 @@ struct sg_net {
     struct sg_timer accept_pause; /* no descriptors left: try again later */
     enum sg_net_phase phase;
 
+    struct sg_sources sources;
     struct sg_conn *conns;
     size_t conn_count;
     uint64_t next_id; /* from a random number on: not those of the process before us */
@@ -40,8 +42,8 @@ struct sg_net {
     struct sg_buf plain, pulled;
 };
 
-/* Takes the descriptor: it is closed on failure too. */
-void sg_conn_open(struct sg_net *net, int fd);
+/* Takes the descriptor and the place among its source's: both are given back on failure too. */
+void sg_conn_open(struct sg_net *net, int fd, struct sg_source *source);
 void sg_conn_free(struct sg_conn *conn);
 struct sg_conn *sg_conn_next(struct sg_conn *conn);
 void sg_conn_drain_notice(struct sg_conn *conn);

@@ -112,6 +112,7 @@ static void end(struct sg_call *call, size_t status_count)
         }
     }
     sg_h2_end(&call->stream, fields, count);
+    sg_call_mind_stall(call);
 }
 
 void sg_call_finish(struct sg_call *call, const struct sg_status *status)
@@ -149,6 +150,7 @@ static enum sg_rc send_bytes(struct sg_call *call, struct sg_slice message, bool
     if (!call->stream.is_responded && !call->codec->head_waits)
         SG_TRY(respond(call, 0, false, err));
     sg_h2_flush(&call->stream);
+    sg_call_mind_stall(call);
 
     *ret_full = sg_h2_waiting(&call->stream) > max / 2;
     if (*ret_full)

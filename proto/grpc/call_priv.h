@@ -75,7 +75,9 @@ struct sg_call {
     void *user;
     int64_t started_ns, deadline_ns;
     int64_t linger_until_ns; /* INT64_MAX: not lingering */
-    size_t linger_bytes;     /* received since it finished */
+    int64_t stall_due_ns;    /* unless more than sent_seen has left by then; INT64_MAX: all has */
+    uint64_t sent_seen;
+    size_t linger_bytes; /* received since it finished */
     struct sg_arena arena;
     struct sg_metadata request, head, tail;
     struct sg_slice content_type; /* of the response; static */
@@ -128,10 +130,11 @@ struct sg_rpc_server {
     int64_t age_due_ns;
     int64_t drain_due_ns; /* second phase of our own drain */
     int64_t grace_due_ns;
-    const char *drain_reason; /* static */
-    int64_t received_ns;      /* last time anything came */
-    int64_t pinged_ns;        /* our PING is under way since; 0: none is */
-    int64_t client_ping_ns;   /* last PING of the client that was in order */
+    enum sg_why why;        /* it drains, or its time is up */
+    size_t stalled;         /* calls reset for it, and not told of */
+    int64_t received_ns;    /* last time anything came */
+    int64_t pinged_ns;      /* our PING is under way since; 0: none is */
+    int64_t client_ping_ns; /* last PING of the client that was in order */
     unsigned strikes;
 };
 
@@ -167,6 +170,8 @@ void sg_call_respond_preflight(struct sg_call *call);
  * when the stream is reset at once. */
 #define SG_LINGER_NS SG_NS_PER_S
 
+/* server_time.c: an answer waits; somebody must look whether it is taken. */
+void sg_call_mind_stall(struct sg_call *call);
 /* server.c: from `at_ns` on the stream of a finished call is reset rather than read. */
 void sg_call_linger(struct sg_call *call, int64_t at_ns);
 /* Frees the calls that are kept for later ones: an idle connection holds none. */

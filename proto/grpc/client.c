@@ -61,6 +61,7 @@ enum sg_rc sg_rpc_client_new(const struct sg_rpc_client_limits *limits, const ch
         .stream_window = STREAM_WINDOW,
         .send_bytes_max = 2 * limits->send_bytes_max + SG_FRAME_PREFIX_LEN,
         .library_memory_max = LIBRARY_MAX,
+        .flood = SG_H2_FLOOD_DEFAULT,
     };
     SG_TRY(sg_h2_client_new(&h2_limits, &client->events, now_ns, &client->h2, err));
     *ret = SG_STEAL(client);

@@ -23,6 +23,8 @@ const struct sg_rpc_limits sg_rpc_limits_default = {
     .ping_timeout_ns = 20 * SG_NS_PER_S,
     .client_ping_ns_min = 300 * SG_NS_PER_S,
     .allow_ping_without_calls = false,
+    .stall_ns_max = 30 * SG_NS_PER_S,
+    .flood = SG_H2_FLOOD_DEFAULT,
 };
 
 enum {
@@ -50,6 +52,7 @@ static struct sg_call *call_new(struct sg_rpc_server *server)
     *call = (struct sg_call){
         .server = server,
         .linger_until_ns = INT64_MAX,
+        .stall_due_ns = INT64_MAX,
         .deadline_ns = INT64_MAX,
         .http_status = SG_SLICE("200"),
         .arena = arena,
@@ -231,7 +234,7 @@ static void on_ping(void *arg)
         return;
     }
     if (++server->strikes > STRIKES_MAX)
-        sg_h2_terminate(server->h2, SG_H2_ENHANCE_YOUR_CALM, "too_many_pings");
+        sg_h2_terminate(server->h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_PINGS);
 }
 
 /* We have just sent what the client may measure by: its next ping is fair. */
@@ -274,7 +277,6 @@ enum sg_rc sg_rpc_server_new(const struct sg_rpc_limits *limits,
     server->now_ns = server->idle_since_ns = server->received_ns = now_ns;
     server->client_ping_ns = INT64_MIN;
     server->age_due_ns = server->drain_due_ns = server->grace_due_ns = INT64_MAX;
-    server->drain_reason = "";
     server->due_ns = now_ns; /* the first tick finds out */
     if (limits->age_ns_max > 0)
         server->age_due_ns = now_ns + spread(limits->age_ns_max, server, now_ns);
@@ -303,6 +305,7 @@ enum sg_rc sg_rpc_server_new(const struct sg_rpc_limits *limits,
         .stream_window = window < STREAM_WINDOW ? window : STREAM_WINDOW,
         .send_bytes_max = 2 * limits->send_bytes_max + SG_FRAME_PREFIX_LEN,
         .library_memory_max = LIBRARY_FIXED + limits->streams_max * (size_t)LIBRARY_PER_STREAM,
+        .flood = limits->flood,
     };
     SG_TRY(sg_h2_server_new(&h2_limits, &server->events, now_ns, &server->h2, err));
     *ret = SG_STEAL(server);
@@ -389,8 +392,25 @@ void sg_rpc_server_drain_notice(struct sg_rpc_server *server)
 
 void sg_rpc_server_drain(struct sg_rpc_server *server)
 {
+    if (server->why == SG_WHY_OPEN)
+        server->why = SG_WHY_SHUTDOWN;
     sg_h2_goaway(server->h2, false, "");
     server->drain_due_ns = server->now_ns; /* it does not become idle or old any more */
+}
+
+enum sg_why sg_rpc_server_why(const struct sg_rpc_server *server)
+{
+    enum sg_why why = sg_h2_why(server->h2);
+    if (why == SG_WHY_OPEN)
+        why = server->why;
+    return why == SG_WHY_OPEN && sg_h2_is_peer_leaving(server->h2) ? SG_WHY_CLIENT : why;
+}
+
+size_t sg_rpc_server_take_stalled(struct sg_rpc_server *server)
+{
+    size_t stalled = server->stalled;
+    server->stalled = 0;
+    return stalled;
 }
 
 bool sg_rpc_server_is_done(const struct sg_rpc_server *server)

@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "proto/grpc/call.h"
 #include "proto/grpc/cors.h"
+#include "proto/h2/limits.h"
+#include "proto/h2/why.h"
 
 /*
  * The serving end of one HTTP/2 connection, without I/O: bytes from TLS in, calls out to the
@@ -31,6 +33,8 @@ struct sg_rpc_limits {
     int64_t ping_timeout_ns;
     int64_t client_ping_ns_min; /* gRFC A8/A9: pings more often than this are strikes */
     bool allow_ping_without_calls;
+    int64_t stall_ns_max; /* that a call's answer may wait without its client taking any of it */
+    struct sg_h2_flood flood;
     bool connect_version_required; /* Connect's requests must say which version they are */
     struct sg_cors cors;           /* off by default; its strings outlive the server */
 };
@@ -72,6 +76,10 @@ SG_MUST_USE enum sg_rc sg_rpc_server_tick(struct sg_rpc_server *server, int64_t 
 void sg_rpc_server_drain_notice(struct sg_rpc_server *server);
 /* Second phase: GOAWAY with the last stream taken; new streams are refused (REFUSED_STREAM). */
 void sg_rpc_server_drain(struct sg_rpc_server *server);
+/* Why it is not served any longer; SG_WHY_OPEN while it is. */
+enum sg_why sg_rpc_server_why(const struct sg_rpc_server *server);
+/* How many calls were reset since the last time for stall_ns_max. */
+size_t sg_rpc_server_take_stalled(struct sg_rpc_server *server);
 /* Nothing open, nothing to send, and no more calls will be taken: close the connection. */
 bool sg_rpc_server_is_done(const struct sg_rpc_server *server);
 size_t sg_rpc_server_open_calls(const struct sg_rpc_server *server);

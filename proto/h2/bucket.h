@@ -26,16 +26,16 @@ static inline void sg_bucket_give(struct sg_bucket *bucket, int64_t tokens)
     bucket->level += given < room ? given : room;
 }
 
-/* Whether there was a token to take. */
-static inline bool sg_bucket_take(struct sg_bucket *bucket, int64_t now_ns)
+/* Whether there were so many tokens to take; if not, none is taken. */
+static inline bool sg_bucket_take(struct sg_bucket *bucket, int64_t now_ns, int64_t tokens)
 {
     int64_t passed = now_ns > bucket->at_ns ? now_ns - bucket->at_ns : 0;
     int64_t room = bucket->burst - bucket->level;
     bucket->level += passed >= room / bucket->rate ? room : passed * bucket->rate;
     bucket->at_ns = now_ns;
-    if (bucket->level < SG_BUCKET_TOKEN)
+    if (bucket->level < tokens * SG_BUCKET_TOKEN)
         return false;
-    bucket->level -= SG_BUCKET_TOKEN;
+    bucket->level -= tokens * SG_BUCKET_TOKEN;
     return true;
 }
 

@@ -23,9 +23,10 @@ static int open_session(struct sg_h2 *h2, nghttp2_session_callbacks *callbacks,
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_settings(option, SG_H2_SETTINGS_MAX);
     nghttp2_option_set_max_outbound_ack(option, SG_H2_ACKS_MAX);
-    nghttp2_option_set_stream_reset_rate_limit(option, SG_H2_PEER_RESETS_BURST,
-                                               SG_H2_PEER_RESETS_RATE);
-    nghttp2_option_set_max_continuations(option, SG_H2_CONTINUATIONS_MAX);
+    /* One more than our own count, which comes first and says why. */
+    nghttp2_option_set_stream_reset_rate_limit(option, h2->limits.flood.resets.burst + 1,
+                                               h2->limits.flood.resets.per_s);
+    nghttp2_option_set_max_continuations(option, h2->limits.flood.continuations_max);
     nghttp2_option_set_max_reserved_remote_streams(option, 0);
 
     return h2->is_server
@@ -60,6 +61,12 @@ static int introduce(struct sg_h2 *h2)
                                                  (int32_t)limits->connection_window);
 }
 
+static void init_bucket(struct sg_bucket *bucket, struct sg_h2_rate rate, int64_t now_ns)
+{
+    SG_ASSERT(rate.burst > 0 && rate.per_s > 0);
+    sg_bucket_init(bucket, rate.burst, rate.per_s, now_ns);
+}
+
 static enum sg_rc h2_new(bool is_server, const struct sg_h2_limits *limits,
                          const struct sg_h2_events *events, int64_t now_ns, struct sg_h2 **ret,
                          struct sg_err *err)
@@ -75,8 +82,10 @@ static enum sg_rc h2_new(bool is_server, const struct sg_h2_limits *limits,
     h2->events = events;
     h2->now_ns = now_ns;
     h2->memory.max = limits->library_memory_max;
-    sg_bucket_init(&h2->glitches, SG_H2_GLITCHES_BURST, SG_H2_GLITCHES_RATE, now_ns);
-    sg_bucket_init(&h2->own_resets, SG_H2_OWN_RESETS_BURST, SG_H2_OWN_RESETS_RATE, now_ns);
+    init_bucket(&h2->glitches, limits->flood.glitches, now_ns);
+    init_bucket(&h2->resets, limits->flood.resets, now_ns);
+    init_bucket(&h2->stream_errors, limits->flood.stream_errors, now_ns);
+    init_bucket(&h2->empty_bytes, limits->flood.empty_bytes, now_ns);
     TAILQ_INIT(&h2->writable);
 
     nghttp2_session_callbacks *callbacks = NULL;
@@ -118,19 +127,36 @@ void sg_h2_free(struct sg_h2 *h2)
     free(h2);
 }
 
+/* The first reason is the reason. */
+static void set_over(struct sg_h2 *h2, enum sg_why why)
+{
+    h2->is_over = true;
+    if (h2->why == SG_WHY_OPEN)
+        h2->why = why;
+}
+
 /* The library's failures, as far as they differ for whoever closes the connection. */
 static enum sg_rc fail(struct sg_h2 *h2, int rv, struct sg_err *err)
 {
-    bool is_flood = rv == NGHTTP2_ERR_FLOODED || rv == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+    enum sg_why why = SG_WHY_PROTOCOL;
     enum sg_rc rc = SG_E_INVALID;
-    if (rv == NGHTTP2_ERR_NOMEM)
+    if (rv == NGHTTP2_ERR_NOMEM) {
         rc = SG_E_LIMIT;
-    else if (rv == NGHTTP2_ERR_CALLBACK_FAILURE)
+        why = SG_WHY_MEMORY;
+    } else if (rv == NGHTTP2_ERR_CALLBACK_FAILURE) {
         rc = SG_E_INTERNAL;
+    } else if (rv == NGHTTP2_ERR_FLOODED) {
+        why = SG_WHY_ACKS;
+    } else if (rv == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
+        why = SG_WHY_CONTINUATIONS;
+    }
     /* These come without a GOAWAY of the library's own. */
     if (rv != NGHTTP2_ERR_BAD_CLIENT_MAGIC)
-        sg_h2_terminate(h2, is_flood ? SG_H2_ENHANCE_YOUR_CALM : SG_H2_INTERNAL_ERROR, "");
-    h2->is_over = true;
+        sg_h2_terminate(h2,
+                        why == SG_WHY_ACKS || why == SG_WHY_CONTINUATIONS ? SG_H2_ENHANCE_YOUR_CALM
+                                                                          : SG_H2_INTERNAL_ERROR,
+                        why);
+    set_over(h2, why);
     return SG_FAIL(err, rc, (unsigned long)-rv, "could not read HTTP/2: %s", nghttp2_strerror(rv));
 }
 
@@ -144,13 +170,17 @@ enum sg_rc sg_h2_feed(struct sg_h2 *h2, int64_t now_ns, struct sg_slice bytes, s
         return SG_OK;
 
     h2->is_busy = true;
+    h2->is_empty = true;
     ssize_t n = nghttp2_session_mem_recv(h2->session, bytes.ptr, bytes.len);
     h2->is_busy = false;
     if (n < 0)
         return fail(h2, (int)n, err);
+    if (!h2->is_empty)
+        sg_bucket_give(&h2->empty_bytes, h2->limits.flood.empty_bytes.burst);
+    else if (!sg_bucket_take(&h2->empty_bytes, now_ns, (int64_t)bytes.len))
+        sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_EMPTY_BYTES);
     if (h2->is_over)
-        return SG_FAIL(err, SG_E_INVALID, 0, "closed the connection: %s",
-                       "the peer sends too much that carries nothing");
+        return SG_FAIL(err, SG_E_INVALID, 0, "closed the connection: %s", sg_why_name(h2->why));
     return SG_OK;
 }
 
@@ -186,7 +216,7 @@ enum sg_rc sg_h2_pull(struct sg_h2 *h2, size_t max_bytes, struct sg_buf *out, st
     h2->is_busy = false;
 
     if (n < 0) {
-        h2->is_over = true;
+        set_over(h2, n == NGHTTP2_ERR_NOMEM ? SG_WHY_MEMORY : SG_WHY_PROTOCOL);
         return SG_FAIL(err, n == NGHTTP2_ERR_NOMEM ? SG_E_LIMIT : SG_E_INTERNAL, (unsigned long)-n,
                        "could not write HTTP/2: %s", nghttp2_strerror((int)n));
     }
@@ -201,6 +231,11 @@ bool sg_h2_wants_pull(const struct sg_h2 *h2)
 bool sg_h2_is_over(const struct sg_h2 *h2)
 {
     return h2->is_over;
+}
+
+enum sg_why sg_h2_why(const struct sg_h2 *h2)
+{
+    return h2->is_over && h2->why == SG_WHY_OPEN ? SG_WHY_PROTOCOL : h2->why;
 }
 
 bool sg_h2_is_leaving(const struct sg_h2 *h2)
@@ -250,11 +285,12 @@ void sg_h2_goaway(struct sg_h2 *h2, bool is_notice, const char *debug)
                           (const uint8_t *)debug, strlen(debug));
 }
 
-void sg_h2_terminate(struct sg_h2 *h2, enum sg_h2_error error, const char *debug)
+void sg_h2_terminate(struct sg_h2 *h2, enum sg_h2_error error, enum sg_why why)
 {
+    const char *debug = sg_why_name(why);
     if (h2->is_over)
         return;
-    h2->is_over = true;
+    set_over(h2, why);
     /* Not nghttp2_session_terminate_session(): it cannot say why. */
     int32_t last = nghttp2_session_get_last_proc_stream_id(h2->session);
     nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE, last, (uint32_t)error,

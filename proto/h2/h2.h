@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "proto/h2/limits.h"
+#include "proto/h2/why.h"
 
 /*
  * One HTTP/2 connection (RFC 9113), either end, without I/O: bytes in, events out, bytes out. It
@@ -40,8 +41,8 @@ struct sg_h2_field {
 
 /*
  * One stream. Lives inside the object of whoever serves or makes it, who clears it before it is
- * opened and keeps it until `closed`. Only `id`, `header_bytes_over` and the `is_` flags are for
- * reading.
+ * opened and keeps it until `closed`. Only `id`, `sent_bytes`, `header_bytes_over` and the `is_`
+ * flags are for reading.
  */
 struct sg_h2_stream {
     struct sg_h2 *h2;
@@ -63,6 +64,7 @@ struct sg_h2_stream {
     size_t held_bytes;     /* private: not given back to the stream's window while held */
     struct sg_buf out;     /* what is to be sent; filled by sg_h2_out() */
     size_t out_at;         /* private: so much of `out` has left */
+    uint64_t sent_bytes;   /* of the body, that have left */
     size_t writable_below; /* private */
     const struct sg_h2_field *trailers;
     size_t trailer_count;
@@ -117,6 +119,8 @@ bool sg_h2_wants_pull(const struct sg_h2 *h2);
 
 /* A fatal error was found, by us or in the peer: nothing further will be read. */
 bool sg_h2_is_over(const struct sg_h2 *h2);
+/* And for what; SG_WHY_OPEN while it is not. */
+enum sg_why sg_h2_why(const struct sg_h2 *h2);
 /* The second GOAWAY has been queued: no more streams are taken. */
 bool sg_h2_is_leaving(const struct sg_h2 *h2);
 /* The peer has said that it opens no more streams, or takes none. */
@@ -158,7 +162,7 @@ void sg_h2_ping(struct sg_h2 *h2);
 /* GOAWAY for a graceful end. The first (is_notice) names the highest stream there can be and takes
  * streams still; the second names the last one taken and says why. */
 void sg_h2_goaway(struct sg_h2 *h2, bool is_notice, const char *debug);
-/* GOAWAY with an error; the connection is over once it has been pulled. */
-void sg_h2_terminate(struct sg_h2 *h2, enum sg_h2_error error, const char *debug);
+/* GOAWAY with an error, its debug data being `why`; the connection is over once it is pulled. */
+void sg_h2_terminate(struct sg_h2 *h2, enum sg_h2_error error, enum sg_why why);
 
 #endif

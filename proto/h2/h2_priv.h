@@ -33,7 +33,9 @@ struct sg_h2 {
     size_t data_left;  /* of the DATA frame being read */
     size_t unconsumed; /* sum over the streams */
 
-    struct sg_bucket glitches, own_resets;
+    bool is_empty;   /* what is being fed has brought no call further yet */
+    enum sg_why why; /* it is over */
+    struct sg_bucket glitches, resets, stream_errors, empty_bytes;
     TAILQ_HEAD(, sg_h2_stream) writable; /* to be told at the end of this pull */
 };
 

@@ -46,8 +46,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         h2->header_began_ns = 0;
     h2->data_left = hd->type == NGHTTP2_DATA ? hd->length : 0;
 
-    if (is_glitch(hd) && !sg_bucket_take(&h2->glitches, h2->now_ns))
-        sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, "too_many_glitches");
+    if (is_glitch(hd) && !sg_bucket_take(&h2->glitches, h2->now_ns, 1))
+        sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_GLITCHES);
+    if (hd->type == NGHTTP2_RST_STREAM && !sg_bucket_take(&h2->resets, h2->now_ns, 1))
+        sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_RESETS);
     return 0;
 }
 
@@ -78,6 +80,17 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
+/* The rest of the block costs its sender nearly nothing and the decompressor much. */
+static void over_header(struct sg_h2 *h2, struct sg_h2_stream *stream)
+{
+    bool is_bomb = stream->header_bytes > SG_H2_HEADERS_FACTOR_MAX * h2->limits.header_bytes_max;
+    if (!stream->is_header_over)
+        is_bomb |= !sg_bucket_take(&h2->glitches, h2->now_ns, SG_H2_GLITCHES_PER_HEADERS);
+    stream->is_header_over = true;
+    if (is_bomb)
+        sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_HEADERS);
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *arg)
@@ -86,11 +99,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct sg_h2 *h2 = arg;
     struct sg_h2_stream *stream = h2->header_stream;
 
-    if (stream == NULL || stream->is_header_over)
+    if (stream == NULL)
         return 0;
     stream->header_bytes += name_len + value_len + 32;
     if (stream->header_bytes > h2->limits.header_bytes_max) {
-        stream->is_header_over = true;
+        over_header(h2, stream);
         return 0;
     }
     h2->events->field(h2->events->arg, stream, sg_slice_of(name, name_len),
@@ -111,6 +124,7 @@ static void headers_done(struct sg_h2 *h2, bool is_end)
     struct sg_h2_stream *stream = h2->header_stream;
     h2->header_began_ns = 0;
     h2->header_stream = NULL;
+    h2->is_empty = false;
     if (stream == NULL)
         return;
     stream->header_bytes = 0;
@@ -163,6 +177,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     struct sg_h2_stream *stream = sg_h2_find(h2, id);
 
     h2->data_left -= len < h2->data_left ? len : h2->data_left;
+    h2->is_empty = false;
     if (stream == NULL) {
         nghttp2_session_consume(session, id, len);
         return 0;

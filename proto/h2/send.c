@@ -47,6 +47,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
     if (n > 0)
         memcpy(buf, stream->out.ptr + stream->out_at, n);
     stream->out_at += n;
+    stream->sent_bytes += n;
 
     if (n == left) {
         sg_buf_clear(&stream->out);
@@ -77,8 +78,8 @@ static void count_reset(struct sg_h2 *h2, uint32_t error)
 {
     if (error == NGHTTP2_NO_ERROR || error == NGHTTP2_REFUSED_STREAM || error == NGHTTP2_CANCEL)
         return;
-    if (!sg_bucket_take(&h2->own_resets, h2->now_ns))
-        sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, "too_many_stream_errors");
+    if (!sg_bucket_take(&h2->stream_errors, h2->now_ns, 1))
+        sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_STREAM_ERRORS);
 }
 
 /* From here on the server may have acted on it. */

@@ -236,6 +236,7 @@ static void serve(const char *listen, const char *pki)
                                .on_error = on_rpc_error};
     struct sg_tls_trust *trust = load_trust(pki);
     struct sg_net_options options = {.listen = listen,
+                                     .connections_per_source_max = 1000000,
                                      .connections_max = 1024,
                                      .handshakes_max = 4,
                                      .handshake_ns_max = 5 * SG_NS_PER_S,

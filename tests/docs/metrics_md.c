@@ -18,7 +18,7 @@ static const char *const label_names[SG_LABEL_COUNT] = {
     [SG_LABEL_TOKEN] = "`token`",
     [SG_LABEL_TOKEN_STATE] = "`state`",
     [SG_LABEL_KEY_STATE] = "`state`",
-    [SG_LABEL_HANDSHAKE] = "`reason`",
+    [SG_LABEL_WHY] = "`why`",
 };
 
 enum { COUNTER, GAUGE, HISTOGRAM };

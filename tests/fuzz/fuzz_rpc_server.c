@@ -21,6 +21,8 @@ static const struct sg_rpc_limits limits = {
     .ping_timeout_ns = 20 * SG_NS_PER_S,
     .client_ping_ns_min = 300 * SG_NS_PER_S,
     .cors = {"https://a", "x"},
+    .stall_ns_max = 30 * SG_NS_PER_S,
+    .flood = SG_H2_FLOOD_DEFAULT,
 };
 
 static bool pull(struct sg_rpc_server *server)

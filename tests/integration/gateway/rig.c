@@ -244,11 +244,13 @@ static void start_rpc(struct rig *rig)
     assert_int_equal(sg_rpc_new(&deps, rig->trust, &rig->rpc, NULL), SG_OK);
 }
 
-static void start_net(struct rig *rig, size_t connections_max)
+static void start_net(struct rig *rig, const struct rig_options *wanted)
 {
     struct sg_net_options options = {
         .listen = "127.0.0.1:0",
-        .connections_max = connections_max == 0 ? 100 : connections_max,
+        .connections_max = wanted->connections_max == 0 ? 100 : wanted->connections_max,
+        .connections_per_source_max =
+            wanted->connections_per_source_max == 0 ? 100 : wanted->connections_per_source_max,
         .handshakes_max = 4,
         .handshake_ns_max = 5 * SG_NS_PER_S,
         .write_stall_ns_max = 30 * SG_NS_PER_S,
@@ -298,7 +300,7 @@ void rig_start(struct rig *rig, const struct rig_options *options)
     assert_int_equal(sg_hsm_new(rig->loop, &rig->clock.clock, &events, &rig->hsm, NULL), SG_OK);
     start_keys(rig);
     start_rpc(rig);
-    start_net(rig, options->connections_max);
+    start_net(rig, options);
     if (rig->has_token)
         start_engine(rig);
 }

@@ -32,7 +32,7 @@ struct rig_clock {
 
 struct rig_options {
     int64_t stream_items_max, batch_items_max; /* 0: the configuration's default */
-    size_t connections_max;
+    size_t connections_max, connections_per_source_max;
     bool reflection;
     size_t many_keys; /* so many more, visible to A: "many-0000", ... */
     /* The engine runs, and rig.token, which has t1's keys, is at its other end. */

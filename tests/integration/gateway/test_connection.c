@@ -39,7 +39,7 @@ static void connections_over_the_limit_are_closed_and_the_others_serve(void **st
     RIG_UNTIL(rig, clients[3]->is_over && clients[4]->is_over);
     RIG_UNTIL(rig, rig_client_is_ready(clients[2]));
     assert_int_equal(sg_net_connections(rig->net), 3);
-    assert_int_equal(sg_net_totals(rig->net).refused_full, 2);
+    assert_int_equal(sg_net_totals(rig->net).ended[SG_WHY_FULL], 2);
     struct rig_call *call = get_info(clients[0]);
     assert_int_equal(call->code, SG_GRPC_OK);
     rig_call_free(call);
@@ -49,6 +49,65 @@ static void connections_over_the_limit_are_closed_and_the_others_serve(void **st
     call = get_info(rig_connect(rig, A)); /* a place is a place again */
     assert_int_equal(call->code, SG_GRPC_OK);
     rig_call_free(call);
+}
+
+static void connections_of_one_source_are_counted(void **state)
+{
+    (void)state;
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct rig_client *clients[3];
+
+    rig_start(rig, &(struct rig_options){.connections_per_source_max = 2});
+    for (size_t i = 0; i < SG_COUNT(clients); i++)
+        clients[i] = rig_connect(rig, A);
+    RIG_UNTIL(rig, clients[2]->is_over && rig_client_is_ready(clients[0]) &&
+                       rig_client_is_ready(clients[1]));
+    assert_int_equal(sg_net_totals(rig->net).ended[SG_WHY_ADDRESS], 1);
+
+    rig_disconnect(clients[1], true);
+    RIG_UNTIL(rig, sg_net_connections(rig->net) == 1);
+    struct rig_client *next = rig_connect(rig, A); /* a place is a place again */
+    RIG_UNTIL(rig, rig_client_is_ready(next));
+    rig_stop(rig);
+    free(rig);
+}
+
+/* More at once than there are steps for; and some that go while a thread has their TLS. */
+static void many_handshakes_at_once_all_end(void **state)
+{
+    enum { COUNT = 40 };
+    (void)state;
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct rig_client *clients[COUNT];
+
+    rig_start(rig, NULL);
+    for (size_t i = 0; i < COUNT; i++)
+        clients[i] = rig_connect(rig, A);
+    for (int turns = 0; turns < 3; turns++)
+        rig_turn(rig);
+    for (size_t i = 0; i < COUNT; i += 4)
+        rig_disconnect(clients[i], false);
+    for (size_t i = 0; i < COUNT; i++)
+        if (i % 4 != 0)
+            RIG_UNTIL(rig, rig_client_is_ready(clients[i]));
+    RIG_UNTIL(rig, sg_net_connections(rig->net) == COUNT - COUNT / 4);
+    assert_int_equal(sg_net_totals(rig->net).ended[SG_WHY_SLOW_HANDSHAKE], 0);
+    rig_stop(rig);
+    free(rig);
+}
+
+static void the_end_comes_in_the_middle_of_handshakes(void **state)
+{
+    (void)state;
+    struct rig *rig = calloc(1, sizeof(*rig));
+
+    rig_start(rig, NULL);
+    for (size_t i = 0; i < 20; i++)
+        rig_connect(rig, A);
+    for (int turns = 0; turns < 3; turns++)
+        rig_turn(rig);
+    rig_stop_now(rig); /* what a thread still has is freed when it comes back */
+    free(rig);
 }
 
 /* How often `text` stands in the file. */
@@ -126,7 +185,7 @@ static void a_handshake_that_takes_too_long_is_ended(void **state)
     rig_wait(rig, SG_NS_PER_S);
     RIG_UNTIL(rig, silent->is_over && slow->is_over);
     assert_int_equal(sg_net_connections(rig->net), 0);
-    assert_int_equal(sg_net_totals(rig->net).handshakes_timeout, 2);
+    assert_int_equal(sg_net_totals(rig->net).ended[SG_WHY_SLOW_HANDSHAKE], 2);
 }
 
 static void what_is_no_tls_is_closed(void **state)
@@ -137,7 +196,7 @@ static void what_is_no_tls_is_closed(void **state)
     assert_true(send(client->fd, "GET / HTTP/1.1\r\n\r\n", 18, 0) == 18);
     RIG_UNTIL(rig, client->is_over);
     assert_int_equal(sg_net_connections(rig->net), 0);
-    assert_int_equal(sg_net_totals(rig->net).handshakes_tls, 1);
+    assert_int_equal(sg_net_totals(rig->net).ended[SG_WHY_HANDSHAKE], 1);
 }
 
 static void an_end_of_file_in_mid_handshake_closes(void **state)
@@ -223,7 +282,7 @@ static void a_client_that_takes_nothing_is_closed(void **state)
     assert_int_equal(sg_net_connections(rig->net), 1);
     rig_wait(rig, 12 * SG_NS_PER_S);
     RIG_UNTIL(rig, sg_net_connections(rig->net) == 0);
-    assert_int_equal(sg_net_totals(rig->net).timeouts, 1);
+    assert_int_equal(sg_net_totals(rig->net).ended[SG_WHY_STALLED], 1);
     rig_disconnect(client, false);
     for (size_t i = 0; i < COUNT; i++)
         rig_call_free(calls[i]);
@@ -287,6 +346,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(connections_over_the_limit_are_closed_and_the_others_serve),
+        cmocka_unit_test(connections_of_one_source_are_counted),
+        cmocka_unit_test(many_handshakes_at_once_all_end),
+        cmocka_unit_test(the_end_comes_in_the_middle_of_handshakes),
         TEST(connections_that_fail_do_not_fill_the_log),
         TEST(request_ids_do_not_come_again_after_a_restart),
         TEST(a_handshake_that_takes_too_long_is_ended),

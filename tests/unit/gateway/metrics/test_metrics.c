@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "hsm/hsm.h"
 #include "proto/grpc/status.h"
+#include "proto/h2/why.h"
 #include "tests/support/failmalloc.h"
 #include "tests/support/prom_strict.h"
 #include "tests/support/unit.h"
@@ -110,8 +111,8 @@ static void labels_come_from_the_enums_they_stand_for(void **state)
     assert_series(metrics, "sealgate_refusals_total{reason=\"QUEUE_FULL\"}", 1);
     sg_metrics_add(metrics, SG_METRIC_SIGNATURES, SG_SCHEME_RSA_PSS, 0, 1);
     assert_series(metrics, "sealgate_signatures_total{scheme=\"rsa-pss\"}", 1);
-    sg_metrics_add(metrics, SG_METRIC_HANDSHAKE_FAILURES, SG_HANDSHAKE_CERTIFICATE, 0, 1);
-    assert_series(metrics, "sealgate_handshake_failures_total{reason=\"certificate\"}", 1);
+    sg_metrics_add(metrics, SG_METRIC_CONNECTIONS_ENDED, SG_WHY_CERTIFICATE, 0, 1);
+    assert_series(metrics, "sealgate_connections_ended_total{why=\"certificate\"}", 1);
 }
 
 static const struct {
