@@ -92,7 +92,8 @@ struct sealgate_error {
     enum sealgate_outcome outcome;
 
     /* The stable word for what went wrong: the server's (docs/errors.md), or one of this library's
-     * own when is_local: CONNECT_FAILED, NAME_NOT_RESOLVED, TLS_FAILED, CONNECTION_LOST, DEADLINE,
+     * own when is_local: CONNECT_FAILED, NAME_NOT_RESOLVED, TLS_FAILED, CLIENT_CERT_REFUSED,
+     * TOKEN_NOT_GIVEN, CONNECTION_LOST, NOT_PROCESSED, STREAM_OVER, WRONG_MOMENT, DEADLINE,
      * CANCELLED, BAD_ARGUMENT, BAD_OPTIONS, RESPONSE_MALFORMED, RESPONSE_CRC_MISMATCH,
      * REQUEST_NOT_CHECKED, TOO_MUCH_WAITING, OUT_OF_MEMORY. Empty when the server gave none. */
     char reason[64];
@@ -113,13 +114,36 @@ SEALGATE_API const char *sealgate_code_name(enum sealgate_code code);
 
 struct sealgate_client;
 
+/* Longest value of the `authorization` header. */
+#define SEALGATE_AUTHORIZATION_BYTES_MAX 8192
+
+/*
+ * Of the application: gives the `authorization` header of one call, "Bearer ..." for one, by
+ * writing it with a NUL into `value`, which has `room` bytes (SEALGATE_AUTHORIZATION_BYTES_MAX and
+ * one), and returns SEALGATE_OK. Any other code ends the call with it: reason TOKEN_NOT_GIVEN,
+ * outcome NOT_DONE.
+ *
+ * Called in sealgate_client_step() just before a call is sent, and again when it is sent again, so
+ * the token may be renewed at any time; a blocking function takes steps of its own. It must not
+ * block for long, for everything waits, and may use no function of this client. `value` lies in
+ * locked memory and is wiped when the call has been sent; what HTTP/2 and TLS make of it on the
+ * way out is ordinary memory of the process.
+ */
+typedef enum sealgate_code sealgate_authorization_fn(void *user, char *value, size_t room);
+
 struct sealgate_options {
     /* "host:port", "[IPv6]:port", or a host alone, which means port 8443; or several of these with
      * commas between them (at most 16), in the order of preference. */
     const char *endpoint;
-    const char *ca_file;     /* PEM: who may have issued the server's certificate */
-    const char *cert_file;   /* PEM: the client's certificate, and its chain behind it */
-    const char *key_file;    /* PEM: the certificate's private key, not encrypted */
+    const char *ca_file;   /* PEM: who may have issued the server's certificate */
+    const char *cert_file; /* PEM: the client's certificate, and its chain behind it */
+    const char *key_file;  /* PEM: the certificate's private key, not encrypted */
+
+    /* Who calls may also be told by a token, beside the certificate or, with cert_file and
+     * key_file NULL, instead of it. */
+    sealgate_authorization_fn *authorization;
+    void *authorization_user;
+
     const char *server_name; /* the name to expect in the certificate; NULL: the endpoint's host */
     const char *user_agent;  /* put before the library's own; may be NULL */
 
@@ -141,8 +165,8 @@ struct sealgate_options {
 };
 
 /*
- * Makes a client. Reads the files; connects to nothing yet. Zeroed options with the endpoint and
- * the three files set are complete.
+ * Makes a client. Reads the files; connects to nothing yet. Zeroed options with the endpoint,
+ * ca_file, and either the other two files or authorization set are complete.
  *
  * Errors: SEALGATE_INVALID_ARGUMENT with reason BAD_OPTIONS: the endpoint or a file is unusable.
  */

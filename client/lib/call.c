@@ -262,16 +262,78 @@ static enum sg_rc send_early(struct sealgate_call *call, struct sg_err *err)
     return SG_OK;
 }
 
+/* What a header takes (RFC 9110 section 5.5), in one line and without blanks at its ends. */
+static bool is_header_value(const char *text, size_t len)
+{
+    if (len == 0 || len > SEALGATE_AUTHORIZATION_BYTES_MAX || text[0] == ' ' ||
+        text[len - 1] == ' ')
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return false;
+    return true;
+}
+
+/* Asks the application for the token of this attempt. */
+static enum sealgate_code take_token(struct sealgate_call *call, struct sg_rpc_metadata *ret,
+                                     struct sealgate_error *error)
+{
+    struct sealgate_client *client = call->client;
+    size_t room = SEALGATE_AUTHORIZATION_BYTES_MAX + 1, len;
+    char *value = (char *)sg_secret_room(client->token);
+    enum sealgate_code code = client->authorization(client->authorization_user, value, room);
+
+    if (code != SEALGATE_OK) {
+        (void)sg_client_fail(error, SG_CLIENT_TOKEN_NOT_GIVEN, SEALGATE_OUTCOME_NOT_DONE,
+                             "the authorization callback gave no token (%s)",
+                             sealgate_code_name(code));
+        return error->code = code;
+    }
+    len = strnlen(value, room);
+    if (!is_header_value(value, len))
+        return sg_client_fail(error, SG_CLIENT_TOKEN_NOT_GIVEN, SEALGATE_OUTCOME_NOT_DONE,
+                              "the authorization callback gave what no header can hold: it is "
+                              "empty, over %d bytes, or not printable ASCII",
+                              SEALGATE_AUTHORIZATION_BYTES_MAX);
+    *ret = (struct sg_rpc_metadata){"authorization", sg_slice_of(value, len)};
+    return SEALGATE_OK;
+}
+
+/* Begins the call on the wire, with the token of the moment when there is one. */
+static enum sg_rc start_call(struct sealgate_call *call, struct sg_conn *conn, int64_t now_ns,
+                             const struct sg_rpc_client_events *events,
+                             struct sealgate_error *error, struct sg_err *err)
+{
+    struct sealgate_client *client = call->client;
+    struct sg_rpc_metadata token;
+    enum sg_rc rc = SG_OK;
+
+    error->code = SEALGATE_OK;
+    if (client->authorization != NULL && !sg_rpc_client_has_room(sg_conn_rpc(conn)))
+        return SG_FAIL(err, SG_E_LIMIT, 0, "the server takes no more calls now");
+    if (client->authorization == NULL || take_token(call, &token, error) == SEALGATE_OK)
+        rc = sg_rpc_client_start(sg_conn_rpc(conn), call->method->path, now_ns, call->deadline_ns,
+                                 &token, client->authorization == NULL ? 0 : 1, events, &call->rpc,
+                                 err);
+    if (client->authorization != NULL)
+        sg_wipe(sg_secret_room(client->token), SEALGATE_AUTHORIZATION_BYTES_MAX + 1);
+    return rc;
+}
+
 enum sg_rc sg_client_call_run(struct sealgate_call *call, struct sg_conn *conn, int64_t now_ns,
                               struct sg_err *err)
 {
     const struct sg_rpc_client_events events = {
         .arg = call, .message = on_message, .writable = on_writable, .done = on_done};
     struct sealgate_client *client = call->client;
+    struct sealgate_error error;
     enum sg_rc rc;
 
-    SG_TRY(sg_rpc_client_start(sg_conn_rpc(conn), call->method->path, now_ns, call->deadline_ns,
-                               NULL, 0, &events, &call->rpc, err));
+    SG_TRY(start_call(call, conn, now_ns, &events, &error, err));
+    if (error.code != SEALGATE_OK) {
+        sg_client_call_finish(call, &error);
+        return SG_OK;
+    }
     sg_client_list_remove(&client->waiting, call);
     call->conn = conn;
     sg_client_list_push(&client->running, call);

@@ -4,6 +4,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "base/buf.h"
+#include "base/secret.h"
 #include "base/clock.h"
 #include "client/lib/box.h"
 #include "client/lib/conn.h"
@@ -102,6 +103,9 @@ struct sg_client_list {
 struct sealgate_client {
     struct sg_conn_config config;
     struct sg_targets targets;
+    sealgate_authorization_fn *authorization; /* NULL: the certificate alone */
+    void *authorization_user;
+    struct sg_secret *token; /* room for one value; empty but while a call is begun */
     const struct sg_clock *clock;
     int64_t timeout_ns, connect_timeout_ns;
     size_t calls_max;
@@ -156,7 +160,7 @@ enum sealgate_code sg_client_wait(enum sealgate_code started, struct sealgate_ca
 void sg_client_call_finish(struct sealgate_call *call, const struct sealgate_error *error);
 /* The connection `conn` answered a call. */
 void sg_client_conn_answered(struct sealgate_client *client, const struct sg_conn *conn);
-/* Starts a waiting call on a ready connection. SG_E_LIMIT and SG_E_UNAVAILABLE leave it waiting. */
+/* Starts a waiting call on a ready connection, or ends it. SG_E_LIMIT and SG_E_UNAVAILABLE leave it waiting. */
 enum sg_rc sg_client_call_run(struct sealgate_call *call, struct sg_conn *conn, int64_t now_ns,
                               struct sg_err *err);
 

@@ -53,9 +53,12 @@ static enum sealgate_code take_names(struct sealgate_client *client,
 {
     struct sg_err err;
 
-    if (options->endpoint == NULL || options->ca_file == NULL || options->cert_file == NULL ||
-        options->key_file == NULL)
-        return bad_options(error, "the options lack one of endpoint, ca_file, cert_file, key_file");
+    if (options->endpoint == NULL || options->ca_file == NULL)
+        return bad_options(error, "the options lack endpoint or ca_file");
+    if ((options->cert_file == NULL) != (options->key_file == NULL))
+        return bad_options(error, "cert_file and key_file go together");
+    if (options->cert_file == NULL && options->authorization == NULL)
+        return bad_options(error, "the options lack cert_file and key_file, or authorization");
     if (sg_targets_parse(sg_slice_str(options->endpoint), options->server_name, &client->targets,
                          &err) != SG_OK)
         return bad_options(error, err.msg);
@@ -91,6 +94,12 @@ static enum sealgate_code client_init(struct sealgate_client *client,
     client->clock = &sg_clock_system;
     if (sg_tls_client_ctx_new(&tls, &client->config.tls, &err) != SG_OK)
         return bad_options(error, err.msg);
+    client->authorization = options->authorization;
+    client->authorization_user = options->authorization_user;
+    if (client->authorization != NULL &&
+        sg_secret_new(SEALGATE_AUTHORIZATION_BYTES_MAX + 1, &client->token, &err) != SG_OK)
+        return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE, "%s",
+                              err.msg);
     client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (client->epoll_fd < 0)
         return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
@@ -136,6 +145,7 @@ void sealgate_client_free(struct sealgate_client *client)
     sg_tls_ctx_free(client->config.tls);
     if (client->epoll_fd >= 0)
         (void)close(client->epoll_fd);
+    sg_secret_free(client->token);
     free(client->config.user_agent);
     free(client);
 }

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/secret.h"
 #include "proto/grpc/base64.h"
 #include "proto/grpc/client_priv.h"
 #include "proto/grpc/metadata.h"
@@ -237,6 +238,9 @@ static enum sg_rc start(struct sg_rpc_client_call *call, const char *path,
                                  err);
     if (rc == SG_OK)
         rc = send_request(call, path, &own, err);
+    /* Credentials go through here; this copy of them does not outlive the call of this function. */
+    for (struct sg_metadata_entry *e = own.first; e != NULL; e = e->next)
+        sg_wipe((void *)(uintptr_t)e->value.ptr, e->value.len);
     sg_arena_done(&arena);
     return rc;
 }

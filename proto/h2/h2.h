@@ -140,6 +140,8 @@ SG_MUST_USE enum sg_rc sg_h2_respond(struct sg_h2_stream *stream, const struct s
 SG_MUST_USE enum sg_rc sg_h2_request(struct sg_h2 *h2, struct sg_h2_stream *stream,
                                      const struct sg_h2_field *fields, size_t count,
                                      struct sg_err *err);
+/* Whether the server allows one more stream now, as far as is known. */
+bool sg_h2_has_room(const struct sg_h2 *h2);
 /* The body's buffer, to be appended to; then call sg_h2_flush(). Sticky failure means the limit. */
 struct sg_buf *sg_h2_out(struct sg_h2_stream *stream);
 size_t sg_h2_waiting(const struct sg_h2_stream *stream);

@@ -153,15 +153,24 @@ enum sg_rc sg_h2_respond(struct sg_h2_stream *stream, const struct sg_h2_field *
     return SG_OK;
 }
 
-enum sg_rc sg_h2_request(struct sg_h2 *h2, struct sg_h2_stream *stream,
-                         const struct sg_h2_field *fields, size_t count, struct sg_err *err)
+static uint32_t requests_max(const struct sg_h2 *h2)
 {
     /* Before the server has said how many streams it takes, few are risked. */
     enum { STREAMS_UNTIL_KNOWN = 100 };
     uint32_t max =
         nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-    if (!h2->is_peer_known && max > STREAMS_UNTIL_KNOWN)
-        max = STREAMS_UNTIL_KNOWN;
+    return !h2->is_peer_known && max > STREAMS_UNTIL_KNOWN ? STREAMS_UNTIL_KNOWN : max;
+}
+
+bool sg_h2_has_room(const struct sg_h2 *h2)
+{
+    return h2->requests_open < requests_max(h2);
+}
+
+enum sg_rc sg_h2_request(struct sg_h2 *h2, struct sg_h2_stream *stream,
+                         const struct sg_h2_field *fields, size_t count, struct sg_err *err)
+{
+    uint32_t max = requests_max(h2);
 
     if (h2->is_over || h2->is_peer_leaving || h2->is_notified ||
         nghttp2_session_check_request_allowed(h2->session) == 0)

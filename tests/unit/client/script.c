@@ -162,6 +162,9 @@ static void unary_sign(struct sg_call *call, const Sealgate__V1__SignRequest *re
     } else {
         if (strcmp(request->key, "keys/twice") == 0)
             send_message(call, &response.base);
+        if (strcmp(request->key, "keys/token") == 0)
+            response.key_version =
+                sg_arena_strdup(sg_call_arena(call), sg_call_metadata(call, "authorization"));
         connection->wants_drain = strcmp(request->key, "keys/drain") == 0;
         answer(call, &response.base);
     }

@@ -11,6 +11,7 @@
  * HTTP/2, in a thread of its own; what it answers is scripted by the name of the key:
  *
  *   keys/ok             a "signature": the content, its bytes turned around
+ *   keys/token          the same, and key_version is the `authorization` header
  *   keys/bad-crc        the same with a wrong CRC-32C
  *   keys/not-checked    the same without verified_content_crc32c
  *   keys/empty          OK without a signature
