@@ -83,7 +83,7 @@ static double rate_of(const struct sg_bench_result *result)
 
 static void print_text(const struct sg_bench_result *result)
 {
-    static const double percents[] = {50, 95, 99};
+    static const double percents[] = {50, 90, 99, 99.9};
 
     (void)printf("key            %s\n", result->key);
     (void)printf("load           %llu callers over %llu connections, ",
@@ -104,7 +104,7 @@ static void print_text(const struct sg_bench_result *result)
         }
     (void)fputs("call latency  ", stdout);
     for (size_t i = 0; i < SG_COUNT(percents); i++)
-        (void)printf(" p%.0f %u us%s", percents[i],
+        (void)printf(" p%g %u us%s", percents[i],
                      sg_bench_percentile(result->latencies_us, result->latency_count, percents[i]),
                      i + 1 < SG_COUNT(percents) ? "," : "");
     (void)printf(", most %u us\n",
@@ -139,10 +139,12 @@ static void print_json(struct sg_json *json, const struct sg_bench_result *resul
     sg_json_real(json, "rate", rate_of(result), 1);
     sg_json_int(json, "p50_us",
                 sg_bench_percentile(result->latencies_us, result->latency_count, 50));
-    sg_json_int(json, "p95_us",
-                sg_bench_percentile(result->latencies_us, result->latency_count, 95));
+    sg_json_int(json, "p90_us",
+                sg_bench_percentile(result->latencies_us, result->latency_count, 90));
     sg_json_int(json, "p99_us",
                 sg_bench_percentile(result->latencies_us, result->latency_count, 99));
+    sg_json_int(json, "p99_9_us",
+                sg_bench_percentile(result->latencies_us, result->latency_count, 99.9));
     sg_json_int(json, "max_us",
                 sg_bench_percentile(result->latencies_us, result->latency_count, 100));
     sg_json_real(json, "server_queue_us", per_signature(result, (double)result->queue_us), 1);

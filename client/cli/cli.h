@@ -84,6 +84,13 @@ enum sg_exit sg_cli_write_file(const struct sg_cli *cli, const char *path, struc
 enum sg_exit sg_cli_read_file(const struct sg_cli *cli, const char *path, size_t bytes_max,
                               struct sg_buf *out);
 
+/* Every command, in the order of the help; from the table come the help, the manual page and the
+ * completion of shells. */
+extern const struct sg_command *const sg_commands[];
+extern const size_t sg_command_count;
+/* The lines about enum sg_exit, as people read them. */
+extern const char sg_exit_codes[];
+
 extern const struct sg_command sg_cmd_sign, sg_cmd_verify, sg_cmd_keys_list, sg_cmd_keys_show,
     sg_cmd_keys_public_key, sg_cmd_keys_csr, sg_cmd_info, sg_cmd_health, sg_cmd_bench;
 

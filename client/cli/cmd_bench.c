@@ -248,6 +248,7 @@ static enum sg_exit connect_all(struct bench *bench)
     struct sealgate_error error;
     enum sg_exit code = sg_cli_options(bench->cli, &client_options);
 
+    client_options.calls_max = CONCURRENCY_MAX;
     for (uint64_t i = 0; code == SG_EXIT_OK && i < bench->connections; i++) {
         struct sealgate_public_key *key = NULL;
         if (sealgate_client_new(&client_options, &bench->clients[i], &error) != SEALGATE_OK) {

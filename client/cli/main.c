@@ -3,24 +3,6 @@
 
 /* Finds the command, parses its options, prints its help, runs it. */
 
-static const struct sg_command *const commands[] = {
-    &sg_cmd_sign,     &sg_cmd_verify, &sg_cmd_keys_list, &sg_cmd_keys_show, &sg_cmd_keys_public_key,
-    &sg_cmd_keys_csr, &sg_cmd_info,   &sg_cmd_health,    &sg_cmd_bench,
-};
-
-static const char exit_codes[] = "Exit codes:\n"
-                                 "  0  done; the signature is valid; the gateway is serving\n"
-                                 "  1  answered, and the answer is no: not valid, not serving\n"
-                                 "  2  the command line is wrong\n"
-                                 "  3  no connection, or the gateway or its token is away\n"
-                                 "  4  not authenticated, or not allowed\n"
-                                 "  5  no such key, or not one that you may use\n"
-                                 "  6  refused for another reason: the request has to change\n"
-                                 "  7  too busy: try again later\n"
-                                 "  8  sent and not answered: it may have been done\n"
-                                 "  9  a file here could not be read or written\n"
-                                 " 10  the gateway failed, or its answer was damaged\n";
-
 static void print_name(const struct sg_command *command, FILE *file)
 {
     (void)fprintf(file, "%s%s%s", command->group == NULL ? "" : command->group,
@@ -32,19 +14,19 @@ static void overview(FILE *file)
     (void)fputs("Usage: sealgate COMMAND [OPTIONS]\n"
                 "Signs and verifies with keys that a Sealgate gateway guards.\n\nCommands:\n",
                 file);
-    for (size_t i = 0; i < SG_COUNT(commands); i++) {
+    for (size_t i = 0; i < sg_command_count; i++) {
         char name[40];
         (void)snprintf(name, sizeof(name), "%s%s%s",
-                       commands[i]->group == NULL ? "" : commands[i]->group,
-                       commands[i]->group == NULL ? "" : " ", commands[i]->name);
-        (void)fprintf(file, "  %-18s %s\n", name, commands[i]->summary);
+                       sg_commands[i]->group == NULL ? "" : sg_commands[i]->group,
+                       sg_commands[i]->group == NULL ? "" : " ", sg_commands[i]->name);
+        (void)fprintf(file, "  %-18s %s\n", name, sg_commands[i]->summary);
     }
     (void)fputs("\nsealgate COMMAND --help says more; sealgate --version names the version.\n\n"
                 "Options of every command:\n",
                 file);
     sg_args_help(sg_cli_common_options, file);
     (void)fputs("\nA flag beats its environment variable.\n\n", file);
-    (void)fputs(exit_codes, file);
+    (void)fputs(sg_exit_codes, file);
 }
 
 static void help(const struct sg_command *command)
@@ -62,14 +44,14 @@ static void help(const struct sg_command *command)
     (void)fputs("\nOptions of every command:\n", stdout);
     sg_args_help(sg_cli_common_options, stdout);
     (void)fputs("\n", stdout);
-    (void)fputs(exit_codes, stdout);
+    (void)fputs(sg_exit_codes, stdout);
 }
 
 /* The command that the first words name, and how many words that took; NULL: none. */
 static const struct sg_command *find(int argc, const char *const *argv, int *ret_words)
 {
-    for (size_t i = 0; i < SG_COUNT(commands); i++) {
-        const struct sg_command *command = commands[i];
+    for (size_t i = 0; i < sg_command_count; i++) {
+        const struct sg_command *command = sg_commands[i];
         int words = command->group == NULL ? 1 : 2;
 
         if (argc < words || strcmp(argv[words - 1], command->name) != 0)

@@ -13,18 +13,42 @@
  *                 the program waits on sealgate_client_fd() and calls sealgate_client_step().
  *
  * Threads: the library starts none, takes no locks and installs no signal handlers (nothing it
- * does raises SIGPIPE). A client and its calls belong to one thread at a time; different clients
- * may be used by different threads at once.
+ * does raises SIGPIPE). A client and its calls belong to one thread at a time: they may be handed
+ * over, with a lock or a queue of the program's own between, and never used by two at once.
+ * Different clients may be used by different threads at once. Below, "Thread: the client's" means
+ * this, "any" that the function may be called from any thread at any time. No client survives
+ * fork(): the child may only exec or exit.
  *
  * Memory: what is passed in is borrowed for the call and copied where it is kept. What a callback
  * is given dies when the callback returns. What a blocking function puts into `*ret` is the
- * caller's: give it to sealgate_free(), once; everything inside goes with it. On failure `*ret` is
- * not touched. Text is UTF-8 with a NUL at its end, and is never NULL in an answer; in a request
- * NULL means empty.
+ * caller's: give it to sealgate_free(), once, from any thread; everything inside goes with it, and
+ * it needs no client any more. On failure `*ret` is not touched. Text is UTF-8 with a NUL at its
+ * end, and is never NULL in an answer; in a request NULL means empty.
  *
  * Errors: functions return a code, and fill `*error` when the code is not SEALGATE_OK; `error` may
- * be NULL. Units are in the names: _ms and _us are milli- and microseconds, _ns nanoseconds since
+ * be NULL. A program branches on error.code and error.reason, and looks at error.outcome before it
+ * repeats anything. Where it says "Errors: as every call", these are they:
+ *
+ *   INVALID_ARGUMENT     the request is wrong: BAD_ARGUMENT, or the server's own reason
+ *   UNAUTHENTICATED      CLIENT_CERT_REFUSED, TOKEN_NOT_GIVEN, or the server knows no such caller
+ *   PERMISSION_DENIED    not for this caller
+ *   NOT_FOUND            no such key or service, or not for this caller's eyes
+ *   RESOURCE_EXHAUSTED   TOO_MUCH_WAITING here, or a limit of the server: see retry_after_ms
+ *   FAILED_PRECONDITION  WRONG_MOMENT (a blocking call from a callback), or the server's state
+ *   UNAVAILABLE          no connection, or the server or its token is away: see retry_after_ms
+ *   DEADLINE_EXCEEDED    the time was up; outcome UNKNOWN when it had been sent
+ *   CANCELLED            by sealgate_call_cancel() or sealgate_client_free()
+ *   UNIMPLEMENTED        this server does not serve it
+ *   DATA_LOSS            the answer was damaged on the way: nothing of it was returned
+ *   INTERNAL, UNKNOWN    the server failed, its answer made no sense, or there was no memory
+ *
+ * Units are in the names: _ms and _us are milli- and microseconds, _ns nanoseconds since
  * 1970-01-01 UTC, _bytes and len bytes.
+ *
+ * Limits: one request has at most 5 MiB, one answer response_bytes_max, one client calls_max open
+ * calls, one stream 5 MiB that wait to be sent, one list 16 endpoints, one authorization value
+ * 8,192 bytes; the server has its own (sealgate_server_info()). A call without a time of its own
+ * has timeout_ms. What is over a limit is refused before anything is sent.
  *
  * Failover: a call is never sent twice when the server may have acted on it. One that certainly
  * never reached a handler (no connection came about, the server said so by REFUSED_STREAM or by
@@ -53,7 +77,11 @@ extern "C" {
 #define SEALGATE_API
 #endif
 
-/* "0.1.0", static: of the library that runs, not of the header compiled against. */
+/*
+ * "0.1.0", static: of the library that runs, not of the header compiled against.
+ *
+ * Thread: any. Owns: nothing to free.
+ */
 SEALGATE_API const char *sealgate_version(void);
 
 /* ---- Errors ------------------------------------------------------------------------------- */
@@ -107,7 +135,11 @@ struct sealgate_error {
         retry_after_ms; /* how long the server asks to wait before a retry; 0: it did not say */
 };
 
-/* "NOT_FOUND"; "UNKNOWN" for a number that is none. Static. */
+/*
+ * "NOT_FOUND"; "UNKNOWN" for a number that is none. Static.
+ *
+ * Thread: any. Owns: nothing to free.
+ */
 SEALGATE_API const char *sealgate_code_name(enum sealgate_code code);
 
 /* ---- The client --------------------------------------------------------------------------- */
@@ -169,22 +201,36 @@ struct sealgate_options {
  * ca_file, and either the other two files or authorization set are complete.
  *
  * Errors: SEALGATE_INVALID_ARGUMENT with reason BAD_OPTIONS: the endpoint or a file is unusable.
+ *
+ * Thread: any; the client belongs to the caller's. Owns: `*ret` is the caller's, for
+ * sealgate_client_free(); the options and what they point to are not needed any more.
  */
 SEALGATE_API enum sealgate_code sealgate_client_new(const struct sealgate_options *options,
                                                     struct sealgate_client **ret,
                                                     struct sealgate_error *error);
 
-/* Ends every open call (its callback gets SEALGATE_CANCELLED) and the connection. NULL is a no-op.
- * Not from a callback. */
+/*
+ * Ends every open call (its callback gets SEALGATE_CANCELLED) and the connection. NULL is a no-op.
+ * Not from a callback.
+ *
+ * Thread: the client's. Owns: takes the client and all its calls.
+ */
 SEALGATE_API void sealgate_client_free(struct sealgate_client *client);
 
-/* The descriptor to wait on for being readable (POLLIN). It is one and the same for the client's
+/*
+ * The descriptor to wait on for being readable (POLLIN). It is one and the same for the client's
  * whole life (an epoll descriptor), whatever its connection does. Do not read, write or close it.
+ *
+ * Thread: the client's; waiting on it, any. Owns: it stays the client's.
  */
 SEALGATE_API int sealgate_client_fd(const struct sealgate_client *client);
 
-/* How long to wait at most before the next step: milliseconds, 0 for not at all, -1 for no bound;
- * as poll() takes it. Ask again after every step and every started call. */
+/*
+ * How long to wait at most before the next step: milliseconds, 0 for not at all, -1 for no bound;
+ * as poll() takes it. Ask again after every step and every started call.
+ *
+ * Thread: the client's.
+ */
 SEALGATE_API int sealgate_client_timeout_ms(const struct sealgate_client *client);
 
 /*
@@ -194,10 +240,16 @@ SEALGATE_API int sealgate_client_timeout_ms(const struct sealgate_client *client
  *
  * One thing in it can block: resolving a host name (getaddrinfo), in the step that begins a
  * connection. An endpoint written as an IP address never does.
+ *
+ * Thread: the client's, which callbacks run on too.
  */
 SEALGATE_API void sealgate_client_step(struct sealgate_client *client);
 
-/* Calls whose callback is still to come. */
+/*
+ * Calls whose callback is still to come.
+ *
+ * Thread: the client's.
+ */
 SEALGATE_API size_t sealgate_client_open_calls(const struct sealgate_client *client);
 
 /*
@@ -211,11 +263,19 @@ SEALGATE_API size_t sealgate_client_open_calls(const struct sealgate_client *cli
  */
 struct sealgate_call;
 
-/* Ends a call early; its callback still comes, with SEALGATE_CANCELLED. The server may have done
- * what was asked all the same. */
+/*
+ * Ends a call early; its callback still comes, with SEALGATE_CANCELLED. The server may have done
+ * what was asked all the same.
+ *
+ * Thread: the client's. Owns: the call stays the client's.
+ */
 SEALGATE_API void sealgate_call_cancel(struct sealgate_call *call);
 
-/* Frees what a blocking function returned in `*ret`. NULL is a no-op. */
+/*
+ * Frees what a blocking function returned in `*ret`. NULL is a no-op.
+ *
+ * Thread: any. Owns: takes it.
+ */
 SEALGATE_API void sealgate_free(void *result);
 
 /* ---- Algorithms --------------------------------------------------------------------------- */
@@ -303,13 +363,21 @@ struct sealgate_signature {
 typedef void sealgate_sign_fn(void *user, const struct sealgate_error *error,
                               const struct sealgate_signature *signature);
 
-/* Signs one digest or message. Errors worth branching on: SEALGATE_NOT_FOUND (no such key, or not
+/*
+ * Signs one digest or message. Errors worth branching on: SEALGATE_NOT_FOUND (no such key, or not
  * for this caller), SEALGATE_RESOURCE_EXHAUSTED and SEALGATE_UNAVAILABLE (see retry_after_ms, and
- * outcome before sending it again). */
+ * outcome before sending it again).
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_sign(struct sealgate_client *client,
                                               const struct sealgate_sign_request *request,
                                               uint32_t timeout_ms, struct sealgate_signature **ret,
                                               struct sealgate_error *error);
+
+/* sealgate_sign() without blocking: `fn` brings the answer. Thread: the client's. Owns: `*ret` is
+ * the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code sealgate_sign_start(struct sealgate_client *client,
                                                     const struct sealgate_sign_request *request,
                                                     uint32_t timeout_ms, sealgate_sign_fn *fn,
@@ -330,13 +398,21 @@ struct sealgate_batch {
 typedef void sealgate_batch_fn(void *user, const struct sealgate_error *error,
                                const struct sealgate_batch *batch);
 
-/* Signs `count` requests (the server takes up to 1,000) in one call. SEALGATE_OK means that the
- * batch was answered: every item succeeded or failed on its own. */
+/*
+ * Signs `count` requests (the server takes up to 1,000) in one call. SEALGATE_OK means that the
+ * batch was answered: every item succeeded or failed on its own.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_batch_sign(struct sealgate_client *client,
                                                     const struct sealgate_sign_request *requests,
                                                     size_t count, uint32_t timeout_ms,
                                                     struct sealgate_batch **ret,
                                                     struct sealgate_error *error);
+
+/* sealgate_batch_sign() without blocking: `fn` brings the answer. Thread: the client's. Owns:
+ * `*ret` is the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code
 sealgate_batch_sign_start(struct sealgate_client *client,
                           const struct sealgate_sign_request *requests, size_t count,
@@ -354,8 +430,13 @@ struct sealgate_stream_events {
     void (*done)(void *user, const struct sealgate_error *error);
 };
 
-/* Opens a stream of signatures: sealgate_stream_send() items, then sealgate_stream_close().
- * Non-blocking only. `timeout_ms` is for the whole stream. */
+/*
+ * Opens a stream of signatures: sealgate_stream_send() items, then sealgate_stream_close().
+ * Non-blocking only. `timeout_ms` is for the whole stream.
+ *
+ * Thread: the client's. Owns: `*ret` is the client's, good until `done` has returned.
+ * Errors: BAD_ARGUMENT, TOO_MUCH_WAITING, OUT_OF_MEMORY; all others come to `done`.
+ */
 SEALGATE_API enum sealgate_code
 sealgate_sign_stream_start(struct sealgate_client *client, uint32_t timeout_ms,
                            const struct sealgate_stream_events *events, void *user,
@@ -366,12 +447,18 @@ sealgate_sign_stream_start(struct sealgate_client *client, uint32_t timeout_ms,
  *
  * Errors: SEALGATE_RESOURCE_EXHAUSTED  too much is waiting: nothing was taken, wait for writable
  *         SEALGATE_FAILED_PRECONDITION the stream was closed or is over
+ *
+ * Thread: the client's. Owns: nothing; the item is copied.
  */
 SEALGATE_API enum sealgate_code sealgate_stream_send(struct sealgate_call *stream,
                                                      const char *item_id,
                                                      const struct sealgate_sign_request *request,
                                                      struct sealgate_error *error);
-/* No more items will be sent; results still come. */
+/*
+ * No more items will be sent; results still come.
+ *
+ * Thread: the client's. Owns: the stream stays the client's, until `done` has returned.
+ */
 SEALGATE_API void sealgate_stream_close(struct sealgate_call *stream);
 
 /* ---- Verifying ---------------------------------------------------------------------------- */
@@ -399,11 +486,19 @@ struct sealgate_verdict {
 typedef void sealgate_verify_fn(void *user, const struct sealgate_error *error,
                                 const struct sealgate_verdict *verdict);
 
-/* SEALGATE_OK means judged, not valid: read the verdict. */
+/*
+ * SEALGATE_OK means judged, not valid: read the verdict.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_verify(struct sealgate_client *client,
                                                 const struct sealgate_verify_request *request,
                                                 uint32_t timeout_ms, struct sealgate_verdict **ret,
                                                 struct sealgate_error *error);
+
+/* sealgate_verify() without blocking: `fn` brings the answer. Thread: the client's. Owns: `*ret` is
+ * the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code sealgate_verify_start(struct sealgate_client *client,
                                                       const struct sealgate_verify_request *request,
                                                       uint32_t timeout_ms, sealgate_verify_fn *fn,
@@ -481,42 +576,75 @@ typedef void sealgate_get_public_key_fn(void *user, const struct sealgate_error 
 typedef void sealgate_create_csr_fn(void *user, const struct sealgate_error *error,
                                     const struct sealgate_csr *csr);
 
-/* One page of the keys that the caller may use. `page_size` 0 is the server's own choice;
- * `page_token` NULL or "" is the first page. */
+/*
+ * One page of the keys that the caller may use. `page_size` 0 is the server's own choice;
+ * `page_token` NULL or "" is the first page.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_list_keys(struct sealgate_client *client,
                                                    uint32_t page_size, const char *page_token,
                                                    uint32_t timeout_ms,
                                                    struct sealgate_key_list **ret,
                                                    struct sealgate_error *error);
+
+/* sealgate_list_keys() without blocking: `fn` brings the answer. Thread: the client's. Owns: `*ret`
+ * is the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code
 sealgate_list_keys_start(struct sealgate_client *client, uint32_t page_size, const char *page_token,
                          uint32_t timeout_ms, sealgate_list_keys_fn *fn, void *user,
                          struct sealgate_call **ret, struct sealgate_error *error);
 
+/*
+ * One key: `name` is keys/{key}.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_get_key(struct sealgate_client *client, const char *name,
                                                  uint32_t timeout_ms, struct sealgate_key **ret,
                                                  struct sealgate_error *error);
+
+/* sealgate_get_key() without blocking: `fn` brings the answer. Thread: the client's. Owns: `*ret`
+ * is the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code sealgate_get_key_start(struct sealgate_client *client,
                                                        const char *name, uint32_t timeout_ms,
                                                        sealgate_get_key_fn *fn, void *user,
                                                        struct sealgate_call **ret,
                                                        struct sealgate_error *error);
 
-/* `name` is keys/{key} or keys/{key}/versions/{n}. */
+/*
+ * `name` is keys/{key} or keys/{key}/versions/{n}.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_get_public_key(struct sealgate_client *client,
                                                         const char *name, uint32_t timeout_ms,
                                                         struct sealgate_public_key **ret,
                                                         struct sealgate_error *error);
+
+/* sealgate_get_public_key() without blocking: `fn` brings the answer. Thread: the client's. Owns:
+ * `*ret` is the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code
 sealgate_get_public_key_start(struct sealgate_client *client, const char *name, uint32_t timeout_ms,
                               sealgate_get_public_key_fn *fn, void *user,
                               struct sealgate_call **ret, struct sealgate_error *error);
 
-/* A PKCS#10 certificate request, signed by the key. */
+/*
+ * A PKCS#10 certificate request, signed by the key.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_create_csr(struct sealgate_client *client,
                                                     const struct sealgate_csr_request *request,
                                                     uint32_t timeout_ms, struct sealgate_csr **ret,
                                                     struct sealgate_error *error);
+
+/* sealgate_create_csr() without blocking: `fn` brings the answer. Thread: the client's. Owns:
+ * `*ret` is the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code
 sealgate_create_csr_start(struct sealgate_client *client,
                           const struct sealgate_csr_request *request, uint32_t timeout_ms,
@@ -575,32 +703,58 @@ typedef void sealgate_capacity_fn(void *user, const struct sealgate_error *error
 typedef void sealgate_health_fn(void *user, const struct sealgate_error *error,
                                 enum sealgate_health health);
 
+/*
+ * What the server is and can do, and who it takes the caller for.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_server_info(struct sealgate_client *client,
                                                      uint32_t timeout_ms,
                                                      struct sealgate_server_info **ret,
                                                      struct sealgate_error *error);
+
+/* sealgate_server_info() without blocking: `fn` brings the answer. Thread: the client's. Owns:
+ * `*ret` is the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code sealgate_server_info_start(struct sealgate_client *client,
                                                            uint32_t timeout_ms,
                                                            sealgate_server_info_fn *fn, void *user,
                                                            struct sealgate_call **ret,
                                                            struct sealgate_error *error);
 
+/*
+ * How busy each token is.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as every call.
+ */
 SEALGATE_API enum sealgate_code sealgate_capacity(struct sealgate_client *client,
                                                   uint32_t timeout_ms,
                                                   struct sealgate_capacity **ret,
                                                   struct sealgate_error *error);
+
+/* sealgate_capacity() without blocking: `fn` brings the answer. Thread: the client's. Owns: `*ret`
+ * is the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code sealgate_capacity_start(struct sealgate_client *client,
                                                         uint32_t timeout_ms,
                                                         sealgate_capacity_fn *fn, void *user,
                                                         struct sealgate_call **ret,
                                                         struct sealgate_error *error);
 
-/* `service` is a full name, or "" or NULL for the whole server. SEALGATE_OK means answered: read
- * `*ret`. Errors: SEALGATE_NOT_FOUND: the server has no such service. */
+/*
+ * `service` is a full name, or "" or NULL for the whole server. SEALGATE_OK means answered: read
+ * `*ret`. Errors: SEALGATE_NOT_FOUND: the server has no such service.
+ *
+ * Thread: the client's. Owns: nothing to free.
+ */
 SEALGATE_API enum sealgate_code sealgate_health_check(struct sealgate_client *client,
                                                       const char *service, uint32_t timeout_ms,
                                                       enum sealgate_health *ret,
                                                       struct sealgate_error *error);
+
+/* sealgate_health_check() without blocking: `fn` brings the answer. Thread: the client's. Owns:
+ * `*ret` is the client's, good until `fn` has returned. Errors: BAD_ARGUMENT, TOO_MUCH_WAITING,
+ * OUT_OF_MEMORY; all others come to `fn`. */
 SEALGATE_API enum sealgate_code
 sealgate_health_check_start(struct sealgate_client *client, const char *service,
                             uint32_t timeout_ms, sealgate_health_fn *fn, void *user,
@@ -613,6 +767,12 @@ struct sealgate_watch_events {
     void (*done)(void *user, const struct sealgate_error *error);
 };
 
+/*
+ * Watches the health of `service` until it is cancelled or its time is up.
+ *
+ * Thread: the client's. Owns: `*ret` is the client's, good until `done` has returned.
+ * Errors: BAD_ARGUMENT, TOO_MUCH_WAITING, OUT_OF_MEMORY; all others come to `done`.
+ */
 SEALGATE_API enum sealgate_code
 sealgate_health_watch_start(struct sealgate_client *client, const char *service,
                             uint32_t timeout_ms, const struct sealgate_watch_events *events,

@@ -4,8 +4,8 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "base/buf.h"
-#include "base/secret.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "client/lib/box.h"
 #include "client/lib/conn.h"
 #include "client/lib/error.h"
@@ -160,7 +160,8 @@ enum sealgate_code sg_client_wait(enum sealgate_code started, struct sealgate_ca
 void sg_client_call_finish(struct sealgate_call *call, const struct sealgate_error *error);
 /* The connection `conn` answered a call. */
 void sg_client_conn_answered(struct sealgate_client *client, const struct sg_conn *conn);
-/* Starts a waiting call on a ready connection, or ends it. SG_E_LIMIT and SG_E_UNAVAILABLE leave it waiting. */
+/* Starts a waiting call on a ready connection, or ends it. SG_E_LIMIT and SG_E_UNAVAILABLE leave it
+ * waiting. */
 enum sg_rc sg_client_call_run(struct sealgate_call *call, struct sg_conn *conn, int64_t now_ns,
                               struct sg_err *err);
 

@@ -1,8 +1,6 @@
 # sg_library(name MODULES ...): what others link: lib<name>.so.0 and lib<name>.a, made of whole
 # modules, in which only <name>_* can be seen (client/lib/<name>.map), so that they never clash
 # with what an application is made of. Targets <name>_shared and <name>_static.
-include(GNUInstallDirs)
-
 function(sg_library name)
     cmake_parse_arguments(ARG "" "" "MODULES" ${ARGN})
     set(map ${PROJECT_SOURCE_DIR}/client/lib/${name}.map)
@@ -39,11 +37,4 @@ function(sg_library name)
         DEPENDS ${objects} COMMAND_EXPAND_LISTS VERBATIM
         COMMENT "Making lib${name}.a")
     add_custom_target(${name}_static ALL DEPENDS ${archive})
-
-    configure_file(${PROJECT_SOURCE_DIR}/client/lib/${name}.pc.in ${name}.pc @ONLY)
-    install(TARGETS ${name}_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(FILES ${PROJECT_SOURCE_DIR}/client/include/${name}.h
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-    install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()

@@ -1,6 +1,6 @@
 #!/bin/sh
-# exports.sh LIBRARY_DIR: the libraries show the functions of sealgate.h and nothing else, and the
-# shared one needs only what it may need.
+# exports.sh LIBRARY_DIR: the libraries show the functions of sealgate.h and nothing else, which are
+# those of the map, at its version; and the shared one needs only what it may need.
 set -eu
 shared=$1/libsealgate.so static=$1/libsealgate.a
 work=$(mktemp -d)
@@ -14,6 +14,10 @@ tr '\n' ' ' <client/include/sealgate.h | grep -o 'SEALGATE_API [^;(]*(' |
 
 $nm -D --defined-only "$shared" | awk '$2 == "T" {sub(/@.*/, "", $3); print $3}' | sort >"$work/shared"
 diff "$work/header" "$work/shared" || { echo "$shared shows other functions than the header"; exit 1; }
+sed -n 's/^ *\(sealgate_[a-z0-9_]*\);$/\1/p' client/lib/sealgate.map | sort >"$work/map"
+diff "$work/header" "$work/map" || { echo "client/lib/sealgate.map has other functions than the header"; exit 1; }
+$nm -D --defined-only "$shared" | awk '$2 == "T" {print $3}' | grep -v '@@SEALGATE_0$' &&
+    { echo "$shared shows functions without their version"; exit 1; }
 # Coverage and sanitizers add names of their own, which begin with two underscores.
 $nm -g --defined-only "$static" | awk 'NF == 3 && $3 !~ /^__/ {print $3}' | sort >"$work/static"
 diff "$work/header" "$work/static" || { echo "$static shows other functions than the header"; exit 1; }

@@ -1,17 +1,15 @@
 #!/bin/sh
-# readme.sh CC CXX LIBRARY_DIR [FLAGS]: the program in client/README.md compiles and links against
-# the shared and the static library with the installed header alone; the header is C++ too.
+# first_program.sh CC CXX LIBRARY_DIR [FLAGS]: client/examples/sign.c compiles and links against the
+# shared and the static library with the installed header alone; the header is C++ too.
 set -eu
 cc=$1 cxx=$2 libraries=$3 flags=${4:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 include=client/include
 
-sed -n '/^```c$/,/^```$/{/^```/d;p}' client/README.md >"$work/sign.c"
-[ -s "$work/sign.c" ] || { echo "no program in client/README.md"; exit 1; }
 warnings="-std=c11 -Wall -Wextra -Wpedantic -Werror"
-$cc $warnings $flags -I$include "$work/sign.c" -L"$libraries" -lsealgate -o "$work/shared"
-$cc $warnings $flags -I$include "$work/sign.c" "$libraries/libsealgate.a" \
+$cc $warnings $flags -I$include client/examples/sign.c -L"$libraries" -lsealgate -o "$work/shared"
+$cc $warnings $flags -I$include client/examples/sign.c "$libraries/libsealgate.a" \
     -lssl -lcrypto -lnghttp2 -lprotobuf-c -lz -pthread -o "$work/static"
 echo '#include <sealgate.h>' >"$work/header.cc"
 $cxx -std=c++11 -Wall -Wextra -Wpedantic -Werror -I$include -fsyntax-only "$work/header.cc"

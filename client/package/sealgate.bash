@@ -1,0 +1,42 @@
+# bash completion for sealgate. From the tables of client/cli/, by tests/docs/cli_docs.c.
+_sealgate() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command options
+    command=${COMP_WORDS[1]-}
+    [ "$command" != keys ] || command="keys ${COMP_WORDS[2]-}"
+    compopt +o default 2>/dev/null
+    COMPREPLY=()
+    if [ "$COMP_CWORD" = 1 ]; then
+        COMPREPLY=($(compgen -W '--help --version sign verify info health bench keys' -- "$word"))
+        return
+    fi
+    if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = keys ]; then
+        COMPREPLY=($(compgen -W '--help list show public-key csr' -- "$word"))
+        return
+    fi
+    case "$before" in
+    --ca|--cert|--cert-key|--file|--out|--public-key|--certificate|--signature)
+        compopt -o filenames 2>/dev/null
+        COMPREPLY=($(compgen -f -- "$word"))
+        return
+        ;;
+    --output)
+        COMPREPLY=($(compgen -W 'text json' -- "$word"))
+        return
+        ;;
+    --endpoint|--server-name|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--subject|--dns|--uri|--email|--service|--connections|--concurrency|--duration|--requests|--batch) return ;;
+    esac
+    case "$command" in
+    'sign') options=' --key --file --digest --algorithm --hash --message --scheme --encoding --out --format --purpose --request-id --dry-run' ;;
+    'verify') options=' --key --public-key --certificate --signature --file --digest --algorithm --hash --message --scheme --encoding --offline' ;;
+    'keys list') options='' ;;
+    'keys show') options='' ;;
+    'keys public-key') options=' --format --out' ;;
+    'keys csr') options=' --subject --dns --uri --email --hash --format --out' ;;
+    'info') options='' ;;
+    'health') options=' --service --watch' ;;
+    'bench') options=' --key --connections --concurrency --duration --requests --batch --scheme' ;;
+    *) return ;;
+    esac
+    COMPREPLY=($(compgen -W "$options --endpoint --ca --cert --cert-key --server-name --timeout --output --help" -- "$word"))
+}
+complete -F _sealgate sealgate
