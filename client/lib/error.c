@@ -39,6 +39,7 @@ static void copy_text(char *out, size_t room, struct sg_slice text)
 
 #define COPY(field, str) copy_text((field), sizeof(field), sg_slice_str(str))
 
+#undef sg_client_fail /* what clang's analyzer is told of it */
 enum sealgate_code sg_client_fail(struct sealgate_error *error, enum sg_client_reason reason,
                                   enum sealgate_outcome outcome, const char *fmt, ...)
 {
