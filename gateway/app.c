@@ -134,7 +134,7 @@ static enum sg_rc load_trust(const struct sg_app *app, struct sg_tls_trust **ret
 static enum sg_rc load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
                            struct sg_tls_ctx **ret, struct sg_err *err)
 {
-    static const char *const alpn[] = {"h2"};
+    static const char *const alpn[] = {"h2", "http/1.1"};
     const struct sg_tls_server_options options = {
         .cert_file = app->config->tls_certificate_file,
         .key_file = app->config->tls_key_file,

@@ -10,8 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/net/server.h"
+
 /*
- * One connection: what the socket gives goes through TLS into HTTP/2; what the calls produce is
+ * One connection: what the socket gives goes through TLS into HTTP; what the calls produce is
  * pulled at the end of the turn, encrypted, and leaves in one write. Output is pulled only while
  * the socket takes it, so a client that reads nothing makes us keep nothing.
  *
@@ -24,7 +26,7 @@ struct sg_conn {
     struct sg_hook flush;    /* armed whenever it was touched */
     struct sg_tls_conn *tls; /* NULL before the first bytes, and while a handshake's step has it */
     struct sg_handshake handshake;
-    struct sg_rpc_server *rpc; /* NULL until the handshake is over */
+    struct sg_net_server server; /* open when the handshake is over */
     struct sg_rpc_connection peer;
     int64_t handshake_due_ns; /* the client's time is up; what a step takes is not its time */
     int64_t moved_ns;         /* when the socket last took something, or began to have to */
@@ -45,8 +47,7 @@ void sg_conn_free(struct sg_conn *conn)
 {
     struct sg_net *net = conn->net;
 
-    sg_rpc_server_free(conn->rpc); /* ends its calls, which may still touch the connection */
-    conn->rpc = NULL;
+    sg_net_server_close(&conn->server); /* ends its calls, which may still touch the connection */
     sg_hook_disarm(&conn->flush);
     sg_timer_cancel(net->loop, &conn->timer);
     sg_watch_remove(net->loop, &conn->watch);
@@ -105,25 +106,27 @@ static enum sg_rc begin_rpc(struct sg_conn *conn, struct sg_err *err)
 
     conn->peer.peer = sg_tls_peer(conn->tls);
     conn->peer.caller = caller_hash(conn->peer.peer);
-    SG_TRY(sg_rpc_server_new(&net->options.rpc, net->methods, sg_rpc_handler(net->rpc), &conn->peer,
-                             now(conn), &conn->rpc, err));
+    SG_TRY(sg_net_server_open(&conn->server, sg_tls_alpn(conn->tls), &net->options.rpc,
+                              net->methods, sg_rpc_handler(net->rpc), &conn->peer, now(conn), err));
     sg_log(SG_LOG_DEBUG, &conn->scope, "conn.ready", SG_F_STR("version", sg_tls_version(conn->tls)),
            SG_F_STR("cipher", sg_tls_cipher(conn->tls)), SG_F_STR("ca", conn->peer.peer->ca),
            SG_F_STR("uri", conn->peer.peer->uri));
     if (net->phase != SG_NET_SERVING)
-        sg_rpc_server_drain_notice(conn->rpc);
+        sg_net_server_drain_notice(&conn->server);
     if (net->phase == SG_NET_DRAINING)
-        sg_rpc_server_drain(conn->rpc);
+        sg_net_server_drain(&conn->server);
     return SG_OK;
 }
 
 static void fail_tls(struct sg_conn *conn, const struct sg_err *err)
 {
-    enum sg_why why = conn->rpc != NULL                 ? SG_WHY_TLS
-                      : err->rc == SG_E_UNAUTHENTICATED ? SG_WHY_CERTIFICATE
-                      : err->rc == SG_E_INTERNAL        ? SG_WHY_MEMORY
-                                                        : SG_WHY_HANDSHAKE;
-    log_failure(conn, conn->rpc == NULL ? "conn.handshake_failed" : "conn.tls_failed", err);
+    enum sg_why why = sg_net_server_is_open(&conn->server) ? SG_WHY_TLS
+                      : err->rc == SG_E_UNAUTHENTICATED    ? SG_WHY_CERTIFICATE
+                      : err->rc == SG_E_INTERNAL           ? SG_WHY_MEMORY
+                                                           : SG_WHY_HANDSHAKE;
+    log_failure(conn,
+                !sg_net_server_is_open(&conn->server) ? "conn.handshake_failed" : "conn.tls_failed",
+                err);
     end(conn, why);
 }
 
@@ -133,14 +136,15 @@ static void take(struct sg_conn *conn, struct sg_slice plain)
     struct sg_net *net = conn->net;
     struct sg_err err;
 
-    if (conn->rpc == NULL && sg_tls_is_ready(conn->tls) && begin_rpc(conn, &err) != SG_OK) {
+    if (!sg_net_server_is_open(&conn->server) && sg_tls_is_ready(conn->tls) &&
+        begin_rpc(conn, &err) != SG_OK) {
         log_failure(conn, "conn.failed", &err);
         end(conn, SG_WHY_MEMORY);
         return;
     }
-    if (plain.len > 0 && sg_rpc_server_feed(conn->rpc, now(conn), plain, &err) != SG_OK) {
+    if (plain.len > 0 && sg_net_server_feed(&conn->server, now(conn), plain, &err) != SG_OK) {
         log_failure(conn, "conn.protocol_error", &err);
-        end(conn, sg_rpc_server_why(conn->rpc));
+        end(conn, sg_net_server_why(&conn->server));
         return;
     }
     if (sg_tls_peer_has_closed(conn->tls))
@@ -205,7 +209,7 @@ static void on_readable(struct sg_conn *conn)
     struct sg_net *net = conn->net;
     struct sg_err err;
 
-    if (conn->rpc == NULL) {
+    if (!sg_net_server_is_open(&conn->server)) {
         want_handshake(conn);
         return;
     }
@@ -242,13 +246,13 @@ static enum sg_rc pull(struct sg_conn *conn, bool *ret_more, struct sg_err *err)
     struct sg_net *net = conn->net;
 
     *ret_more = false;
-    while (conn->rpc != NULL && conn->tls != NULL) {
+    while (sg_net_server_is_open(&conn->server) && conn->tls != NULL) {
         if (sg_tls_out(conn->tls)->len >= OUT_BYTES_HIGH) {
             *ret_more = true;
             return SG_OK;
         }
         sg_buf_clear(&net->pulled);
-        SG_TRY(sg_rpc_server_pull(conn->rpc, PULL_BYTES, &net->pulled, err));
+        SG_TRY(sg_net_server_pull(&conn->server, PULL_BYTES, &net->pulled, err));
         if (net->pulled.len == 0)
             return SG_OK;
         SG_TRY(sg_tls_send(conn->tls, sg_buf_slice(&net->pulled), err));
@@ -277,15 +281,16 @@ static bool write_out(struct sg_conn *conn)
 
 static bool is_ending(const struct sg_conn *conn)
 {
-    return conn->why != SG_WHY_OPEN || (conn->rpc != NULL && sg_rpc_server_is_done(conn->rpc));
+    return conn->why != SG_WHY_OPEN ||
+           (sg_net_server_is_open(&conn->server) && sg_net_server_is_done(&conn->server));
 }
 
 /* When something is to happen without an event: the earliest of all time-outs. */
 static int64_t due(const struct sg_conn *conn)
 {
     int64_t due_ns = sg_handshake_is_under_way(&conn->handshake) ? INT64_MAX
-                     : conn->rpc == NULL                         ? conn->handshake_due_ns
-                                                                 : sg_rpc_server_due(conn->rpc);
+                     : !sg_net_server_is_open(&conn->server)     ? conn->handshake_due_ns
+                                                                 : sg_net_server_due(&conn->server);
     if (waiting(conn) > 0 && conn->moved_ns + conn->net->options.write_stall_ns_max < due_ns)
         due_ns = conn->moved_ns + conn->net->options.write_stall_ns_max;
     return due_ns;
@@ -323,7 +328,7 @@ static void on_flush(void *arg)
     /* An error's last words are offered to the socket once; a graceful end waits for them. */
     if (is_broken || conn->why != SG_WHY_OPEN || (is_ending(conn) && !has_output)) {
         if (conn->why == SG_WHY_OPEN)
-            conn->why = is_broken ? SG_WHY_CLIENT : sg_rpc_server_why(conn->rpc);
+            conn->why = is_broken ? SG_WHY_CLIENT : sg_net_server_why(&conn->server);
         sg_conn_free(conn);
         return;
     }
@@ -344,7 +349,7 @@ static void on_timer(void *arg)
     struct sg_conn *conn = arg;
     struct sg_err err;
 
-    if (conn->rpc == NULL && now(conn) >= conn->handshake_due_ns) {
+    if (!sg_net_server_is_open(&conn->server) && now(conn) >= conn->handshake_due_ns) {
         end(conn, SG_WHY_SLOW_HANDSHAKE);
         return;
     }
@@ -352,13 +357,14 @@ static void on_timer(void *arg)
         end(conn, SG_WHY_STALLED);
         return;
     }
-    if (conn->rpc != NULL && sg_rpc_server_tick(conn->rpc, now(conn), &err) != SG_OK) {
+    if (sg_net_server_is_open(&conn->server) &&
+        sg_net_server_tick(&conn->server, now(conn), &err) != SG_OK) {
         log_failure(conn, "conn.timeout", &err);
-        end(conn, sg_rpc_server_why(conn->rpc));
+        end(conn, sg_net_server_why(&conn->server));
         return;
     }
-    if (conn->rpc != NULL)
-        conn->net->totals.calls_stalled += sg_rpc_server_take_stalled(conn->rpc);
+    if (sg_net_server_is_open(&conn->server))
+        conn->net->totals.calls_stalled += sg_net_server_take_stalled(&conn->server);
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
@@ -369,15 +375,15 @@ struct sg_conn *sg_conn_next(struct sg_conn *conn)
 
 void sg_conn_drain_notice(struct sg_conn *conn)
 {
-    if (conn->rpc != NULL)
-        sg_rpc_server_drain_notice(conn->rpc);
+    if (sg_net_server_is_open(&conn->server))
+        sg_net_server_drain_notice(&conn->server);
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
 void sg_conn_drain(struct sg_conn *conn)
 {
-    if (conn->rpc != NULL)
-        sg_rpc_server_drain(conn->rpc);
+    if (sg_net_server_is_open(&conn->server))
+        sg_net_server_drain(&conn->server);
     else
         end(conn, SG_WHY_SHUTDOWN);
     sg_hook_arm(conn->net->loop, &conn->flush);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
+import https from 'node:https';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { createFileRegistry, createRegistry, fromBinary } from '@bufbuild/protobuf';
@@ -31,6 +32,13 @@ function session(client) {
   open.push(manager);
   return manager;
 }
+/** The same for HTTP/1.1: connections that are kept. */
+function agent(client) {
+  // Node's https says nothing of ALPN by itself, and the gateway wants to be told.
+  const kept = new https.Agent({ keepAlive: true, maxSockets: 8, ALPNProtocols: ['http/1.1'], ...tls(client) });
+  open.push({ abort: () => kept.destroy() });
+  return kept;
+}
 after(() => open.forEach((manager) => manager.abort()));
 
 const document = Buffer.from('Seen and signed, from connect-node.');
@@ -49,19 +57,25 @@ async function refused(code, reason, call) {
   });
 }
 
-const protocols = {
+const version = process.env.HTTP_VERSION;
+const all = {
   Connect: createConnectTransport,
   'Connect with GET': (options) => createConnectTransport({ ...options, useHttpGet: true }),
   'gRPC-Web': createGrpcWebTransport,
   gRPC: createGrpcTransport,
 };
 
-for (const [protocol, createTransport] of Object.entries(protocols)) {
+// gRPC needs trailers, which HTTP/1.1 has no good way for.
+const protocols = Object.entries(all).filter(([name]) => version === '2' || name !== 'gRPC');
+
+for (const [protocol, createTransport] of protocols) {
   for (const useBinaryFormat of [true, false]) {
     for (const gzip of [false, true]) {
       const name = `${protocol}, ${useBinaryFormat ? 'proto' : 'JSON'}${gzip ? ', gzip' : ''}`;
       const transport = (client = 'dev') => createTransport({
-        baseUrl, httpVersion: '2', sessionManager: session(client), useBinaryFormat,
+        baseUrl, useBinaryFormat,
+        ...(version === '2' ? { httpVersion: '2', sessionManager: session(client) }
+          : { httpVersion: '1.1', nodeOptions: { agent: agent(client) } }),
         // Any in an answer is JSON by its type.
         jsonOptions: { registry: createRegistry(ErrorInfo, files.getMessage('google.rpc.ResourceInfo'), files.getMessage('google.rpc.BadRequest')) },
         ...(gzip ? { sendCompression: compressionGzip, compressMinBytes: 1 } : {}),
@@ -104,7 +118,7 @@ for (const [protocol, createTransport] of Object.entries(protocols)) {
           assert.ok(results[1].result.value.details[0].typeUrl.endsWith('google.rpc.ErrorInfo'));
         });
 
-        it('signs a stream', async () => {
+        it('signs a stream, where both directions can be had', { skip: version !== '2' }, async () => {
           async function* items() {
             for (let i = 0; i < 20; i += 1) yield { itemId: String(i), request };
           }
