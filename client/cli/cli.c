@@ -58,6 +58,7 @@ enum sg_exit sg_cli_options(const struct sg_cli *cli, struct sealgate_options *r
         .server_name = flag_or_env(cli, "server-name", "SEALGATE_SERVER_NAME"),
         .user_agent = "sealgate-cli",
         .timeout_ms = cli->timeout_ms,
+        .wait_for_ready = cli->is_patient,
     };
     return SG_EXIT_OK;
 }
@@ -180,6 +181,10 @@ enum sg_exit sg_cli_failed(const struct sg_cli *cli, const struct sealgate_error
     struct sg_buf out;
     struct sg_json json;
 
+    if (cli->collect != NULL) {
+        *cli->collect = *error;
+        return sg_cli_exit_of(error);
+    }
     if (!cli->is_json) {
         print_text(error);
         return sg_cli_exit_of(error);

@@ -47,6 +47,8 @@ struct sg_cli {
     bool is_json; /* --output json */
     uint32_t timeout_ms;
     struct sealgate_client *client; /* NULL until sg_cli_connect() */
+    bool is_patient;                /* it waits for a gateway to come back */
+    struct sealgate_error *collect; /* where failures go instead of stderr; NULL: stderr */
 };
 
 /* --endpoint, --ca, --cert, --cert-key ... and --output: every command has them. */

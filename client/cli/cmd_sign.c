@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "client/cli/content.h"
+#include "client/cli/sign_many.h"
 #include "client/cli/text.h"
 #include "proto/grpc/base64.h"
 
@@ -16,6 +17,10 @@ static const struct sg_option options[] = {
     {"purpose", "TEXT", "why, for the record", false},
     {"request-id", "UUID", "makes the call idempotent, where the gateway serves it", false},
     {"dry-run", NULL, "decide and check everything, sign nothing", false},
+    {"manifest", "FILE", "sign many: a file with the path of a document in each line", false},
+    {"results", "FILE", "where a line of JSON for each of them goes", false},
+    {"resume", NULL, "go on with --results, and sign only what it lacks", false},
+    {"concurrency", "N", "documents under way at once, with --manifest (default 32)", false},
     {0},
 };
 
@@ -179,6 +184,31 @@ static enum sg_exit check_format(const struct sg_cli *cli)
     return sg_cli_fail(cli, SG_EXIT_USAGE, "BAD_OPTIONS", "--format is bytes, hex or base64");
 }
 
+/* The key decides how documents are read, unless an option does. */
+static enum sg_exit run_many(struct sg_cli *cli, struct sealgate_sign_request *request)
+{
+    enum sg_content_kind kind;
+    enum sg_exit code = sg_sign_many_check(cli);
+    bool is_message;
+
+    if (code == SG_EXIT_OK)
+        code = sg_content_kind(cli, &kind);
+    if (code != SG_EXIT_OK)
+        return code;
+    cli->is_patient = true;
+    code = sg_cli_connect(cli);
+    is_message = kind == SG_CONTENT_MESSAGE;
+    if (code == SG_EXIT_OK && kind == SG_CONTENT_BY_KEY)
+        code = ask_key(cli, request->key, &is_message);
+    return code == SG_EXIT_OK ? sg_sign_many(cli, request, is_message) : code;
+}
+
+static bool is_many(const struct sg_cli *cli)
+{
+    return sg_args_has(&cli->args, "manifest") || sg_args_has(&cli->args, "results") ||
+           sg_args_has(&cli->args, "resume") || sg_args_has(&cli->args, "concurrency");
+}
+
 static enum sg_exit run(struct sg_cli *cli)
 {
     const char *name = sg_args_get(&cli->args, "key");
@@ -195,18 +225,21 @@ static enum sg_exit run(struct sg_cli *cli)
     code = encoding_of(cli, &request.encoding);
     if (code == SG_EXIT_OK)
         code = check_format(cli);
-    if (code == SG_EXIT_OK)
-        code = read_content(cli, key, &content);
     if (code != SG_EXIT_OK)
         return code;
-
     request.key = key;
-    request.digest = (enum sealgate_digest)content.alg;
-    request.content = (struct sealgate_bytes){content.bytes, content.len};
     request.scheme =
         scheme == NULL ? SEALGATE_SCHEME_UNSET : (enum sealgate_scheme)sg_scheme_find(scheme);
     request.purpose = sg_args_get(&cli->args, "purpose");
     request.request_id = sg_args_get(&cli->args, "request-id");
+    if (is_many(cli))
+        return run_many(cli, &request);
+
+    code = read_content(cli, key, &content);
+    if (code != SG_EXIT_OK)
+        return code;
+    request.digest = (enum sealgate_digest)content.alg;
+    request.content = (struct sealgate_bytes){content.bytes, content.len};
     if (sealgate_sign(cli->client, &request, cli->timeout_ms, &signature, &error) != SEALGATE_OK)
         return sg_cli_failed(cli, &error);
     code = hand_out(cli, &content, signature);
@@ -216,16 +249,31 @@ static enum sg_exit run(struct sg_cli *cli)
 
 const struct sg_command sg_cmd_sign = {
     .name = "sign",
-    .synopsis = "--key NAME [--file FILE | --digest HEX --algorithm ALG] [--out FILE]",
-    .summary = "sign a document or a digest",
+    .synopsis = "--key NAME [--file FILE | --digest HEX --algorithm ALG] [--out FILE]\n"
+                "                     --key NAME --manifest FILE --results FILE [--resume]",
+    .summary = "sign a document or a digest, or many documents",
     .text =
         "The document is hashed here, while it is read; only its digest goes to the gateway. Keys\n"
         "of type Ed25519 sign the document itself, which may have at most 4,096 bytes.\n"
         "\n"
+        "With --manifest every document that the file names, one path a line, is signed, several "
+        "at\n"
+        "once. --results gets a line of JSON for each: \"file\", \"signed\", and then the "
+        "signature\n"
+        "(base64) with what belongs to it, or the error. What became of a document is on the disk\n"
+        "before another is begun; after a crash --resume signs what has no signature in "
+        "--results,\n"
+        "the failed ones too, and with them again the few that were under way. A gateway that is\n"
+        "away or busy is waited for, for as long as --timeout says; when it stays away the run "
+        "ends\n"
+        "with exit code 3 and can be resumed. Exit code 1: all were tried, and some failed.\n"
+        "\n"
         "Examples:\n"
         "  sealgate sign --key dev-p256 --file README.md --out README.sig\n"
         "  sealgate sign --key dev-rsa2048 --scheme rsa-pss --hash sha512 < report.pdf > "
-        "report.sig\n",
+        "report.sig\n"
+        "  find contracts -name '*.pdf' > list && sealgate sign --key dev-p256 --manifest list "
+        "--results signed.jsonl\n",
     .options = options,
     .run = run,
 };

@@ -85,7 +85,7 @@ static enum sg_rc take_into_message(void *arg, struct sg_slice piece, struct sg_
     return SG_OK;
 }
 
-static enum sg_exit read_hashed(const struct sg_cli *cli, struct sg_content *ret)
+static enum sg_exit read_hashed(const struct sg_cli *cli, const char *path, struct sg_content *ret)
 {
     SG_AUTO(sg_hash_free) struct sg_hash *hash = NULL;
     const char *name = sg_args_get(&cli->args, "hash");
@@ -98,7 +98,7 @@ static enum sg_exit read_hashed(const struct sg_cli *cli, struct sg_content *ret
                            "--hash is one of sha256, sha384, sha512, sha3-256, sha3-384, sha3-512");
     if (sg_hash_new(ret->alg, &hash, &err) != SG_OK)
         return sg_cli_fail(cli, SG_EXIT_INTERNAL, "HASH_FAILED", "%s", err.msg);
-    code = read_pieces(cli, sg_args_get(&cli->args, "file"), ret, take_into_hash, hash);
+    code = read_pieces(cli, path, ret, take_into_hash, hash);
     if (code != SG_EXIT_OK)
         return code;
     if (sg_hash_finish(hash, ret->bytes, &err) != SG_OK)
@@ -139,7 +139,14 @@ enum sg_exit sg_content_read(const struct sg_cli *cli, bool is_message, struct s
     *ret = (struct sg_content){0};
     if (sg_args_has(&cli->args, "digest"))
         return take_digest(cli, ret);
+    return sg_content_read_file(cli, sg_args_get(&cli->args, "file"), is_message, ret);
+}
+
+enum sg_exit sg_content_read_file(const struct sg_cli *cli, const char *path, bool is_message,
+                                  struct sg_content *ret)
+{
+    *ret = (struct sg_content){0};
     if (!is_message)
-        return read_hashed(cli, ret);
-    return read_pieces(cli, sg_args_get(&cli->args, "file"), ret, take_into_message, ret);
+        return read_hashed(cli, path, ret);
+    return read_pieces(cli, path, ret, take_into_message, ret);
 }

@@ -26,6 +26,9 @@ enum sg_content_kind {
 enum sg_exit sg_content_kind(const struct sg_cli *cli, enum sg_content_kind *ret);
 /* Reads it. `is_message` is what the options or the key said. */
 enum sg_exit sg_content_read(const struct sg_cli *cli, bool is_message, struct sg_content *ret);
+/* The same for a file that no option names. */
+enum sg_exit sg_content_read_file(const struct sg_cli *cli, const char *path, bool is_message,
+                                  struct sg_content *ret);
 
 /* The rows of these options, for the tables of commands. */
 #define SG_CONTENT_OPTIONS                                                                         \

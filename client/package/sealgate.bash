@@ -14,7 +14,7 @@ _sealgate() {
         return
     fi
     case "$before" in
-    --ca|--cert|--cert-key|--file|--out|--public-key|--certificate|--signature)
+    --ca|--cert|--cert-key|--file|--out|--manifest|--results|--public-key|--certificate|--signature)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$word"))
         return
@@ -23,10 +23,10 @@ _sealgate() {
         COMPREPLY=($(compgen -W 'text json' -- "$word"))
         return
         ;;
-    --endpoint|--server-name|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--subject|--dns|--uri|--email|--service|--connections|--concurrency|--duration|--requests|--batch) return ;;
+    --endpoint|--server-name|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--service|--connections|--duration|--requests|--batch) return ;;
     esac
     case "$command" in
-    'sign') options=' --key --file --digest --algorithm --hash --message --scheme --encoding --out --format --purpose --request-id --dry-run' ;;
+    'sign') options=' --key --file --digest --algorithm --hash --message --scheme --encoding --out --format --purpose --request-id --dry-run --manifest --results --resume --concurrency' ;;
     'verify') options=' --key --public-key --certificate --signature --file --digest --algorithm --hash --message --scheme --encoding --offline' ;;
     'keys list') options='' ;;
     'keys show') options='' ;;

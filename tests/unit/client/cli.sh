@@ -60,6 +60,16 @@ ends 2 sign --key a --scheme dsa --file x
 ends 2 sign --key a --timeout 0 --file x
 ends 2 sign --key a --output xml --file x
 ends 2 sign --key a extra
+ends 2 sign --key a --manifest list
+says err "go together"
+ends 2 sign --key a --results out
+ends 2 sign --key a --resume
+ends 2 sign --key a --concurrency 5
+ends 2 sign --key a --manifest list --results out --concurrency 0
+ends 2 sign --key a --manifest list --results out --concurrency 1001
+ends 2 sign --key a --manifest list --results out --file x
+says err "for one document"
+ends 2 sign --key a --manifest list --results out --dry-run
 ends 2 keys show
 ends 2 keys show a b
 ends 2 keys csr a
