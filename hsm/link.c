@@ -237,6 +237,11 @@ static int receive(struct sg_link *link, struct sg_err *err)
                               "lost the token process: it ended")); /* told to the owner */
             return -1;
         }
+        if (batch->headers[i].msg_hdr.msg_flags & MSG_TRUNC) {
+            SG_IGNORE(SG_FAIL(err, SG_E_INVALID, 0,
+                              "could not use an answer of the token process: too long")); /* told */
+            return -1;
+        }
         if (!handle_packet(link, sg_slice_of(batch->bytes[i], len), err))
             return -1;
         if (link->state == SG_LINK_CLOSED) /* by the owner, from its callback */

@@ -15,30 +15,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
-#include "base/loop.h"
-#include "proto/grpc/client.h"
-#include "proto/tls/tls.h"
+#include "base/queue.h"
 #include "sealgate/v1/signing.pb-c.h"
+#include "tests/bench/conn.h"
 #include "tests/bench/meter.h"
 
 enum {
     PIDS_MAX = 16,
     CONNECTIONS_MAX = 1024,
     BATCH_MAX = 1000,
-    READ_BYTES = 65536,
-    PLAIN_BYTES_MAX = READ_BYTES + 16384,
-    PULL_BYTES = 65536,
-    PULLED_BYTES_MAX = 2 * PULL_BYTES, /* a pull may go over its mark by a frame */
-    OUT_BYTES_MAX = 1 << 20,
     REQUEST_BYTES_MAX = 1 << 20,
     READY_MS = 10000, /* connections that are not there by then never will be */
 };
@@ -61,8 +50,7 @@ struct moment {
 
 struct load {
     const struct options *options;
-    struct sg_loop *loop;
-    struct sg_tls_ctx *tls;
+    struct bench_conns conns;
     struct sg_buf request;
     const struct meter *meter;
     size_t ready; /* connections whose handshake is over */
@@ -71,37 +59,18 @@ struct load {
     struct sg_timer timer; /* the next of: not ready in time, warm, over */
     enum { CONNECTING, WARMING, MEASURING } phase;
     const char *cipher;
-    uint8_t read_bytes[READ_BYTES];
-    struct sg_buf plain, pulled;
 };
 
 struct conn {
+    struct bench_conn bench;
     struct load *load;
-    struct sg_watch watch;
-    struct sg_hook flush;
-    struct sg_tls_conn *tls;
-    struct sg_rpc_client *client; /* NULL until the handshake is over */
     size_t open;
     size_t answered; /* of the open calls; their status is still to come */
 };
 
-static void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void die(const char *fmt, ...)
+static struct conn *conn_of(struct bench_conn *bench)
 {
-    va_list args;
-    fputs("bench_load: ", stderr);
-    va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
-    va_end(args);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-static void must(enum sg_rc rc, const struct sg_err *err)
-{
-    if (rc != SG_OK)
-        die("%s", err->msg);
+    return SG_CONTAINER(bench, struct conn, bench);
 }
 
 /* Requests and answers --------------------------------------------------------------------- */
@@ -126,7 +95,7 @@ static void pack(const ProtobufCMessage *message, struct sg_buf *out)
     size_t len = protobuf_c_message_get_packed_size(message);
     uint8_t *room = sg_buf_room(out, len);
     if (room == NULL)
-        die("the request is too large");
+        bench_die("the request is too large");
     sg_buf_claim(out, protobuf_c_message_pack(message, room));
 }
 
@@ -201,7 +170,7 @@ static void on_message(void *arg, struct sg_rpc_client_call *call, struct sg_sli
     struct conn *conn = arg;
     const struct options *options = conn->load->options;
     if (options->batch == 0 ? !is_signature(options, message) : !is_signed_batch(options, message))
-        die("an answer of %zu bytes does not hold what was asked for", message.len);
+        bench_die("an answer of %zu bytes does not hold what was asked for", message.len);
     conn->load->answer_bytes += message.len;
     conn->answered++;
 }
@@ -212,8 +181,8 @@ static void on_done(void *arg, struct sg_rpc_client_call *call, const struct sg_
     (void)call;
     struct conn *conn = arg;
     if (status->code != SG_GRPC_OK || outcome != SG_RPC_ANSWERED || conn->answered == 0)
-        die("a call ended with %s: %.*s", sg_grpc_code_name(status->code), (int)status->message.len,
-            (const char *)status->message.ptr);
+        bench_die("a call ended with %s: %.*s", sg_grpc_code_name(status->code),
+                  (int)status->message.len, (const char *)status->message.ptr);
     conn->answered--;
     conn->open--;
     conn->load->calls++;
@@ -225,18 +194,20 @@ static const char *path(const struct options *options)
                                : "/sealgate.v1.SigningService/BatchSign";
 }
 
-static void start_calls(struct conn *conn)
+static void start_calls(struct bench_conn *bench)
 {
+    struct conn *conn = conn_of(bench);
     const struct load *load = conn->load;
     struct sg_err err;
     for (; conn->open < load->options->streams; conn->open++) {
         const struct sg_rpc_client_events events = {
             .arg = conn, .message = on_message, .done = on_done};
         struct sg_rpc_client_call *call;
-        must(sg_rpc_client_start(conn->client, path(load->options), sg_loop_now(load->loop), 0,
-                                 NULL, 0, &events, &call, &err),
-             &err);
-        must(sg_rpc_client_send(call, sg_buf_slice(&load->request), true, &err), &err);
+        bench_must(sg_rpc_client_start(bench->client, path(load->options),
+                                       sg_loop_now(load->conns.loop), 0, NULL, 0, &events, &call,
+                                       &err),
+                   &err);
+        bench_must(sg_rpc_client_send(call, sg_buf_slice(&load->request), true, &err), &err);
     }
 }
 
@@ -250,7 +221,7 @@ static int64_t cpu_ns(const struct options *options)
         clockid_t clock;
         struct timespec time;
         if (clock_getcpuclockid(options->pids[i], &clock) != 0 || clock_gettime(clock, &time) != 0)
-            die("could not read the CPU time of process %d", (int)options->pids[i]);
+            bench_die("could not read the CPU time of process %d", (int)options->pids[i]);
         sum += (int64_t)time.tv_sec * SG_NS_PER_S + time.tv_nsec;
     }
     return sum;
@@ -265,7 +236,7 @@ static const struct meter *open_meter(const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     void *map = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(none), PROT_READ, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
-        die("could not open \"%s\": %m", path);
+        bench_die("could not open \"%s\": %m", path);
     close(fd);
     return map;
 }
@@ -283,9 +254,9 @@ static struct moment now(const struct load *load)
 static void set_timer(struct load *load, int64_t ms)
 {
     struct sg_err err;
-    must(sg_timer_set(load->loop, &load->timer, sg_mono_ns(&sg_clock_system) + ms * SG_NS_PER_MS,
-                      &err),
-         &err);
+    bench_must(sg_timer_set(load->conns.loop, &load->timer,
+                            sg_mono_ns(&sg_clock_system) + ms * SG_NS_PER_MS, &err),
+               &err);
 }
 
 static void on_timer(void *arg)
@@ -293,7 +264,7 @@ static void on_timer(void *arg)
     struct load *load = arg;
     switch (load->phase) {
     case CONNECTING:
-        die("only %zu connections after %d ms", load->ready, READY_MS);
+        bench_die("only %zu connections after %d ms", load->ready, READY_MS);
     case WARMING:
         load->phase = MEASURING;
         load->first = now(load);
@@ -301,7 +272,7 @@ static void on_timer(void *arg)
         break;
     case MEASURING:
         load->last = now(load);
-        sg_loop_stop(load->loop);
+        sg_loop_stop(load->conns.loop);
         break;
     }
 }
@@ -311,7 +282,7 @@ static void print_result(const struct load *load)
     const struct moment *first = &load->first, *last = &load->last;
     uint64_t calls = last->calls - first->calls;
     if (calls == 0)
-        die("not one call was answered");
+        bench_die("not one call was answered");
     size_t each = load->options->batch == 0 ? 1 : load->options->batch;
     printf("calls=%llu signatures=%llu seconds=%.6f server_cpu_us=%.3f sign_us=%.3f verify_us=%.3f "
            "answer_bytes=%llu cipher=%s\n",
@@ -323,109 +294,15 @@ static void print_result(const struct load *load)
            (unsigned long long)((last->answer_bytes - first->answer_bytes) / calls), load->cipher);
 }
 
-/* Connections ------------------------------------------------------------------------------ */
-
-static void begin(struct conn *conn)
+static void on_conn_ready(struct bench_conn *bench)
 {
-    struct load *load = conn->load;
-    struct sg_err err;
-    must(sg_rpc_client_new(&sg_rpc_client_limits_default, "localhost", "bench_load/1",
-                           sg_loop_now(load->loop), &conn->client, &err),
-         &err);
-    load->cipher = sg_tls_cipher(conn->tls);
+    struct load *load = conn_of(bench)->load;
+
+    load->cipher = sg_tls_cipher(bench->tls);
     if (++load->ready < load->options->connections)
         return;
     load->phase = WARMING;
     set_timer(load, load->options->warm_ms);
-}
-
-static void on_ready(void *arg, uint32_t events)
-{
-    (void)events;
-    struct conn *conn = arg;
-    struct load *load = conn->load;
-    struct sg_err err;
-
-    sg_hook_arm(load->loop, &conn->flush);
-    ssize_t len = recv(conn->watch.fd, load->read_bytes, sizeof(load->read_bytes), 0);
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (len <= 0)
-        die("the server closed a connection");
-    sg_buf_clear(&load->plain);
-    must(sg_tls_feed(conn->tls, sg_slice_of(load->read_bytes, (size_t)len), &load->plain, &err),
-         &err);
-    if (conn->client == NULL && sg_tls_is_ready(conn->tls))
-        begin(conn);
-    if (load->plain.len > 0)
-        must(sg_rpc_client_feed(conn->client, sg_loop_now(load->loop), sg_buf_slice(&load->plain),
-                                &err),
-             &err);
-}
-
-static void on_flush(void *arg)
-{
-    struct conn *conn = arg;
-    struct load *load = conn->load;
-    struct sg_buf *out = sg_tls_out(conn->tls);
-    struct sg_err err;
-
-    if (conn->client != NULL) {
-        start_calls(conn);
-        do {
-            sg_buf_clear(&load->pulled);
-            must(sg_rpc_client_pull(conn->client, PULL_BYTES, &load->pulled, &err), &err);
-            must(sg_tls_send(conn->tls, sg_buf_slice(&load->pulled), &err), &err);
-        } while (load->pulled.len > 0);
-    }
-    if (out->len == 0)
-        return;
-    ssize_t len = send(conn->watch.fd, out->ptr, out->len, MSG_NOSIGNAL);
-    if (len < 0 && errno != EAGAIN && errno != EINTR)
-        die("could not write to the server: %m");
-    if (len > 0)
-        sg_buf_drop(out, (size_t)len);
-    sg_watch_set(load->loop, &conn->watch, out->len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
-}
-
-static void open_conn(struct load *load, struct conn *conn)
-{
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons(load->options->port),
-                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sg_err err;
-    int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
-        die("could not connect: %m");
-
-    *conn = (struct conn){.load = load};
-    conn->watch = (struct sg_watch){.fd = fd, .fn = on_ready, .arg = conn, .events = EPOLLIN};
-    conn->flush = (struct sg_hook){.fn = on_flush, .arg = conn};
-    must(sg_tls_connect_new(load->tls, "localhost", sg_wall_ns(&sg_clock_system), OUT_BYTES_MAX,
-                            &conn->tls, &err),
-         &err);
-    must(sg_watch_add(load->loop, &conn->watch, &err), &err);
-    sg_hook_arm(load->loop, &conn->flush);
-}
-
-static struct sg_tls_ctx *load_tls(const struct options *options)
-{
-    static const char *const alpn[] = {"h2"};
-    char ca[256], cert[256], key[256];
-    struct sg_tls_ctx *tls;
-    struct sg_err err;
-    snprintf(ca, sizeof(ca), "%s/ca.pem", options->pki);
-    snprintf(cert, sizeof(cert), "%s/%s.pem", options->pki, options->client);
-    snprintf(key, sizeof(key), "%s/%s.key", options->pki, options->client);
-    const struct sg_tls_client_options tls_options = {.ca_file = ca,
-                                                      .cert_file = cert,
-                                                      .key_file = key,
-                                                      .alpn = alpn,
-                                                      .alpn_count = SG_COUNT(alpn)};
-    must(sg_tls_client_ctx_new(&tls_options, &tls, &err), &err);
-    return tls;
 }
 
 /* Command line ----------------------------------------------------------------------------- */
@@ -436,7 +313,7 @@ static long number(const char *text, long max)
     errno = 0;
     long value = strtol(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value < 0 || value > max)
-        die("\"%s\" is no number from 0 to %ld", text, max);
+        bench_die("\"%s\" is no number from 0 to %ld", text, max);
     return value;
 }
 
@@ -506,7 +383,7 @@ static struct options parse(int argc, char **argv)
         read_option(&options, names[index].name, optarg);
     if (result != -1 || optind != argc || options.port == 0 || options.pki == NULL ||
         options.connections == 0 || options.streams == 0)
-        die("wrong usage; the head of tests/bench/load.c explains it");
+        bench_die("wrong usage; the head of tests/bench/load.c explains it");
     return options;
 }
 
@@ -519,25 +396,21 @@ int main(int argc, char **argv)
 
     load.options = &options;
     load.meter = open_meter(options.meter);
-    load.tls = load_tls(&options);
     load.timer = (struct sg_timer){.fn = on_timer, .arg = &load};
     sg_buf_init(&load.request, REQUEST_BYTES_MAX);
-    sg_buf_init(&load.plain, PLAIN_BYTES_MAX);
-    sg_buf_init(&load.pulled, PULLED_BYTES_MAX);
     make_request(&options, &load.request);
-    must(sg_loop_new(&sg_clock_system, &load.loop, &err), &err);
-    for (size_t i = 0; i < options.connections; i++)
-        open_conn(&load, &conns[i]);
+    bench_conns_init(&load.conns, options.pki, options.client, options.port);
+    for (size_t i = 0; i < options.connections; i++) {
+        conns[i] =
+            (struct conn){.load = &load, .bench = {.ready = on_conn_ready, .fill = start_calls}};
+        bench_conn_open(&load.conns, &conns[i].bench, 1);
+    }
     set_timer(&load, READY_MS);
-    must(sg_loop_run(load.loop, &err), &err);
+    bench_must(sg_loop_run(load.conns.loop, &err), &err);
     print_result(&load);
 
-    for (size_t i = 0; i < options.connections; i++) {
-        struct conn *conn = &conns[i];
-        sg_hook_disarm(&conn->flush);
-        sg_watch_remove(load.loop, &conn->watch);
-        close(conn->watch.fd);
-    }
+    for (size_t i = 0; i < options.connections; i++)
+        bench_conn_close(&conns[i].bench);
     /* What is left goes with the process; the calls under way must not be told of an end. */
     return 0;
 }

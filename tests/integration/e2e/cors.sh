@@ -2,14 +2,10 @@
 # A page of an origin that the configuration names: it may ask without a certificate and read the
 # answer; it may call with one only. Any other page is told nothing.
 . "$(dirname "$0")/../lib.sh"
+export SEALGATE_DEV_OPTIONS='cors_origins: https://page.example
+connect_version_required: true'
 own_instance cors
 cd "$work"
-"$top/ops/dev" down
-printf 'cors_origins: https://page.example\nconnect_version_required: true\n' >>"$dir/sealgate.yaml"
-SOFTHSM2_CONF=$dir/token/softhsm2.conf setsid "$SEALGATE_BUILD/bin/sealgated" run \
-    --config "$dir/sealgate.yaml" >>"$dir/log" 2>&1 </dev/null &
-echo $! >"$dir/run/pid"
-within 20 sealgate health >/dev/null 2>&1 || fail "it does not start again"
 
 url=https://$SEALGATE_ENDPOINT/sealgate.v1.InfoService/GetServerInfo
 # asks ORIGIN OPTION...: the status; the head in ./head, the body in ./body.
