@@ -54,10 +54,11 @@
  * never reached a handler (no connection came about, the server said so by REFUSED_STREAM or by
  * GOAWAY, or it was still here when the connection ended) goes to the next endpoint while its time
  * lasts: at once the first time, then after pauses of 50 ms to 5 s, at random, that grow for each
- * endpoint by itself. With one endpoint, and without wait_for_ready, it is sent again once. A
- * stream moves only as long as it waits for its connection. A client stays with the endpoint that
- * works, and begins at the head of the list when it needs another connection. GOAWAY ends nothing:
- * calls under way finish, new ones go over a new connection.
+ * endpoint by itself. With one endpoint, and without wait_for_ready, it is sent again once. An
+ * endpoint from which nothing came for half of the time of a call that ran out of it is left by the
+ * calls after it. A stream moves only as long as it waits for its connection. A client stays with
+ * the endpoint that works, and begins at the head of the list when it needs another connection.
+ * GOAWAY ends nothing: calls under way finish, new ones go over a new connection.
  *
  * The header is longer than those inside the project because it is the whole manual of the
  * library. Until 1.0 a new version may change the structs; the soname changes with them.

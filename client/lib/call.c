@@ -219,6 +219,23 @@ static void explain(const struct sealgate_call *call, const struct sg_status *st
         (void)sg_client_fail_status(error, status, SEALGATE_OUTCOME_UNKNOWN);
 }
 
+/*
+ * For half of the time that the call had, nothing came from the server, not even for another call:
+ * it hangs, or the network swallows everything. New calls go elsewhere when there is an elsewhere;
+ * those under way stay, for they may be answered yet.
+ */
+static void leave_if_silent(const struct sealgate_call *call)
+{
+    struct sealgate_client *client = call->client;
+    int64_t heard_ns;
+
+    if (call->conn != client->conn || client->targets.count < 2 || !sg_conn_is_ready(call->conn))
+        return;
+    heard_ns = sg_rpc_client_heard_ns(sg_conn_rpc(call->conn));
+    if (call->deadline_ns - heard_ns >= (call->deadline_ns - call->begun_ns) / 2)
+        client->conn_refused = true;
+}
+
 static void on_done(void *arg, struct sg_rpc_client_call *rpc, const struct sg_status *status,
                     enum sg_rpc_outcome outcome)
 {
@@ -231,6 +248,8 @@ static void on_done(void *arg, struct sg_rpc_client_call *rpc, const struct sg_s
     call->rpc = NULL;
     if (outcome == SG_RPC_ANSWERED)
         sg_client_conn_answered(client, call->conn);
+    else if (status->code == SG_GRPC_DEADLINE_EXCEEDED)
+        leave_if_silent(call);
     if (status->code != SG_GRPC_OK && may_run_again(call, outcome)) {
         run_again(call);
         return;
@@ -336,6 +355,7 @@ enum sg_rc sg_client_call_run(struct sealgate_call *call, struct sg_conn *conn, 
     }
     sg_client_list_remove(&client->waiting, call);
     call->conn = conn;
+    call->begun_ns = now_ns;
     sg_client_list_push(&client->running, call);
 
     if (call->method->item == NULL || call->method->sends_once)

@@ -91,6 +91,7 @@ struct sealgate_call {
     bool is_cancelled;            /* by the caller */
     unsigned retries;             /* how often it came back undone */
     int64_t not_before_ns;        /* waiting: not sent again before */
+    int64_t begun_ns;             /* running: since then */
     void *body;                   /* the answer of a unary call, until its status is known */
     struct sealgate_error spoilt; /* code not OK: what we found wrong with the answer */
 };

@@ -162,6 +162,11 @@ bool sg_rpc_client_is_usable(const struct sg_rpc_client *client)
     return !client->has_failed && !sg_h2_is_over(client->h2) && !sg_h2_is_peer_leaving(client->h2);
 }
 
+int64_t sg_rpc_client_heard_ns(const struct sg_rpc_client *client)
+{
+    return client->received_ns;
+}
+
 bool sg_rpc_client_has_room(const struct sg_rpc_client *client)
 {
     return sg_h2_has_room(client->h2);

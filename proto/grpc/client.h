@@ -86,6 +86,8 @@ SG_MUST_USE enum sg_rc sg_rpc_client_tick(struct sg_rpc_client *client, int64_t 
                                           struct sg_err *err);
 /* Whether new calls can be started at all (no GOAWAY yet). */
 bool sg_rpc_client_is_usable(const struct sg_rpc_client *client);
+/* When anything came from the server last, or its first open call began, if that was later. */
+int64_t sg_rpc_client_heard_ns(const struct sg_rpc_client *client);
 /* Whether the server allows one more call now, as far as is known. */
 bool sg_rpc_client_has_room(const struct sg_rpc_client *client);
 /* The server went away because our pings came too often (gRFC A8): ping the next connection to it

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Two gateways behind one endpoint list, under load: one that is drained costs no call, one that is
-# killed costs at most the calls that it had, which are told as such; and calls that begin while
-# both are away wait for the first that comes back.
+# killed or frozen costs at most the calls that it had, which are told as such; and calls that begin
+# while both are away wait for the first that comes back.
 . "$(dirname "$0")/../lib.sh"
 own_instance failover
 first=$dir second=$dir.second
@@ -34,8 +34,8 @@ export SEALGATE_ENDPOINT="$one, $two"
 cd "$work"
 
 callers=16
-load() { # SECONDS: signs in the background
-    sealgate bench --key dev-p256 --concurrency $callers --duration "$1" --output json >bench.json 2>bench.err &
+load() { # SECONDS [OPTION...]: signs in the background
+    sealgate bench --key dev-p256 --concurrency $callers --duration "$@" --output json >bench.json 2>bench.err &
     bench=$!
 }
 field() { grep -o "\"$1\": *[0-9]*" bench.json | head -n 1 | grep -o '[0-9]*$'; }
@@ -73,6 +73,17 @@ loaded
 reasons=$(grep -o '"failure_reasons": *{[^}]*}' bench.json | grep -oE '"[A-Z_]+"' | sort -u | tr -d '"\n')
 [ "${reasons:-CONNECTION_LOST}" = CONNECTION_LOST ] || { cat bench.json; fail "failures of another kind: $reasons"; }
 ok "killed $kills times: $good signatures, $lost that may have been done"
+
+# Frozen, which nobody is told of: what it had runs into its deadline, and then the other is asked.
+load 5 --timeout 1
+sleep 1
+frozen=$(gateway_of "$first")
+kill -STOP "$frozen"
+loaded
+kill -CONT "$frozen"
+[ "$lost" -le $callers ] || { cat bench.json; fail "$lost calls failed by one frozen gateway"; }
+grep -q '"rate"' bench.json && [ "$good" -gt 100 ] || { cat bench.json; fail "too little after the freeze"; }
+ok "frozen: $good signatures, $lost that may have been done"
 
 # Both away: the call waits, and is answered when one is back.
 at "$first" "$top/ops/dev" down

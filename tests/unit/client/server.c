@@ -216,6 +216,7 @@ static void *run(void *arg)
         struct pollfd fds[CONNECTIONS_MAX + 2];
         bool is_mute = atomic_load(&server->outer.mute);
 
+        atomic_store(&server->outer.is_mute, is_mute);
         go_down_or_up(server);
 
         for (size_t i = 0; i < CONNECTIONS_MAX; i++) {

@@ -30,9 +30,10 @@ struct test_server {
     char ca_file[256], cert_file[256], key_file[256], other_cert_file[256], other_key_file[256];
 
     /* Set before the calls they are for. */
-    atomic_uint refuse; /* so many connections go away when their first call comes: UNPROCESSED */
-    atomic_uint cut;    /* so many connections are closed as soon as they are accepted */
-    atomic_bool mute;   /* takes connections and says nothing */
+    atomic_uint refuse;  /* so many connections go away when their first call comes: UNPROCESSED */
+    atomic_uint cut;     /* so many connections are closed as soon as they are accepted */
+    atomic_bool mute;    /* takes connections and says nothing */
+    atomic_bool is_mute; /* it does: what comes from now on is not read */
     /* So many calls are answered with REFUSED_STREAM by a connection that stays open; it is good
      * for nothing but what was under way on it then. */
     atomic_uint refuse_streams;

@@ -364,6 +364,44 @@ static void what_everybody_refuses_is_told_when_the_time_is_up(void **state)
     assert_in_range(atomic_load(&first->connections), 1, 12); /* a pause before each */
 }
 
+/* It had the call, so that one is lost; but the next ones are answered, and in time. */
+static void a_server_that_falls_silent_is_left(void **state)
+{
+    struct sealgate_error error;
+    int64_t begin_ns;
+
+    (void)state;
+    assert_int_equal(sign("keys/ok", 5000, NULL), SEALGATE_OK);
+    atomic_store(&first->mute, true);
+    while (!atomic_load(&first->is_mute))
+        (void)poll(NULL, 0, 1);
+    assert_int_equal(sign("keys/ok", 300, &error), SEALGATE_DEADLINE_EXCEEDED);
+    assert_int_equal(error.outcome, SEALGATE_OUTCOME_UNKNOWN);
+    begin_ns = sg_mono_ns(&sg_clock_system);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(sign("keys/ok", 3000, NULL), SEALGATE_OK);
+    assert_in_range(ms_since(begin_ns), 0, 2500);
+    assert_int_equal(calls_of(second), 5);
+}
+
+/* A call may take longer than it has on a server that is quite well. */
+static void a_slow_call_does_not_make_a_server_silent(void **state)
+{
+    struct tally slow = {0}, others = {0};
+
+    (void)state;
+    sign_start("keys/hang", 400, &slow);
+    while (slow.unknown == 0) {
+        if (sealgate_client_open_calls(client) < 2)
+            sign_start("keys/ok", 5000, &others);
+        turn();
+    }
+    run_until_idle();
+    assert_true(others.good > 0);
+    assert_int_equal(sign("keys/ok", 5000, NULL), SEALGATE_OK);
+    assert_int_equal(calls_of(second), 0);
+}
+
 static void a_call_that_was_answered_is_not_asked_elsewhere(void **state)
 {
     struct sealgate_error error;
@@ -487,6 +525,8 @@ int main(void)
         TEST(goaway_lets_calls_finish_and_loses_none),
         TEST(a_refused_stream_goes_to_the_next_and_the_others_stay),
         TEST(what_everybody_refuses_is_told_when_the_time_is_up),
+        TEST(a_server_that_falls_silent_is_left),
+        TEST(a_slow_call_does_not_make_a_server_silent),
         TEST(a_call_that_was_answered_is_not_asked_elsewhere),
         TEST(a_stream_that_has_not_begun_goes_to_the_next),
         TEST(calls_over_the_limit_are_not_taken),
