@@ -18,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (file.ptr < data || file.len > size || file.ptr + file.len > data + size))
         abort();
 
-    sg_buf_init(&out, 8 * size + 256);
-    sg_buf_init(&name, 8 * size + 256);
+    sg_buf_init(&out, 16 * size + 256);
+    sg_buf_init(&name, 16 * size + 256);
     json = sg_json_of(&name);
     sg_json_text(&json, NULL, line);
     json = sg_json_of(&out);
