@@ -15,7 +15,7 @@
 /* Documented in `sealgate --help`. */
 enum sg_exit {
     SG_EXIT_OK = 0,
-    SG_EXIT_NO = 1,          /* answered, and the answer is no: not valid, not serving */
+    SG_EXIT_NO = 1,          /* answered, and the answer is no: not valid, not serving, not all */
     SG_EXIT_USAGE = 2,       /* the command line is wrong */
     SG_EXIT_UNAVAILABLE = 3, /* no connection, or the gateway or its token is away */
     SG_EXIT_DENIED = 4,      /* not authenticated, or not allowed */

@@ -9,7 +9,8 @@ const size_t sg_command_count = SG_COUNT(sg_commands);
 
 const char sg_exit_codes[] = "Exit codes:\n"
                              "  0  done; the signature is valid; the gateway is serving\n"
-                             "  1  answered, and the answer is no: not valid, not serving\n"
+                             "  1  answered, and the answer is no: not valid, not serving,\n"
+                             "     not every document signed\n"
                              "  2  the command line is wrong\n"
                              "  3  no connection, or the gateway or its token is away\n"
                              "  4  not authenticated, or not allowed\n"
