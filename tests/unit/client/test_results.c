@@ -109,7 +109,8 @@ static void a_line_that_was_cut_is_removed(void **state)
         struct sg_results *results = NULL;
         char text[sizeof(whole)];
 
-        snprintf(text, len + 1, "%s", whole);
+        memcpy(text, whole, len);
+        text[len] = '\0';
         write_file(text);
         assert_int_equal(open_results(true, &results, NULL), SG_OK);
         assert_int_equal(sg_results_has(results, "first"), len >= first);
