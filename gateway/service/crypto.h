@@ -8,8 +8,9 @@
 
 /*
  * A few threads for arithmetic that would hold up the loop: verifying signatures before they are
- * released, and verifying for others. A task belongs to the pool from submit until its `done`
- * runs, on the loop.
+ * released, verifying for others, and steps of TLS handshakes. A task belongs to the pool from
+ * submit until its `done` runs, on the loop. Short tasks that are done may wait a few milliseconds
+ * for each other before the loop is told, while there are more.
  */
 struct sg_crypto;
 

@@ -41,8 +41,8 @@ struct sg_h2_field {
 
 /*
  * One stream. Lives inside the object of whoever serves or makes it, who clears it before it is
- * opened and keeps it until `closed`. Only `id`, `sent_bytes`, `header_bytes_over` and the `is_`
- * flags are for reading.
+ * opened and keeps it until `closed`. Only `id`, `sent_bytes` and the `is_` flags are for
+ * reading.
  */
 struct sg_h2_stream {
     struct sg_h2 *h2;
