@@ -293,6 +293,34 @@ static void bytes_that_are_no_answer_close_the_link(void **state)
     sg_buf_done(&good);
 }
 
+/* What fits ends where an answer does, so that only the kernel knows that one is lost. */
+static void a_packet_that_does_not_fit_closes_the_link(void **state)
+{
+    struct rig *rig = *state;
+    struct sg_answer answer = failure(1);
+    struct sg_buf packet;
+
+    greet(rig);
+    sg_buf_init(&packet, 2 * SG_JOB_PACKET_MAX);
+    encode(&answer, &packet);
+    const size_t each = packet.len;
+    while (SG_JOB_PACKET_MAX - packet.len >= 2 * each)
+        encode(&answer, &packet);
+    char text[SG_JOB_TEXT_MAX];
+    memset(text, 'x', sizeof(text));
+    answer.text =
+        sg_slice_of((const uint8_t *)text, answer.text.len + SG_JOB_PACKET_MAX - packet.len - each);
+    encode(&answer, &packet);
+    assert_int_equal(packet.len, SG_JOB_PACKET_MAX);
+    encode(&answer, &packet);
+    send_bytes(rig, sg_buf_slice(&packet));
+    turn(rig);
+    assert_int_equal(rig->answers, 0);
+    assert_int_equal(rig->closed, 1);
+    assert_non_null(strstr(rig->err.msg, "too long"));
+    sg_buf_done(&packet);
+}
+
 static void an_answer_that_the_owner_refuses_closes_the_link(void **state)
 {
     struct rig *rig = *state;
@@ -488,6 +516,7 @@ int main(void)
         TEST(answers_are_told_one_by_one_however_they_are_packed),
         cmocka_unit_test(what_is_no_greeting_closes_the_link),
         cmocka_unit_test(bytes_that_are_no_answer_close_the_link),
+        TEST(a_packet_that_does_not_fit_closes_the_link),
         TEST(an_answer_that_the_owner_refuses_closes_the_link),
         TEST(an_owner_who_closes_hears_nothing_more),
         TEST(the_end_of_the_process_is_told),
