@@ -30,13 +30,14 @@ static void key_has_one_form(const struct sg_public_key *key, struct sg_slice sp
     OPENSSL_free(again);
 }
 
-static enum sg_raw_verdict judge(const struct sg_public_key *key,
-                                 const struct sg_raw_signature *question)
+/* False when the question makes no sense: then there is no verdict. */
+static bool judge(const struct sg_public_key *key, const struct sg_raw_signature *question,
+                  enum sg_raw_verdict *ret)
 {
-    enum sg_raw_verdict verdict = SG_RAW_INVALID;
-    enum sg_rc rc = sg_raw_verify(key, question, &verdict, NULL);
-    require(rc == SG_OK || (rc == SG_E_INVALID && verdict == SG_RAW_INVALID));
-    return verdict;
+    *ret = SG_RAW_INVALID;
+    enum sg_rc rc = sg_raw_verify(key, question, ret, NULL);
+    require(rc == SG_OK || (rc == SG_E_INVALID && *ret == SG_RAW_INVALID));
+    return rc == SG_OK;
 }
 
 static void forms_agree(const struct sg_public_key *key, struct sg_raw_signature question,
@@ -51,7 +52,8 @@ static void forms_agree(const struct sg_public_key *key, struct sg_raw_signature
     require(sg_slice_eq(sg_slice_of(der, der_len), signature));
     question.signature = sg_slice_of(raw, 2 * part_len);
     question.encoding = SG_ENCODING_RAW;
-    require(judge(key, &question) == verdict);
+    enum sg_raw_verdict again;
+    require(judge(key, &question, &again) && again == verdict);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -76,9 +78,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (reader.failed || sg_public_key_parse(spki, &key, NULL) != SG_OK)
         return 0;
     key_has_one_form(key, spki);
-    enum sg_raw_verdict verdict = judge(key, &question);
-    if (question.scheme == SG_SCHEME_ECDSA && question.encoding <= SG_ENCODING_DER &&
-        question.content.len > 0 && verdict != SG_RAW_MALFORMED)
+    enum sg_raw_verdict verdict;
+    if (judge(key, &question, &verdict) && question.scheme == SG_SCHEME_ECDSA &&
+        question.encoding != SG_ENCODING_RAW && verdict != SG_RAW_MALFORMED)
         forms_agree(key, question, verdict);
     sg_public_key_free(key);
     return 0;
