@@ -131,6 +131,7 @@ static enum sg_rc load_trust(const struct sg_app *app, struct sg_tls_trust **ret
     return rc;
 }
 
+/* `trust` NULL: for a listener that asks for no client certificate. */
 static enum sg_rc load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
                            struct sg_tls_ctx **ret, struct sg_err *err)
 {
@@ -149,12 +150,16 @@ static enum sg_rc load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
 static enum sg_rc reload(struct sg_app *app, struct sg_err *err)
 {
     SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
-    struct sg_tls_ctx *tls;
+    SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *asking = NULL;
+    SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *not_asking = NULL;
 
     SG_TRY(load_trust(app, &trust, err));
-    SG_TRY(load_tls(app, trust, &tls, err));
+    SG_TRY(load_tls(app, trust, &asking, err));
+    SG_TRY(load_tls(app, NULL, &not_asking, err));
     sg_rpc_set_trust(app->rpc, trust);
-    sg_net_set_tls(app->net, tls);
+    sg_net_set_tls(app->nets[SG_LISTENER_CERTIFICATE], SG_STEAL(asking));
+    if (app->nets[SG_LISTENER_BEARER] != NULL)
+        sg_net_set_tls(app->nets[SG_LISTENER_BEARER], SG_STEAL(not_asking));
     return SG_OK;
 }
 
@@ -202,6 +207,21 @@ static void on_crl_timer(void *arg)
 
 /* The end --------------------------------------------------------------------------------- */
 
+static size_t connections(const struct sg_app *app)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SG_LISTENER_COUNT; i++)
+        count += app->nets[i] == NULL ? 0 : sg_net_connections(app->nets[i]);
+    return count;
+}
+
+static void each_net(const struct sg_app *app, void (*fn)(struct sg_net *net))
+{
+    for (size_t i = 0; i < SG_LISTENER_COUNT; i++)
+        if (app->nets[i] != NULL)
+            fn(app->nets[i]);
+}
+
 static void look_again_in(struct sg_app *app, int64_t ms)
 {
     if (sg_timer_set(app->loop, &app->drain_timer, sg_loop_now(app->loop) + ms * SG_NS_PER_MS,
@@ -215,9 +235,9 @@ static void on_drain_timer(void *arg)
 
     if (app->phase == SG_APP_NOTICED) {
         app->phase = SG_APP_DRAINING;
-        sg_net_drain(app->net);
+        each_net(app, sg_net_drain);
     }
-    const bool is_idle = sg_net_connections(app->net) == 0 && sg_signer_pending(app->signer) == 0;
+    const bool is_idle = connections(app) == 0 && sg_signer_pending(app->signer) == 0;
     const bool is_over = is_idle || sg_loop_now(app->loop) >= app->drain_until_ns;
     if (is_over)
         sg_loop_stop(app->loop);
@@ -229,13 +249,12 @@ static void begin_drain(struct sg_app *app)
 {
     if (app->phase != SG_APP_SERVING)
         return;
-    sg_log(SG_LOG_INFO, NULL, "app.draining",
-           SG_F_INT("connections", sg_net_connections(app->net)));
+    sg_log(SG_LOG_INFO, NULL, "app.draining", SG_F_INT("connections", connections(app)));
     app->phase = SG_APP_NOTICED;
     app->drain_until_ns = sg_loop_now(app->loop) + app->config->drain_ms * SG_NS_PER_MS;
     sg_rpc_drain(app->rpc);
-    sg_net_drain_notice(app->net);
-    look_again_in(app, sg_net_connections(app->net) == 0 ? 0 : NOTICE_MS);
+    each_net(app, sg_net_drain_notice);
+    look_again_in(app, connections(app) == 0 ? 0 : NOTICE_MS);
 }
 
 static void on_signal(void *arg, uint32_t events)
@@ -335,9 +354,9 @@ static enum sg_rc start_rpc(struct sg_app *app, struct sg_tls_trust *trust, stru
     return sg_rpc_new(&deps, trust, &app->rpc, err);
 }
 
-/* As many descriptors as we may have; and fewer connections where that is too few, so that there is
- * one left to reach a token by and to read a CRL. */
-static void allow_descriptors(size_t *connections_max)
+/* As many descriptors as we may have; and fewer connections of each listener where that is too few,
+ * so that there is one left to reach a token by and to read a CRL. */
+static void allow_descriptors(size_t listeners, size_t *connections_max)
 {
     enum { OTHERS = 64 };
     struct rlimit limit;
@@ -347,7 +366,8 @@ static void allow_descriptors(size_t *connections_max)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
-    const size_t room = limit.rlim_cur > 2 * OTHERS ? limit.rlim_cur - OTHERS : OTHERS;
+    const size_t all = limit.rlim_cur > 2 * OTHERS ? limit.rlim_cur - OTHERS : OTHERS;
+    const size_t room = all / listeners;
     if (*connections_max <= room)
         return;
     sg_log(SG_LOG_WARNING, NULL, "app.connections_limited", SG_F_INT("connections_max", room),
@@ -371,11 +391,9 @@ static struct sg_h2_flood flood_of(const struct sg_config *config)
     };
 }
 
-static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
+static struct sg_net_options net_options(const struct sg_config *config)
 {
-    const struct sg_config *config = app->config;
     struct sg_net_options options = {
-        .listen = config->listen,
         .connections_max = (size_t)config->connections_max,
         .connections_per_source_max = (size_t)config->connections_per_source_max,
         .handshakes_max = (size_t)config->handshakes_max,
@@ -398,14 +416,36 @@ static enum sg_rc start_net(struct sg_app *app, struct sg_tls_trust *trust, stru
     options.rpc.flood = flood_of(config);
     options.rpc.idle_ns_max = config->idle_s_max * SG_NS_PER_S;
 
-    allow_descriptors(&options.connections_max);
+    return options;
+}
 
+/* One of the listeners; "" as an address is none. */
+static enum sg_rc start_net(struct sg_app *app, const struct sg_net_options *options,
+                            struct sg_tls_trust *trust, struct sg_err *err)
+{
+    struct sg_net **net = &app->nets[options->listener];
     struct sg_tls_ctx *tls;
-    SG_TRY(sg_net_new(app->loop, &sg_clock_system, &options, &sg_methods, app->rpc, app->crypto,
-                      &app->net, err));
+
+    if (options->listen[0] == '\0')
+        return SG_OK;
+    SG_TRY(sg_net_new(app->loop, &sg_clock_system, options, &sg_methods, app->rpc, app->crypto, net,
+                      err));
     SG_TRY(load_tls(app, trust, &tls, err));
-    sg_net_set_tls(app->net, tls);
-    return sg_net_start(app->net, err);
+    sg_net_set_tls(*net, tls);
+    return sg_net_start(*net, err);
+}
+
+static enum sg_rc start_nets(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
+{
+    struct sg_net_options options = net_options(app->config);
+
+    allow_descriptors(app->config->listen_bearer[0] == '\0' ? 1 : 2, &options.connections_max);
+    options.listener = SG_LISTENER_CERTIFICATE;
+    options.listen = app->config->listen;
+    SG_TRY(start_net(app, &options, trust, err));
+    options.listener = SG_LISTENER_BEARER;
+    options.listen = app->config->listen_bearer;
+    return start_net(app, &options, NULL, err);
 }
 
 static enum sg_rc start(struct sg_app *app, struct sg_err *err)
@@ -423,7 +463,7 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     SG_TRY(start_hsm(app, err));
     SG_TRY(sg_app_start_metrics(app, err));
     SG_TRY(start_rpc(app, trust, err));
-    SG_TRY(start_net(app, trust, err));
+    SG_TRY(start_nets(app, trust, err));
     SG_TRY(sg_app_serve_metrics(app, err));
     app->crl_timer = (struct sg_timer){.fn = on_crl_timer, .arg = app};
     app->drain_timer = (struct sg_timer){.fn = on_drain_timer, .arg = app};
@@ -437,7 +477,7 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
 static void stop(struct sg_app *app)
 {
     sg_metrics_http_free(app->metrics_http);
-    sg_net_free(app->net);
+    each_net(app, sg_net_free);
     if (app->loop != NULL) {
         sg_timer_cancel(app->loop, &app->drain_timer);
         sg_timer_cancel(app->loop, &app->crl_timer);

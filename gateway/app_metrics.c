@@ -35,22 +35,30 @@ static void fill_keys(const struct sg_app *app)
         sg_metrics_set(app->metrics, SG_METRIC_KEYS, state, 0, counts[state]);
 }
 
+static void fill_net(struct sg_metrics *metrics, size_t listener, const struct sg_net *net)
+{
+    const struct sg_net_totals totals = sg_net_totals(net);
+
+    sg_metrics_set(metrics, SG_METRIC_CONNECTIONS, listener, 0, (int64_t)sg_net_connections(net));
+    sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_ACCEPTED, listener, 0, (int64_t)totals.accepted);
+    for (size_t why = 0; why < SG_WHY_COUNT; why++)
+        sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_ENDED, why, listener,
+                       (int64_t)totals.ended[why]);
+    sg_metrics_set(metrics, SG_METRIC_CALLS_STALLED, listener, 0, (int64_t)totals.calls_stalled);
+}
+
 /* What is counted elsewhere is copied when somebody asks. */
 static void fill_metrics(void *arg, struct sg_buf *out)
 {
     const struct sg_app *app = arg;
-    const struct sg_net_totals net = sg_net_totals(app->net);
-    struct sg_metrics *metrics = app->metrics;
 
-    sg_metrics_set(metrics, SG_METRIC_CONNECTIONS, 0, 0, (int64_t)sg_net_connections(app->net));
-    sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_ACCEPTED, 0, 0, (int64_t)net.accepted);
-    for (size_t why = 0; why < SG_WHY_COUNT; why++)
-        sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_ENDED, why, 0, (int64_t)net.ended[why]);
-    sg_metrics_set(metrics, SG_METRIC_CALLS_STALLED, 0, 0, (int64_t)net.calls_stalled);
+    for (size_t i = 0; i < SG_LISTENER_COUNT; i++)
+        if (app->nets[i] != NULL)
+            fill_net(app->metrics, i, app->nets[i]);
     for (size_t i = 0; i < sg_hsm_token_count(app->hsm); i++)
         fill_token(app, i);
     fill_keys(app);
-    sg_metrics_write(metrics, out);
+    sg_metrics_write(app->metrics, out);
 }
 
 static bool is_healthy(void *arg)

@@ -20,7 +20,7 @@ struct sg_app {
     struct sg_crypto *crypto;
     struct sg_signer *signer;
     struct sg_rpc *rpc;
-    struct sg_net *net;
+    struct sg_net *nets[SG_LISTENER_COUNT]; /* NULL: not configured */
     struct sg_metrics *metrics;
     struct sg_metrics_http *metrics_http;
     struct sg_watch signals;

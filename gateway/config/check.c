@@ -358,6 +358,9 @@ static void check_options(struct sg_config_bind *bind, const struct sg_yaml_node
         sg_config_complain(bind, sg_yaml_pos_of(root, "listen"), "\"listen\" must not be empty");
     else if (sg_address_parse(config->listen, &address, &len, &err) != SG_OK)
         sg_config_complain(bind, sg_yaml_pos_of(root, "listen"), "%s", err.msg);
+    if (config->listen_bearer[0] != '\0' &&
+        sg_address_parse(config->listen_bearer, &address, &len, &err) != SG_OK)
+        sg_config_complain(bind, sg_yaml_pos_of(root, "listen_bearer"), "%s", err.msg);
     if (config->metrics_listen[0] != '\0' &&
         sg_address_parse(config->metrics_listen, &address, &len, &err) != SG_OK)
         sg_config_complain(bind, sg_yaml_pos_of(root, "metrics_listen"), "%s", err.msg);

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "base/algorithm.h"
+#include "gateway/net/listener.h"
 #include "hsm/hsm.h"
 #include "proto/grpc/status.h"
 #include "proto/h2/why.h"
@@ -63,6 +64,7 @@ static const char *const label_names[SG_LABEL_COUNT] = {
     [SG_LABEL_TOKEN_STATE] = "state",
     [SG_LABEL_KEY_STATE] = "state",
     [SG_LABEL_WHY] = "why",
+    [SG_LABEL_LISTENER] = "listener",
 };
 
 static const char *const token_states[] = {
@@ -97,6 +99,8 @@ static const char *value_of(const struct sg_metrics_names *names, enum sg_metric
         return key_states[i];
     case SG_LABEL_WHY:
         return sg_why_name((enum sg_why)i);
+    case SG_LABEL_LISTENER:
+        return sg_listener_name((enum sg_listener)i);
     case SG_LABEL_NONE:
     case SG_LABEL_COUNT:
         break;
@@ -123,6 +127,8 @@ static size_t count_of(const struct sg_metrics_names *names, enum sg_metric_labe
         return SG_COUNT(key_states);
     case SG_LABEL_WHY:
         return SG_WHY_COUNT;
+    case SG_LABEL_LISTENER:
+        return SG_LISTENER_COUNT;
     case SG_LABEL_NONE:
     case SG_LABEL_COUNT:
         break;
@@ -295,9 +301,11 @@ static void write_number(const struct sg_metrics *metrics, const struct metric *
                          size_t series, struct sg_buf *out)
 {
     uint64_t value = load(metrics, cell);
-    /* Of two labels most pairs never happen, so only those are shown that did. One label is
-     * shown whole: an alert on a counter's rise must see it at zero before. */
-    if (value == 0 && metric->b != SG_LABEL_NONE && metric->type == COUNTER)
+    /* Of two labels most pairs never happen, so only those are shown that did; the listeners are
+     * but two. One label is shown whole: an alert on a counter's rise must see it at zero before.
+     */
+    if (value == 0 && metric->b != SG_LABEL_NONE && metric->b != SG_LABEL_LISTENER &&
+        metric->type == COUNTER)
         return;
     write_series(out, metrics, metric, series, "", NULL);
     if (metric->type == GAUGE)

@@ -415,6 +415,7 @@ void sg_conn_open(struct sg_net *net, int fd, struct sg_source *source)
     conn->handshake.conn = conn;
     conn->handshake_due_ns = now(conn) + net->options.handshake_ns_max;
     conn->peer.id = ++net->next_id;
+    conn->peer.listener = net->options.listener;
     conn->peer.wants_write = on_wants_write;
     conn->peer.wants_write_arg = conn;
     conn->watch = (struct sg_watch){.fd = fd, .fn = on_ready, .arg = conn, .events = EPOLLIN};

@@ -75,7 +75,8 @@ void sg_net_set_tls(struct sg_net *net, struct sg_tls_ctx *tls)
 static void pause_accepting(struct sg_net *net)
 {
     sg_log(SG_LOG_WARNING, NULL, "net.accept_paused", SG_F_INT("errno", errno),
-           SG_F_INT("connections", net->conn_count));
+           SG_F_INT("connections", net->conn_count),
+           SG_F_STR("listener", sg_listener_name(net->options.listener)));
     if (sg_timer_set(net->loop, &net->accept_pause,
                      sg_loop_now(net->loop) + ACCEPT_PAUSE_MS * SG_NS_PER_MS, NULL) == SG_OK)
         sg_watch_set(net->loop, &net->watch, 0);
@@ -165,7 +166,8 @@ enum sg_rc sg_net_start(struct sg_net *net, struct sg_err *err)
         net->watch.fd = -1;
         return rc;
     }
-    sg_log(SG_LOG_INFO, NULL, "net.listening", SG_F_STR("address", net->options.listen));
+    sg_log(SG_LOG_INFO, NULL, "net.listening", SG_F_STR("address", net->options.listen),
+           SG_F_STR("listener", sg_listener_name(net->options.listener)));
     return SG_OK;
 }
 

@@ -10,13 +10,15 @@
 #include "proto/tls/tls.h"
 
 /*
- * The services' listener and its connections: socket, TLS, HTTP/2, calls. One of the few places
- * that log. Thread: loop.
+ * A listener of the services and its connections: socket, TLS, HTTP/2, calls. One of the few
+ * places that log. There may be several, by who they are for; each has its own limits, so that a
+ * crowd at one door leaves the other open. Thread: loop.
  */
 struct sg_net;
 
 struct sg_net_options {
-    const char *listen; /* "127.0.0.1:8443", "[::1]:8443" */
+    enum sg_listener listener; /* for logs and metrics, and how its callers are known */
+    const char *listen;        /* "127.0.0.1:8443", "[::1]:8443" */
     size_t connections_max, connections_per_source_max;
     size_t handshakes_max;    /* steps of handshakes under way on the crypto threads */
     int64_t handshake_ns_max; /* that the client may take; what we take does not count */

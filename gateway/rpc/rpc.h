@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "gateway/config/config.h"
 #include "gateway/metrics/metrics.h"
+#include "gateway/net/listener.h"
 #include "gateway/service/crypto.h"
 #include "gateway/service/keys.h"
 #include "gateway/service/sign.h"
@@ -41,6 +42,7 @@ struct sg_rpc_deps {
 /* Who is at the other end; sg_call_connection() of every call. Kept by gateway/net. */
 struct sg_rpc_connection {
     uint64_t id;
+    enum sg_listener listener;
     const struct sg_tls_peer *peer; /* not present: nobody */
     uint64_t caller;                /* hash of the identity, for fairness */
     uint64_t calls;                 /* begun so far; id and this make a request id */

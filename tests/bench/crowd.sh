@@ -24,7 +24,8 @@ crowd_start() {
     export SEALGATE_BUILD=$build SEALGATE_DEV_DIR=$work/dev
     SEALGATE_DEV_PORT=$(free_port)
     SEALGATE_DEV_METRICS_PORT=$(free_port)
-    export SEALGATE_DEV_PORT SEALGATE_DEV_METRICS_PORT
+    SEALGATE_DEV_BEARER_PORT=$(free_port)
+    export SEALGATE_DEV_PORT SEALGATE_DEV_METRICS_PORT SEALGATE_DEV_BEARER_PORT
     # One process plays all the clients, and each is as slow as ten thousand.
     export SEALGATE_DEV_OPTIONS='handshake_ms_max: 60000'
     "$top/ops/dev" up

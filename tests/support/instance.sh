@@ -13,7 +13,8 @@ instance_up() {
     "$top/ops/dev" reset 2>/dev/null
     mkdir -p "$dir"
     [ ! -d "$kept" ] || cp -a "$kept" "$dir/token"
-    SEALGATE_DEV_PORT=$(free_port) SEALGATE_DEV_METRICS_PORT=$(free_port) "$top/ops/dev" up
+    SEALGATE_DEV_PORT=$(free_port) SEALGATE_DEV_METRICS_PORT=$(free_port) SEALGATE_DEV_BEARER_PORT=$(free_port) \
+        "$top/ops/dev" up
     [ -d "$kept" ] || { cp -a "$dir/token" "$kept.$$" && mv -T "$kept.$$" "$kept"; }
 }
 

@@ -27,7 +27,7 @@ at "$second" "$top/ops/dev" reset 2>/dev/null
 mkdir -p "$second"
 cp -a "$first/pki" "$second/pki"
 cp -a "$first/token" "$second/token"
-SEALGATE_DEV_PORT=$(free_port) SEALGATE_DEV_METRICS_PORT=$(free_port) at "$second" "$top/ops/dev" up
+SEALGATE_DEV_PORT=$(free_port) SEALGATE_DEV_METRICS_PORT=$(free_port) SEALGATE_DEV_BEARER_PORT=$(free_port) at "$second" "$top/ops/dev" up
 . "$second/ports"
 one=$SEALGATE_ENDPOINT two=127.0.0.1:$port
 export SEALGATE_ENDPOINT="$one, $two"

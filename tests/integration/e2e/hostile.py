@@ -1,6 +1,6 @@
 """Attacks on a gateway's port, each by a client of its own making: raw frames over Python's TLS.
 
-    hostile.py PORT METRICS-PORT PKI-DIR GATEWAY-PID SEALGATE-COMMAND...
+    hostile.py LISTENER PORT METRICS-PORT PKI-DIR GATEWAY-PID SEALGATE-COMMAND...
 
 Of each attack it is asked that
 - the connection ends, and sealgate_connections_ended_total says why;
@@ -17,8 +17,8 @@ import sys
 import time
 import urllib.request
 
-PORT, METRICS_PORT = int(sys.argv[1]), int(sys.argv[2])
-PKI, PID, COMMAND = sys.argv[3], int(sys.argv[4]), sys.argv[5:]
+LISTENER, PORT, METRICS_PORT = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+PKI, PID, COMMAND = sys.argv[4], int(sys.argv[5]), sys.argv[6:]
 
 GROWTH_MAX = 64 << 20  # one connection may hold 8 MiB of messages; a sanitizer keeps what is freed
 LAST = 12.0  # seconds; longer than any time-out that an attack waits for
@@ -55,7 +55,8 @@ class Connection:
         context = ssl.create_default_context(cafile=f"{PKI}/ca.pem")
         context.check_hostname = False
         context.set_alpn_protocols(["h2"])
-        context.load_cert_chain(f"{PKI}/{certificate}.pem", f"{PKI}/{certificate}.key")
+        if LISTENER == "certificate":
+            context.load_cert_chain(f"{PKI}/{certificate}.pem", f"{PKI}/{certificate}.key")
         raw = socket.create_connection(("127.0.0.1", PORT))
         raw.settimeout(LAST)
         self.tls = context.wrap_socket(raw, server_hostname="localhost")
@@ -229,11 +230,15 @@ ATTACKS = [
     ("answers that nobody takes", hoard, None),
     ("half-sent messages", half_sent, None),
 ]
+# The other listener is the same code: it is seen to have the defences, one of each kind.
+if LISTENER == "bearer":
+    KINDS = {"rapid reset", "headers over the limit", "silent connections", "KeyUpdate", "half-sent messages"}
+    ATTACKS = [attack for attack in ATTACKS if attack[0] in KINDS]
 
 
 def ended(why):
     text = urllib.request.urlopen(f"http://127.0.0.1:{METRICS_PORT}/metrics").read().decode()
-    wanted = f'sealgate_connections_ended_total{{why="{why}"}} '
+    wanted = f'sealgate_connections_ended_total{{why="{why}",listener="{LISTENER}"}} '
     return next((int(line[len(wanted) :]) for line in text.splitlines() if line.startswith(wanted)), 0)
 
 

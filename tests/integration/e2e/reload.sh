@@ -18,7 +18,7 @@ shows() { [ "$(shown)" = "$1" ]; }
 signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig >/dev/null 2>&1; }
 logged() { [ "$(grep -c "event=$1" "$dir/log")" -ge "$2" ]; }
 number() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" bench.json | head -n 1; } # NAME: of the load
-accepted() { curl -fsS "http://$metrics/metrics" | awk '/^sealgate_connections_accepted_total/ { print $2 }'; }
+accepted() { curl -fsS "http://$metrics/metrics" | awk '/^sealgate_connections_accepted_total.*certificate/ { print $2 }'; }
 
 old=$(serial)
 shows "$old" || fail "the certificate that is shown is not the one in the file"

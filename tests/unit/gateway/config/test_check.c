@@ -37,6 +37,8 @@ static const struct {
     {"a name for an address", OPTIONS, "listen: localhost:1\n", 1, 9, "localhost:1"},
     {"IPv6", OPTIONS, "listen: '[::1]:8443'\n", 0, 0, NULL},
     {"a bad address of the metrics", OPTIONS, "metrics_listen: 'x'\n", 1, 17, "127.0.0.1:8443"},
+    {"a second listener", OPTIONS, "listen_bearer: '[::1]:8444'\n", 0, 0, NULL},
+    {"a bad address of it", OPTIONS, "listen_bearer: here\n", 1, 16, "127.0.0.1:8443"},
     {"no metrics", OPTIONS, "metrics_listen: ''\n", 0, 0, NULL},
     {"a call smaller than its message", OPTIONS,
      "message_bytes_max: 1048576\ncall_bytes_max: 1048575\n", 2, 17, "a message alone"},

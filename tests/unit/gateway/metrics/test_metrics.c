@@ -84,9 +84,9 @@ static void counters_and_gauges_show_what_was_counted(void **state)
         "sealgate_rpcs_total{method=\"grpc.health.v1.Health/Check\",code=\"UNAUTHENTICATED\"}", 1);
 
     sg_metrics_set(metrics, SG_METRIC_CONNECTIONS, 0, 0, 17);
-    assert_series(metrics, "sealgate_connections", 17);
+    assert_series(metrics, "sealgate_connections{listener=\"certificate\"}", 17);
     sg_metrics_set(metrics, SG_METRIC_CONNECTIONS, 0, 0, 0);
-    assert_series(metrics, "sealgate_connections", 0);
+    assert_series(metrics, "sealgate_connections{listener=\"certificate\"}", 0);
     sg_metrics_move(metrics, SG_METRIC_RPCS_IN_FLIGHT, 1, 0, 2);
     sg_metrics_move(metrics, SG_METRIC_RPCS_IN_FLIGHT, 1, 0, -1);
     assert_series(metrics, "sealgate_rpcs_in_flight{method=\"sealgate.v1.SigningService/Sign\"}",
@@ -94,7 +94,9 @@ static void counters_and_gauges_show_what_was_counted(void **state)
     sg_metrics_move(metrics, SG_METRIC_RPCS_IN_FLIGHT, 2, 0, -1); /* shows a bug, not 2^64 - 1 */
     assert_true(page_has(metrics, "{method=\"grpc.health.v1.Health/Check\"} -1\n"));
     sg_metrics_set(metrics, SG_METRIC_CONNECTIONS_ACCEPTED, 0, 0, INT64_MAX);
-    assert_true(page_has(metrics, "sealgate_connections_accepted_total 9223372036854775807\n"));
+    assert_true(page_has(
+        metrics,
+        "sealgate_connections_accepted_total{listener=\"certificate\"} 9223372036854775807\n"));
 }
 
 static void labels_come_from_the_enums_they_stand_for(void **state)
@@ -112,7 +114,11 @@ static void labels_come_from_the_enums_they_stand_for(void **state)
     sg_metrics_add(metrics, SG_METRIC_SIGNATURES, SG_SCHEME_RSA_PSS, 0, 1);
     assert_series(metrics, "sealgate_signatures_total{scheme=\"rsa-pss\"}", 1);
     sg_metrics_add(metrics, SG_METRIC_CONNECTIONS_ENDED, SG_WHY_CERTIFICATE, 0, 1);
-    assert_series(metrics, "sealgate_connections_ended_total{why=\"certificate\"}", 1);
+    assert_series(metrics,
+                  "sealgate_connections_ended_total{why=\"certificate\",listener=\"certificate\"}",
+                  1);
+    assert_series(metrics,
+                  "sealgate_connections_ended_total{why=\"certificate\",listener=\"bearer\"}", 0);
 }
 
 static const struct {
@@ -188,7 +194,7 @@ static void no_token_and_no_method_give_a_page_too(void **state)
     (void)state;
     const struct sg_metrics_names of = {NULL, 0, NULL, 0};
     SG_AUTO(sg_metrics_free) struct sg_metrics *metrics = new_metrics(&of);
-    assert_true(page_has(metrics, "sealgate_connections 0\n"));
+    assert_true(page_has(metrics, "sealgate_connections{listener=\"bearer\"} 0\n"));
     assert_false(page_has(metrics, "sealgate_token_workers{"));
 }
 
