@@ -1,9 +1,9 @@
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "client/cli/content.h"
 #include "client/cli/sign_many.h"
 #include "client/cli/text.h"
-#include "proto/grpc/base64.h"
 
 static const struct sg_option options[] = {
     {"key", "NAME", "the key that signs: dev-p256, or keys/dev-p256/versions/1", false},

@@ -2,9 +2,9 @@
 
 #include <math.h>
 
+#include "base/base64.h"
 #include "base/utf8.h"
 #include "client/cli/text.h"
-#include "proto/grpc/base64.h"
 
 /* A string with its quotes. */
 static void add_string(struct sg_buf *out, struct sg_slice text)

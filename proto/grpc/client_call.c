@@ -1,8 +1,8 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/secret.h"
-#include "proto/grpc/base64.h"
 #include "proto/grpc/client_priv.h"
 #include "proto/grpc/metadata.h"
 #include "proto/grpc/percent.h"

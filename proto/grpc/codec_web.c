@@ -1,4 +1,4 @@
-#include "proto/grpc/base64.h"
+#include "base/base64.h"
 #include "proto/grpc/call_priv.h"
 
 /*

@@ -1,7 +1,7 @@
 #include "proto/grpc/connect.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
-#include "proto/grpc/base64.h"
 #include "proto/json/json.h"
 #include "proto/pb/wire.h"
 

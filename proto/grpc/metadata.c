@@ -1,6 +1,6 @@
 #include "proto/grpc/metadata.h"
 
-#include "proto/grpc/base64.h"
+#include "base/base64.h"
 
 bool sg_metadata_name_is_valid(struct sg_slice name)
 {

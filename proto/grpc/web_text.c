@@ -1,6 +1,6 @@
 #include "proto/grpc/web_text.h"
 
-#include "proto/grpc/base64.h"
+#include "base/base64.h"
 
 enum { GROUP = 4 };
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proto/grpc/base64.h"
+#include "base/base64.h"
 #include "proto/json/json_priv.h"
 #include "proto/pb/precheck.h"
 #include "proto/pb/wire.h"

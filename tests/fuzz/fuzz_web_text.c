@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "proto/grpc/base64.h"
+#include "base/base64.h"
 #include "proto/grpc/web_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

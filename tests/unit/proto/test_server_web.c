@@ -1,4 +1,4 @@
-#include "proto/grpc/base64.h"
+#include "base/base64.h"
 #include "proto/grpc/server.h"
 #include "tests/support/rpc_peer.h"
 #include "tests/support/unit.h"

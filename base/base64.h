@@ -1,5 +1,5 @@
-#ifndef SG_PROTO_GRPC_BASE64_H
-#define SG_PROTO_GRPC_BASE64_H
+#ifndef SG_BASE_BASE64_H
+#define SG_BASE_BASE64_H
 
 #include "base/buf.h"
 #include "base/err.h"

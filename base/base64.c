@@ -1,4 +1,4 @@
-#include "proto/grpc/base64.h"
+#include "base/base64.h"
 
 static const char common[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
