@@ -59,6 +59,12 @@ enum sg_rc sg_call_add_metadata(struct sg_call *call, const char *name, struct s
     return sg_metadata_add_own(to, &call->arena, sg_slice_str(name), value, err);
 }
 
+enum sg_rc sg_call_add_trailer(struct sg_call *call, const char *name, struct sg_slice value,
+                               struct sg_err *err)
+{
+    return sg_metadata_add_own(&call->tail, &call->arena, sg_slice_str(name), value, err);
+}
+
 /* --- the response --- */
 
 static struct sg_h2_field *put_metadata(struct sg_h2_field *to, const struct sg_metadata *metadata)
@@ -68,15 +74,16 @@ static struct sg_h2_field *put_metadata(struct sg_h2_field *to, const struct sg_
     return to;
 }
 
-/* Sends the head, and with is_end the status and nothing more. */
+/* Sends the head; with is_end also the status and the trailers, and nothing more. */
 static enum sg_rc respond(struct sg_call *call, size_t status_count, bool is_end,
                           struct sg_err *err)
 {
     enum { OWN = 4 };
     struct sg_h2_field few[OWN + SG_CORS_FIELDS_MAX + SG_CODEC_FIELDS_MAX], *fields = few;
-    if (call->head.count > 0) {
-        size_t count = SG_COUNT(few) + call->head.count;
-        fields = sg_arena_alloc(&call->arena, count * sizeof(*fields));
+    const bool has_tail = is_end && !call->codec->has_no_trailers;
+    const size_t more = call->head.count + (has_tail ? call->tail.count : 0);
+    if (more > 0) {
+        fields = sg_arena_alloc(&call->arena, (SG_COUNT(few) + more) * sizeof(*fields));
         if (fields == NULL)
             return SG_FAIL(err, SG_E_LIMIT, 0, "could not respond: the call's memory is full");
     }
@@ -93,6 +100,8 @@ static enum sg_rc respond(struct sg_call *call, size_t status_count, bool is_end
     to = put_metadata(to, &call->head);
     for (size_t i = 0; i < status_count; i++)
         *to++ = call->status_fields[i];
+    if (has_tail)
+        to = put_metadata(to, &call->tail);
     return sg_h2_respond(&call->stream, fields, (size_t)(to - fields), is_end, err);
 }
 
@@ -124,11 +133,14 @@ void sg_call_finish(struct sg_call *call, const struct sg_status *status)
     enum sg_rc rc = SG_OK;
     struct sg_buf *out = sg_h2_out(&call->stream);
     size_t count = call->codec->finish(call, status, out, call->status_fields);
-    bool has_body = sg_h2_waiting(&call->stream) > 0;
+    /* One header block for all (Trailers-Only), unless there are headers that a client would then
+     * take for trailers. */
+    bool is_whole = sg_h2_waiting(&call->stream) == 0 &&
+                    (call->head.count == 0 || call->codec->has_no_trailers);
     if (out->failed && call->codec->has_no_trailers)
         rc = SG_E_INTERNAL; /* no memory to say how it ended: half an answer must not look whole */
     else if (!call->stream.is_responded)
-        rc = respond(call, has_body ? 0 : count, !has_body, NULL);
+        rc = respond(call, is_whole ? count : 0, is_whole, NULL);
     if (rc != SG_OK)
         sg_h2_reset(&call->stream, SG_H2_INTERNAL_ERROR);
     else

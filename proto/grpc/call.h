@@ -76,6 +76,9 @@ struct sg_slice sg_call_metadata(const struct sg_call *call, const char *name);
  * are encoded here. */
 SG_MUST_USE enum sg_rc sg_call_add_metadata(struct sg_call *call, const char *name,
                                             struct sg_slice value, struct sg_err *err);
+/* The same for what shall be a trailer although no message has been sent. */
+SG_MUST_USE enum sg_rc sg_call_add_trailer(struct sg_call *call, const char *name,
+                                           struct sg_slice value, struct sg_err *err);
 
 /*
  * Sends one message; copied. `*ret_full` says that enough is waiting for this client: stop until

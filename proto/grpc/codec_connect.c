@@ -142,7 +142,9 @@ static size_t finish_unary(struct sg_call *call, const struct sg_status *status,
         return 0;
     /* Nothing of it has left: the head, which tells the status, comes first. */
     sg_buf_clear(out);
-    call->http_status = sg_slice_str(sg_connect_http_status(status->code));
+    /* A path that is no method is not found, whatever speaks HTTP there; its error says more. */
+    call->http_status =
+        call->method == NULL ? SG_SLICE("404") : sg_slice_str(sg_connect_http_status(status->code));
     call->content_type = SG_SLICE("application/json");
     sg_connect_put_error(call->server->table->types, status, out);
     return 0;

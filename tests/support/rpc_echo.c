@@ -106,6 +106,14 @@ static void unary(struct echo *echo, struct sg_call *call, struct sg_slice messa
         sg_call_fail(call, &err);
         return;
     }
+    if (says(message, "only-tail") || says(message, "only-both")) {
+        if ((says(message, "only-both") &&
+             sg_call_add_metadata(call, "echo-head", SG_SLICE("first"), &err) != SG_OK) ||
+            sg_call_add_trailer(call, "echo-tail", SG_SLICE("last"), &err) != SG_OK)
+            sg_call_fail(call, &err);
+        finish(call, SG_GRPC_ABORTED, "");
+        return;
+    }
     if (says(message, "later")) {
         echo->later = call;
         return;

@@ -10,7 +10,7 @@
  * of order.
  *
  *   Unary         "refuse" fails with BAD_NAME, "later" is answered by echo_answer_later(),
- *                 "head" and "tail" add metadata
+ *                 "head" and "tail" add metadata, "only-tail" and "only-both" do without a message
  *   Read          the same without side effects
  *   ServerStream  as many messages back as the request has bytes, as far as there is room
  *   ClientStream  the sum of all messages' lengths, in decimal

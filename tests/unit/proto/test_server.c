@@ -198,6 +198,14 @@ static const struct {
      {.path = "/echo.Echo/Unary", .body = SG_SLICE("\0\0\0\0\4tail")},
      {"grpc-status: 0", "echo-tail-bin: /w"},
      2},
+    {"metadata behind no message",
+     {.path = "/echo.Echo/Unary", .body = SG_SLICE("\0\0\0\0\x9only-tail")},
+     {":status: 200", "grpc-status: 10", "echo-tail: last"},
+     1},
+    {"metadata in front of and behind no message",
+     {.path = "/echo.Echo/Unary", .body = SG_SLICE("\0\0\0\0\x9only-both")},
+     {":status: 200", "echo-head: first", "grpc-status: 10", "echo-tail: last"},
+     2},
 };
 
 static void requests_are_answered_as_the_table_says(void **state)

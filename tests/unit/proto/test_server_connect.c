@@ -78,7 +78,7 @@ static const struct {
      SG_SLICE("{\"code\":\"invalid_argument\",\"message\":\"UNKNOWN_FIELD\"}")},
     {"an unknown method",
      {.path = "/echo.Echo/Nothing", .content_type = JSON, .body = SG_SLICE("{}")},
-     {":status: 501", "content-type: application/json"},
+     {":status: 404", "content-type: application/json"},
      SG_SLICE("{\"code\":\"unimplemented\",\"message\":\"METHOD_NOT_SERVED\"}")},
     {"another version",
      {.path = "/echo.Echo/Unary",
