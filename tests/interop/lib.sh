@@ -35,6 +35,40 @@ npm_install() {
 
 work=${SEALGATE_BUILD:?set by ctest}/interop
 
+# Runs a command of Go's; its standard output is ours. Only a proxy that cannot be reached skips.
+go_run() {
+    local log
+    # Debian's is too old for what is wanted here, so ops/deps does not install it.
+    command -v go >/dev/null || skip "go is missing"
+    log=$(mktemp)
+    # A toolchain of another version would be a download of its own.
+    if ! GOTOOLCHAIN=local GOFLAGS=-mod=mod "$@" 2>"$log"; then
+        if grep -qE 'no such host|connection refused|i/o timeout|network is unreachable|TLS handshake timeout|: 50[0-9] ' "$log"; then
+            skip "the Go module proxy cannot be reached: $(tail -1 "$log")"
+        fi
+        if grep -qE 'requires (go >=|Go 1)' "$log"; then
+            skip "this Go is too old: $(grep -m1 -E 'requires (go >=|Go 1)' "$log")"
+        fi
+        cat "$log" >&2
+        die "$* failed"
+    fi
+    rm -f "$log"
+}
+
+# go_install PACKAGE VERSION FOLDER: the program of that package in the folder, built once.
+go_install() {
+    local name stamp
+    name=$(basename "$1")
+    stamp=$3/.$name-$2
+    [ -f "$stamp" ] && [ -x "$3/$name" ] && return
+    mkdir -p "$3"
+    (cd "$3" && GOBIN=$3 go_run go install "$1@$2")
+    touch "$stamp"
+}
+
+# go_module MODULE VERSION: the folder of its sources.
+go_module() { (cd / && go_run go mod download -json "$1@$2") | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'; }
+
 # connect: the environment of the instance, as client dev.
 connect() {
     eval "$("$top/ops/dev" env)"
