@@ -1,6 +1,6 @@
 #include "tests/interop/conformance/service.h"
 
-#include "proto/grpc/base64.h"
+#include "base/base64.h"
 #include "proto/grpc/call_priv.h"
 #include "proto/pb/unpack.h"
 #include "proto/pb/wire.h"
