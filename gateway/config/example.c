@@ -175,7 +175,7 @@ void sg_config_example(struct sg_buf *out)
         out, "",
         "Configuration of Sealgate. A line that begins with \"#\" and a name shows a default "
         "or an example; remove the \"#\" to set it. Check a file with: sealgated "
-        "--check-config FILE");
+        "--check-config --config FILE");
     add_comment(out, "",
                 "This file is generated from gateway/config/options.def and table.c; a test "
                 "compares it.");
