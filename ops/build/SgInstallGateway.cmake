@@ -3,8 +3,9 @@
 #   lib/sealgate/sealgate-devkeys    makes keys in a SoftHSM2 token, for trying
 #   sealgated(8), sealgate.yaml(5), completion for bash: made by the build from what it says itself
 #   /etc/sealgate/sealgate.yaml      the commented example, with the users that the units have
-# /etc follows the prefix as GNUInstallDirs says: with
-# /usr it is /etc. A staging folder is given by DESTDIR, since that path is absolute.
+#   sysusers.d, tmpfiles.d           its users and folders
+# /etc follows the prefix as GNUInstallDirs says: with /usr it is /etc. A staging folder is given by
+# DESTDIR, since that path is absolute.
 include(GNUInstallDirs)
 
 set(SG_PRIVATE_LIBDIR lib/sealgate) # where hsm/pkcs11/libp11.c looks: never lib/<machine>
@@ -70,4 +71,10 @@ function(sg_install_gateway)
     install(FILES ${PROJECT_BINARY_DIR}/default/sealgate.yaml DESTINATION ${SG_CONFIG_DIR}
         COMPONENT sealgate-gateway)
     sg_gateway_pages()
+
+    set(systemd ${PROJECT_SOURCE_DIR}/ops/systemd)
+    foreach(kind sysusers tmpfiles)
+        install(FILES ${systemd}/sealgate.${kind} DESTINATION lib/${kind}.d RENAME sealgate.conf
+            COMPONENT sealgate-gateway)
+    endforeach()
 endfunction()
