@@ -104,6 +104,21 @@ static int number(struct sg_slice text)
     return value;
 }
 
+/* Whether an answer of this type has messages as we asked for them. Parameters mean nothing here.
+ */
+static enum sg_rpc_content content_of(struct sg_slice type)
+{
+    const uint8_t *semicolon = type.len == 0 ? NULL : memchr(type.ptr, ';', type.len);
+    if (semicolon != NULL)
+        type.len = (size_t)(semicolon - type.ptr);
+    while (type.len > 0 && type.ptr[type.len - 1] == ' ')
+        type.len--;
+    if (sg_slice_is(type, "application/grpc") || sg_slice_is(type, "application/grpc+proto"))
+        return SG_RPC_PROTO;
+    return sg_slice_starts(type, SG_SLICE("application/grpc+")) ? SG_RPC_OTHER_CODEC
+                                                                : SG_RPC_FOREIGN;
+}
+
 void sg_rpc_client_call_field(void *arg, struct sg_h2_stream *stream, struct sg_slice name,
                               struct sg_slice value)
 {
@@ -112,7 +127,7 @@ void sg_rpc_client_call_field(void *arg, struct sg_h2_stream *stream, struct sg_
     if (sg_slice_eq(name, SG_SLICE(":status"))) {
         call->http_status = number(value);
     } else if (sg_slice_eq(name, SG_SLICE("content-type"))) {
-        call->is_grpc = sg_slice_starts(value, SG_SLICE("application/grpc"));
+        call->content = content_of(value);
     } else if (sg_slice_eq(name, SG_SLICE("grpc-status"))) {
         int code = number(value);
         call->has_status = true;
@@ -134,8 +149,19 @@ void sg_rpc_client_call_headers(void *arg, struct sg_h2_stream *stream)
     struct sg_rpc_client_call *call = call_of(stream);
     if (stream->is_header_over)
         give_up(call, SG_GRPC_RESOURCE_EXHAUSTED, "the answer's headers are over the limit");
-    else if (call->http_status == 200 && !call->is_grpc)
+    if (call->has_head || call->http_status < 200)
+        return; /* trailers, or a 1xx before the answer */
+    call->has_head = true;
+    if (!stream->is_block_last) {
+        /* A status counts where the answer ends. */
+        call->has_status = false;
+        sg_buf_clear(&call->message);
+        sg_buf_clear(&call->details);
+    }
+    if (call->http_status == 200 && call->content == SG_RPC_FOREIGN)
         give_up(call, SG_GRPC_UNKNOWN, "the answer is not gRPC");
+    else if (call->http_status == 200 && call->content == SG_RPC_OTHER_CODEC)
+        give_up(call, SG_GRPC_INTERNAL, "the answer's messages are not protobuf's");
 }
 
 static void read_messages(struct sg_rpc_client_call *call, struct sg_slice bytes)

@@ -18,7 +18,8 @@ struct sg_rpc_client_call {
 
     /* As the server says. */
     int http_status;
-    bool is_grpc;    /* by its content type */
+    enum sg_rpc_content { SG_RPC_FOREIGN = 0, SG_RPC_OTHER_CODEC, SG_RPC_PROTO } content;
+    bool has_head;   /* its headers are complete: what follows are trailers */
     bool has_status; /* grpc-status came */
     enum sg_grpc_code code;
     struct sg_buf message, details;

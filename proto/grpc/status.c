@@ -76,12 +76,11 @@ enum sg_grpc_code sg_grpc_code_of_h2(uint32_t error)
     return error < SG_COUNT(codes) ? codes[error] : SG_GRPC_UNKNOWN;
 }
 
-/* http-grpc-status-mapping.md, and 431 as every client maps it. */
+/* http-grpc-status-mapping.md. */
 enum sg_grpc_code sg_grpc_code_of_http(int status)
 {
     switch (status) {
     case 400:
-    case 431:
         return SG_GRPC_INTERNAL;
     case 401:
         return SG_GRPC_UNAUTHENTICATED;

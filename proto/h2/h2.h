@@ -50,6 +50,7 @@ struct sg_h2_stream {
     bool is_begun;         /* client: our header block has left */
     bool is_local_ended;   /* our END_STREAM has left */
     bool is_remote_ended;  /* theirs has come */
+    bool is_block_last;    /* the header block being told is the end of the stream */
     bool is_closed;        /* `closed` was told, or the stream was never opened */
     bool is_header_over;   /* the header block was larger than the limit; the rest was not told */
     bool is_responded;     /* our header block is under way */

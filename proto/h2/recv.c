@@ -128,6 +128,7 @@ static void headers_done(struct sg_h2 *h2, bool is_end)
     if (stream == NULL)
         return;
     stream->header_bytes = 0;
+    stream->is_block_last = is_end;
     h2->events->headers(h2->events->arg, stream);
     if (is_end)
         end_remote(h2, stream);

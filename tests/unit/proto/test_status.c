@@ -66,7 +66,7 @@ static void the_maps_are_those_of_the_specification(void **state)
     assert_int_equal(sg_grpc_code_of_http(403), SG_GRPC_PERMISSION_DENIED);
     assert_int_equal(sg_grpc_code_of_http(404), SG_GRPC_UNIMPLEMENTED);
     assert_int_equal(sg_grpc_code_of_http(429), SG_GRPC_UNAVAILABLE);
-    assert_int_equal(sg_grpc_code_of_http(431), SG_GRPC_INTERNAL);
+    assert_int_equal(sg_grpc_code_of_http(431), SG_GRPC_UNKNOWN);
     assert_int_equal(sg_grpc_code_of_http(503), SG_GRPC_UNAVAILABLE);
     assert_int_equal(sg_grpc_code_of_http(200), SG_GRPC_UNKNOWN);
 }
