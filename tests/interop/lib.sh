@@ -42,12 +42,12 @@ go_run() {
     command -v go >/dev/null || skip "go is missing"
     log=$(mktemp)
     # A toolchain of another version would be a download of its own.
-    if ! GOTOOLCHAIN=local GOFLAGS=-mod=mod "$@" 2>"$log"; then
+    if ! GOTOOLCHAIN=local GOFLAGS=${GOFLAGS:-} "$@" 2>"$log"; then
         if grep -qE 'no such host|connection refused|i/o timeout|network is unreachable|TLS handshake timeout|: 50[0-9] ' "$log"; then
             skip "the Go module proxy cannot be reached: $(tail -1 "$log")"
         fi
-        if grep -qE 'requires (go >=|Go 1)' "$log"; then
-            skip "this Go is too old: $(grep -m1 -E 'requires (go >=|Go 1)' "$log")"
+        if grep -qE 'requires (go >=|Go 1)|invalid go version' "$log"; then
+            skip "this Go is too old: $(grep -m1 -E 'requires (go >=|Go 1)|invalid go version' "$log")"
         fi
         cat "$log" >&2
         die "$* failed"
@@ -64,6 +64,13 @@ go_install() {
     mkdir -p "$3"
     (cd "$3" && GOBIN=$3 go_run go install "$1@$2")
     touch "$stamp"
+}
+
+# go_build FOLDER PACKAGE TO: a program whose module has no go.mod of its own, by the pins of FOLDER's.
+go_build() {
+    mkdir -p "$3"
+    cp "$1/go.mod" "$1/go.sum" "$3/"
+    (cd "$3" && GOFLAGS=-mod=readonly go_run go build -o "$3/" "$2")
 }
 
 # go_module MODULE VERSION: the folder of its sources.
