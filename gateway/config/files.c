@@ -28,14 +28,15 @@ static void check_readable(struct sg_config_bind *bind, const struct sg_yaml_nod
 }
 
 /*
- * A file that the token process will read, which may be another user: so it must not be missing,
- * nor open to everybody, but this process need not see it.
+ * A file that one role reads, perhaps as another user than this process: so it must not be missing,
+ * nor open to everybody, but this process need not see it. The token process has no business with
+ * the server's key, nor the gateway with a PIN.
  */
 static void check_secret(struct sg_config_bind *bind, const struct sg_yaml_node *map,
                          const char *name, const char *path)
 {
     struct stat st;
-    if (path[0] != '/') /* a credential: systemd has it */
+    if (path == NULL || path[0] != '/') /* a credential: systemd has it */
         return;
     if (stat(path, &st) != 0) {
         if (errno != EACCES)
@@ -73,7 +74,7 @@ void sg_config_check_files(struct sg_config_bind *bind, const struct sg_yaml_nod
                            const struct sg_config *config)
 {
     check_readable(bind, root, "tls_certificate_file", config->tls_certificate_file, 0);
-    check_readable(bind, root, "tls_key_file", config->tls_key_file, S_IRWXO);
+    check_secret(bind, root, "tls_key_file", config->tls_key_file);
 
     const struct sg_yaml_node *node = sg_yaml_items(root, "client_cas");
     for (size_t i = 0; i < config->client_ca_count; i++, node = node->next) {

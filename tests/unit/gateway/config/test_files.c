@@ -116,7 +116,7 @@ static void a_path_without_a_folder_is_taken_from_where_we_are(void **state)
 static const struct {
     const char *file, *at;
 } missing[] = {
-    {"server.pem", ":1:23: could not read"}, {"server.key", ":2:15: could not read"},
+    {"server.pem", ":1:23: could not read"}, {"server.key", ":2:15: could not find"},
     {"ca.pem", ":4:24: could not read"},     {"ca.crl", ":4:42: could not read"},
     {"module.so", ":7:13: could not read"},  {"pin", ":9:15: could not find"},
     {"k.pem", ":15:23: could not read"},
@@ -181,6 +181,28 @@ static void permissions_follow_the_table(void **state)
     }
 }
 
+/* Each role reads the whole file, but only one of them the server's key, and another the PIN. */
+static void what_another_user_keeps_to_itself_is_that_users_own_affair(void **state)
+{
+    (void)state;
+    enum { NOBODY = 65534 };
+    static const char *const secrets[] = {"server.key", "pin"};
+    const bool is_root = geteuid() == 0;
+    char report[1024];
+    assert_int_equal(chmod(folder, 0755), 0);
+    for (size_t i = 0; i < SG_COUNT(files); i++)
+        assert_int_equal(chmod(in_folder(files[i]), 0644), 0);
+    for (size_t i = 0; i < SG_COUNT(secrets); i++)
+        assert_int_equal(chmod(in_folder(secrets[i]), is_root ? 0600 : 0), 0);
+    if (is_root)
+        assert_int_equal(seteuid(NOBODY), 0);
+    enum sg_rc rc = load(in_folder("sealgate.yaml"), report, sizeof(report));
+    if (is_root)
+        assert_int_equal(seteuid(0), 0);
+    assert_string_equal(report, "");
+    assert_int_equal(rc, SG_OK);
+}
+
 static void a_state_dir_that_is_a_file_is_refused(void **state)
 {
     (void)state;
@@ -234,6 +256,7 @@ int main(void)
         TEST(a_missing_file_is_named_with_its_line),
         TEST(a_folder_in_the_place_of_a_file_is_refused),
         TEST(permissions_follow_the_table),
+        TEST(what_another_user_keeps_to_itself_is_that_users_own_affair),
         TEST(a_state_dir_that_is_a_file_is_refused),
         TEST(a_user_that_does_not_exist_is_refused),
         TEST(a_file_that_cannot_be_read_is_an_error),
