@@ -15,18 +15,22 @@ if(GRPCPP_FOUND AND SG_GRPC_CPP_PLUGIN AND CMAKE_CXX_COMPILER)
     set(SG_GRPCPP ON)
 endif()
 
-# sg_grpcpp_program(name SOURCES ... PROTOS ...): a C++ program with stubs from proto/. Without our
+# sg_grpcpp_program(name SOURCES ... PROTOS ... FROM folder): a C++ program with stubs from proto/, or
+# from the folder. Without our
 # warnings and sanitizers, and not part of `all`: it takes longer to compile than all of ours.
 function(sg_grpcpp_program name)
-    cmake_parse_arguments(ARG "" "" "SOURCES;PROTOS" ${ARGN})
+    cmake_parse_arguments(ARG "" "FROM" "SOURCES;PROTOS" ${ARGN})
+    if(NOT ARG_FROM)
+        set(ARG_FROM ${PROJECT_SOURCE_DIR}/proto)
+    endif()
     set(gen ${CMAKE_CURRENT_BINARY_DIR}/${name}.gen)
     file(MAKE_DIRECTORY ${gen})
     foreach(proto IN LISTS ARG_PROTOS)
         add_custom_command(
             OUTPUT ${gen}/${proto}.pb.cc ${gen}/${proto}.grpc.pb.cc
-            COMMAND ${SG_PROTOC} -I ${PROJECT_SOURCE_DIR}/proto --cpp_out=${gen} --grpc_out=${gen}
+            COMMAND ${SG_PROTOC} -I ${ARG_FROM} --cpp_out=${gen} --grpc_out=${gen}
                 --plugin=protoc-gen-grpc=${SG_GRPC_CPP_PLUGIN} ${proto}.proto
-            DEPENDS ${PROJECT_SOURCE_DIR}/proto/${proto}.proto VERBATIM)
+            DEPENDS ${ARG_FROM}/${proto}.proto VERBATIM)
         list(APPEND ARG_SOURCES ${gen}/${proto}.pb.cc ${gen}/${proto}.grpc.pb.cc)
     endforeach()
     add_executable(${name} EXCLUDE_FROM_ALL ${ARG_SOURCES})
