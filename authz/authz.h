@@ -8,27 +8,33 @@
 /*
  * Who may do what with which key; pure: the same list and request give the same decision.
  *
- * Until the directory of RULES.md is served, rights are a list in the configuration: an identity
- * (client CA and SAN URI) with the methods it may call and the keys it may use. What no row
- * allows is denied; the zero value of a decision is a denial.
+ * Until the directory of RULES.md is served, rights are a list in the configuration: a caller with
+ * the methods it may call and the keys it may use. A caller is known by its certificate (client CA
+ * and SAN URI) or by bearer tokens. What no row allows is denied; the zero value of a decision is
+ * a denial.
  */
 struct sg_authz;
 
 /* One row of the list. Borrowed for the call that takes it. */
 struct sg_authz_caller {
     const char *name; /* of the row: what a decision and the log call it */
-    const char *ca;   /* name of the client CA that issued the certificate */
-    const char *uri;  /* its SAN URI, compared byte by byte */
+    const char *ca;   /* name of the client CA that issued the certificate; NULL: no certificate */
+    const char *uri;  /* its SAN URI, compared byte by byte; with ca */
     /* "sealgate.v1.SigningService/Sign", or "sealgate.v1.SigningService" for all of a service */
     const char *const *methods;
     size_t method_count;
     const char *const *keys; /* names without "keys/" */
     size_t key_count;
+    const struct sg_slice *tokens; /* the SHA-256 of each bearer token */
+    size_t token_count;
+    int64_t tokens_expire_s; /* when they are good no longer, in seconds since 1970; 0: never */
 };
 
+enum { SG_AUTHZ_TOKEN_LEN = 32 };
+
 struct sg_authz_request {
-    const char *ca;
-    struct sg_slice uri;
+    const char *ca;      /* "": known by a bearer token; no certificate has this CA */
+    struct sg_slice uri; /* then the name that sg_authz_bearer() gave */
     const char *method;  /* full name: "sealgate.v1.SigningService/Sign" */
     struct sg_slice key; /* name without "keys/"; empty when the method is about no one key */
 };
@@ -45,12 +51,22 @@ bool sg_authz_is_method(const char *text);
 
 /*
  * Compiles the list; everything is copied. Errors: SG_E_INVALID for two rows with one identity,
- * an empty name or URI, or a malformed method.
+ * an empty name or URI, a caller by which nobody is known, or a malformed method.
  */
 SG_MUST_USE enum sg_rc sg_authz_new(const struct sg_authz_caller *callers, size_t count,
                                     struct sg_authz **ret, struct sg_err *err);
 void sg_authz_free(struct sg_authz *authz);
 SG_DEFINE_AUTO(struct sg_authz, sg_authz_free);
+
+/*
+ * Whose bearer token has this SHA-256 at the time `now_s`: the name of the row, which lives as long
+ * as the list. Compares with every token of the list in full, so the time it takes tells nothing.
+ * Does not allocate. Thread: any.
+ *
+ * Errors: SG_E_UNAUTHENTICATED BEARER_UNKNOWN or BEARER_EXPIRED
+ */
+SG_MUST_USE enum sg_rc sg_authz_bearer(const struct sg_authz *authz, struct sg_slice sha256,
+                                       int64_t now_s, const char **ret_name, struct sg_err *err);
 
 /*
  * Decides. A key that the caller may not use gives KEY_NOT_FOUND, the same as one that does not

@@ -3,23 +3,37 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/secret.h"
 
 /* A list from a file of at most 1 MiB fits many times; what is larger is not a list. */
 enum { LIST_BYTES_MAX = 64 << 20 };
 
 /* One row, compiled: its names sorted, so that a search takes few comparisons. */
 struct row {
-    struct sg_slice ca, uri;
     const char *name;
     struct sg_slice *methods, *keys;
     size_t method_count, key_count;
 };
 
+/* An identity and its row. Of a bearer token the CA is empty and the URI the row's name. */
+struct slot {
+    struct sg_slice ca, uri;
+    const struct row *row; /* NULL: empty */
+};
+
+struct token {
+    uint8_t sha256[SG_AUTHZ_TOKEN_LEN];
+    int64_t expire_s; /* 0: never */
+    const struct row *row;
+};
+
 /* Written by sg_authz_new() alone, then read by any thread. */
 struct sg_authz {
     struct sg_arena arena; /* all that rows point at */
-    struct row **slots;    /* open addressing, at most half full, so a search always ends */
+    struct slot *slots;    /* open addressing, at most half full, so a search always ends */
     size_t slot_mask;
+    struct token *tokens;
+    size_t token_count;
 };
 
 /*
@@ -38,11 +52,11 @@ static uint64_t identity_hash(struct sg_slice ca, struct sg_slice uri)
 }
 
 /* The slot of this identity: with its row, or empty. */
-static struct row **slot_of(const struct sg_authz *authz, struct sg_slice ca, struct sg_slice uri)
+static struct slot *slot_of(const struct sg_authz *authz, struct sg_slice ca, struct sg_slice uri)
 {
     size_t i = (size_t)identity_hash(ca, uri) & authz->slot_mask;
-    while (authz->slots[i] != NULL &&
-           !(sg_slice_eq(authz->slots[i]->ca, ca) && sg_slice_eq(authz->slots[i]->uri, uri)))
+    while (authz->slots[i].row != NULL &&
+           !(sg_slice_eq(authz->slots[i].ca, ca) && sg_slice_eq(authz->slots[i].uri, uri)))
         i = (i + 1) & authz->slot_mask;
     return &authz->slots[i];
 }
@@ -132,10 +146,19 @@ static enum sg_rc check_caller(const struct sg_authz_caller *caller, struct sg_e
 {
     if (caller->name == NULL || *caller->name == '\0')
         return SG_FAIL(err, SG_E_INVALID, 0, "a caller has no name");
-    if (caller->ca == NULL || *caller->ca == '\0')
+    const bool has_certificate = caller->ca != NULL || caller->uri != NULL;
+    if (!has_certificate && caller->token_count == 0)
+        return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" has no certificate and no token",
+                       caller->name);
+    if (has_certificate && (caller->ca == NULL || *caller->ca == '\0'))
         return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" has no CA", caller->name);
-    if (caller->uri == NULL || *caller->uri == '\0')
+    if (has_certificate && (caller->uri == NULL || *caller->uri == '\0'))
         return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" has no URI", caller->name);
+    for (size_t i = 0; i < caller->token_count; i++) {
+        if (caller->tokens[i].len != SG_AUTHZ_TOKEN_LEN)
+            return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" has a token without its SHA-256",
+                           caller->name);
+    }
     for (size_t i = 0; i < caller->method_count; i++) {
         if (!sg_authz_is_method(caller->methods[i]))
             return SG_FAIL(err, SG_E_INVALID, 0,
@@ -150,6 +173,48 @@ static enum sg_rc check_caller(const struct sg_authz_caller *caller, struct sg_e
     return SG_OK;
 }
 
+static enum sg_rc add_identity(struct sg_authz *authz, const struct row *row, const char *ca,
+                               const char *uri, struct sg_err *err)
+{
+    struct sg_slice ca_copy, uri_copy;
+    if (!copy_str(authz, ca, &ca_copy) || !copy_str(authz, uri, &uri_copy))
+        return out_of_memory(err);
+    struct slot *slot = slot_of(authz, ca_copy, uri_copy);
+    if (slot->row != NULL)
+        return SG_FAIL(err, SG_E_INVALID, 0, "callers \"%s\" and \"%s\" have %s", slot->row->name,
+                       row->name, *ca == '\0' ? "one name" : "the same CA and URI");
+    *slot = (struct slot){ca_copy, uri_copy, row};
+    return SG_OK;
+}
+
+static void add_tokens(struct sg_authz *authz, const struct row *row,
+                       const struct sg_authz_caller *caller)
+{
+    for (size_t i = 0; i < caller->token_count; i++) {
+        struct token *token = &authz->tokens[authz->token_count++];
+        memcpy(token->sha256, caller->tokens[i].ptr, SG_AUTHZ_TOKEN_LEN);
+        token->expire_s = caller->tokens_expire_s;
+        token->row = row;
+    }
+}
+
+static int token_order(const void *a, const void *b)
+{
+    return memcmp(((const struct token *)a)->sha256, ((const struct token *)b)->sha256,
+                  SG_AUTHZ_TOKEN_LEN);
+}
+
+static enum sg_rc check_tokens(struct sg_authz *authz, struct sg_err *err)
+{
+    qsort(authz->tokens, authz->token_count, sizeof(*authz->tokens), token_order);
+    for (size_t i = 1; i < authz->token_count; i++) {
+        if (token_order(&authz->tokens[i - 1], &authz->tokens[i]) == 0)
+            return SG_FAIL(err, SG_E_INVALID, 0, "callers \"%s\" and \"%s\" have one token",
+                           authz->tokens[i - 1].row->name, authz->tokens[i].row->name);
+    }
+    return SG_OK;
+}
+
 static enum sg_rc add_caller(struct sg_authz *authz, const struct sg_authz_caller *caller,
                              struct sg_err *err)
 {
@@ -157,8 +222,7 @@ static enum sg_rc add_caller(struct sg_authz *authz, const struct sg_authz_calle
 
     struct row *row = sg_arena_zalloc(&authz->arena, sizeof(*row));
     struct sg_slice name;
-    if (row == NULL || !copy_str(authz, caller->name, &name) ||
-        !copy_str(authz, caller->ca, &row->ca) || !copy_str(authz, caller->uri, &row->uri))
+    if (row == NULL || !copy_str(authz, caller->name, &name))
         return out_of_memory(err);
     row->name = (const char *)name.ptr;
     row->method_count = caller->method_count;
@@ -166,33 +230,45 @@ static enum sg_rc add_caller(struct sg_authz *authz, const struct sg_authz_calle
     SG_TRY(copy_names(authz, caller->methods, caller->method_count, &row->methods, err));
     SG_TRY(copy_names(authz, caller->keys, caller->key_count, &row->keys, err));
 
-    struct row **slot = slot_of(authz, row->ca, row->uri);
-    if (*slot != NULL)
-        return SG_FAIL(err, SG_E_INVALID, 0, "callers \"%s\" and \"%s\" have the same CA and URI",
-                       (*slot)->name, row->name);
-    *slot = row;
+    if (caller->ca != NULL)
+        SG_TRY(add_identity(authz, row, caller->ca, caller->uri, err));
+    if (caller->token_count > 0)
+        SG_TRY(add_identity(authz, row, "", caller->name, err));
+    add_tokens(authz, row, caller);
     return SG_OK;
+}
+
+/* As many slots and tokens as the rows need; each row has two identities at most. */
+static enum sg_rc make_room(struct sg_authz *authz, const struct sg_authz_caller *callers,
+                            size_t count, struct sg_err *err)
+{
+    size_t slot_count = 2, token_count = 0;
+    if (count > LIST_BYTES_MAX / (4 * sizeof(struct slot)))
+        return out_of_memory(err);
+    while (slot_count < 4 * count)
+        slot_count *= 2;
+    for (size_t i = 0; i < count; i++) {
+        if (callers[i].token_count > LIST_BYTES_MAX / sizeof(struct token) - token_count)
+            return out_of_memory(err);
+        token_count += callers[i].token_count;
+    }
+    authz->slot_mask = slot_count - 1;
+    authz->slots = calloc(slot_count, sizeof(*authz->slots));
+    authz->tokens = calloc(token_count + 1, sizeof(*authz->tokens));
+    return authz->slots == NULL || authz->tokens == NULL ? out_of_memory(err) : SG_OK;
 }
 
 enum sg_rc sg_authz_new(const struct sg_authz_caller *callers, size_t count, struct sg_authz **ret,
                         struct sg_err *err)
 {
-    size_t slot_count = 2;
-    if (count > LIST_BYTES_MAX / (2 * sizeof(struct row *)))
-        return out_of_memory(err);
-    while (slot_count < 2 * count)
-        slot_count *= 2;
-
     SG_AUTO(sg_authz_free) struct sg_authz *authz = calloc(1, sizeof(*authz));
     if (authz == NULL)
         return out_of_memory(err);
     sg_arena_init(&authz->arena, LIST_BYTES_MAX);
-    authz->slot_mask = slot_count - 1;
-    authz->slots = calloc(slot_count, sizeof(struct row *));
-    if (authz->slots == NULL)
-        return out_of_memory(err);
+    SG_TRY(make_room(authz, callers, count, err));
     for (size_t i = 0; i < count; i++)
         SG_TRY(add_caller(authz, &callers[i], err));
+    SG_TRY(check_tokens(authz, err));
 
     *ret = SG_STEAL(authz);
     return SG_OK;
@@ -203,6 +279,7 @@ void sg_authz_free(struct sg_authz *authz)
     if (authz == NULL)
         return;
     sg_arena_done(&authz->arena);
+    free(authz->tokens);
     free(authz->slots);
     free(authz);
 }
@@ -218,12 +295,30 @@ static bool row_has_method(const struct row *row, struct sg_slice method)
            names_have(row->methods, row->method_count, service);
 }
 
+enum sg_rc sg_authz_bearer(const struct sg_authz *authz, struct sg_slice sha256, int64_t now_s,
+                           const char **ret_name, struct sg_err *err)
+{
+    const struct token *found = NULL;
+    for (size_t i = 0; i < authz->token_count; i++) {
+        const struct token *token = &authz->tokens[i];
+        if (sg_secret_eq(sha256, sg_slice_of(token->sha256, sizeof(token->sha256))))
+            found = token;
+    }
+    if (found == NULL)
+        return SG_REFUSE(err, SG_R_BEARER_UNKNOWN, "the bearer token is nobody's");
+    if (found->expire_s != 0 && now_s >= found->expire_s)
+        return SG_REFUSE(err, SG_R_BEARER_EXPIRED, "the bearer token of \"%s\" has expired",
+                         found->row->name);
+    *ret_name = found->row->name;
+    return SG_OK;
+}
+
 void sg_authz_decide(const struct sg_authz *authz, const struct sg_authz_request *request,
                      struct sg_authz_decision *ret)
 {
     *ret = (struct sg_authz_decision){.reason = SG_R_CALLER_UNKNOWN, .rule = "default-deny"};
 
-    const struct row *row = *slot_of(authz, sg_slice_str(request->ca), request->uri);
+    const struct row *row = slot_of(authz, sg_slice_str(request->ca), request->uri)->row;
     if (row == NULL)
         return;
     ret->rule = row->name;

@@ -146,9 +146,53 @@ static enum sg_rc load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
     return sg_tls_server_ctx_new(&options, ret, err);
 }
 
+/* Callers --------------------------------------------------------------------------------- */
+
+static enum sg_rc make_authz(const struct sg_config *config, struct sg_authz **ret,
+                             struct sg_err *err)
+{
+    const size_t count = config->caller_count;
+    struct sg_authz_caller *callers = calloc(count == 0 ? 1 : count, sizeof(*callers));
+    if (callers == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the list of callers");
+    for (size_t i = 0; i < count; i++) {
+        const struct sg_config_caller *from = &config->callers[i];
+        callers[i] = (struct sg_authz_caller){.name = from->name,
+                                              .ca = from->ca,
+                                              .uri = from->uri,
+                                              .methods = from->methods,
+                                              .method_count = from->method_count,
+                                              .keys = from->keys,
+                                              .key_count = from->key_count,
+                                              .tokens = from->token_sha256,
+                                              .token_count = from->token_count,
+                                              .tokens_expire_s = from->token_expires};
+    }
+    enum sg_rc rc = sg_authz_new(callers, count, ret, err);
+    free(callers);
+    return rc;
+}
+
+/* The list as the file says now; whatever else it says takes a restart. */
+static enum sg_rc read_callers(const struct sg_app *app, struct sg_authz **ret, struct sg_err *err)
+{
+    SG_AUTO(sg_config_free) const struct sg_config *config = NULL;
+
+    SG_TRY(sg_config_load(app->config_path, NULL, &config, err));
+    return make_authz(config, ret, err);
+}
+
+static void set_authz(struct sg_app *app, struct sg_authz *authz)
+{
+    sg_rpc_set_authz(app->rpc, authz);
+    sg_authz_free(app->authz);
+    app->authz = authz;
+}
+
 /* Reads all of it anew and swaps it in, or leaves everything as it was. */
 static enum sg_rc reload(struct sg_app *app, struct sg_err *err)
 {
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = NULL;
     SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
     SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *asking = NULL;
     SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *not_asking = NULL;
@@ -156,6 +200,10 @@ static enum sg_rc reload(struct sg_app *app, struct sg_err *err)
     SG_TRY(load_trust(app, &trust, err));
     SG_TRY(load_tls(app, trust, &asking, err));
     SG_TRY(load_tls(app, NULL, &not_asking, err));
+    if (app->is_asked)
+        SG_TRY(read_callers(app, &authz, err));
+    if (authz != NULL)
+        set_authz(app, SG_STEAL(authz));
     sg_rpc_set_trust(app->rpc, trust);
     sg_net_set_tls(app->nets[SG_LISTENER_CERTIFICATE], SG_STEAL(asking));
     if (app->nets[SG_LISTENER_BEARER] != NULL)
@@ -191,6 +239,7 @@ static void reload_and_log(struct sg_app *app)
         sg_log(SG_LOG_ERROR, NULL, "app.reload_failed", SG_F_ERR(&err),
                SG_F_STR("effect", "what was loaded before stays in force"));
     app->is_reload_due = rc != SG_OK;
+    app->is_asked = app->is_asked && rc != SG_OK;
 }
 
 static void on_crl_timer(void *arg)
@@ -264,10 +313,12 @@ static void on_signal(void *arg, uint32_t events)
     (void)events;
 
     while (read(app->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGHUP)
+        if (info.ssi_signo == SIGHUP) {
+            app->is_asked = true;
             reload_and_log(app);
-        else
+        } else {
             begin_drain(app);
+        }
     }
 }
 
@@ -310,27 +361,6 @@ static enum sg_rc start_hsm(struct sg_app *app, struct sg_err *err)
         SG_TRY(sg_hsm_add_token(app->hsm, &config, &index, err));
     }
     return sg_keys_new(app->config, app->hsm, &app->keys, err);
-}
-
-static enum sg_rc start_authz(struct sg_app *app, struct sg_err *err)
-{
-    const size_t count = app->config->caller_count;
-    struct sg_authz_caller *callers = calloc(count == 0 ? 1 : count, sizeof(*callers));
-    if (callers == NULL)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the list of callers");
-    for (size_t i = 0; i < count; i++) {
-        const struct sg_config_caller *from = &app->config->callers[i];
-        callers[i] = (struct sg_authz_caller){.name = from->name,
-                                              .ca = from->ca,
-                                              .uri = from->uri,
-                                              .methods = from->methods,
-                                              .method_count = from->method_count,
-                                              .keys = from->keys,
-                                              .key_count = from->key_count};
-    }
-    enum sg_rc rc = sg_authz_new(callers, count, &app->authz, err);
-    free(callers);
-    return rc;
 }
 
 static enum sg_rc start_rpc(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
@@ -459,7 +489,7 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     SG_TRY(open_signals(app, err));
     app->files_seen = look_at_files(app);
     SG_TRY(load_trust(app, &trust, err));
-    SG_TRY(start_authz(app, err));
+    SG_TRY(make_authz(app->config, &app->authz, err));
     SG_TRY(start_hsm(app, err));
     SG_TRY(sg_app_start_metrics(app, err));
     SG_TRY(start_rpc(app, trust, err));
@@ -500,9 +530,9 @@ static void stop(struct sg_app *app)
     sg_loop_free(app->loop);
 }
 
-enum sg_rc sg_app_run(const struct sg_config *config, struct sg_err *err)
+enum sg_rc sg_app_run(const struct sg_config *config, const char *path, struct sg_err *err)
 {
-    struct sg_app app = {.config = config};
+    struct sg_app app = {.config = config, .config_path = path};
 
     enum sg_rc rc = start(&app, err);
     if (rc == SG_OK) {

@@ -6,8 +6,10 @@
 /*
  * The gateway: owns every long-lived object, starts them in order, serves until SIGTERM or
  * SIGINT, lets open calls end, and frees them in reverse order. SIGHUP reads the server's
- * certificate and the CRLs anew. Blocks. Logs. Thread: main, before any other exists.
+ * certificate, the CRLs, and from the configuration at `path` the callers anew. Blocks. Logs.
+ * Thread: main, before any other exists.
  */
-SG_MUST_USE enum sg_rc sg_app_run(const struct sg_config *config, struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_app_run(const struct sg_config *config, const char *path,
+                                  struct sg_err *err);
 
 #endif

@@ -13,6 +13,7 @@ enum sg_app_phase { SG_APP_SERVING = 0, SG_APP_NOTICED, SG_APP_DRAINING };
 
 struct sg_app {
     const struct sg_config *config;
+    const char *config_path;
     struct sg_loop *loop;
     struct sg_hsm *hsm;
     struct sg_keys *keys;
@@ -28,6 +29,7 @@ struct sg_app {
     bool *was_up;        /* of each token, when it was last heard of */
     uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
     bool is_reload_due;  /* the last one failed */
+    bool is_asked;       /* and an operator had asked for it, so the callers are to be read too */
     /* Calls that are refused, in the log. */
     struct sg_log_limit unauthenticated, denied, internal;
     enum sg_app_phase phase;

@@ -32,7 +32,8 @@ static const char usage[] =
     "  --help          this text\n"
     "  --version       the version\n"
     "\n"
-    "Signals: SIGTERM lets open calls end and stops; SIGHUP reads certificates and CRLs anew.\n"
+    "Signals: SIGTERM lets open calls end and stops; SIGHUP reads certificates, CRLs\n    and the "
+    "list of callers anew.\n"
     "Exit status: 0 stopped as asked or configuration in order, 1 failed, 2 wrong usage.\n";
 
 struct arguments {
@@ -186,7 +187,7 @@ static int run_role(const struct arguments *arguments, const struct sg_config *c
         rc = run_all(config, arguments->config, &err);
     } else if (strcmp(arguments->role, "gateway") == 0) {
         setup_log(config, "gateway");
-        rc = sg_app_run(config, &err);
+        rc = sg_app_run(config, arguments->config, &err);
     } else if (strcmp(arguments->role, "token") == 0) {
         if (arguments->token == NULL)
             return fail_usage("which token? sealgated token NAME", NULL);

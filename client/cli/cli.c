@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cli/bearer.h"
 #include "client/cli/text.h"
 
 const struct sg_option sg_cli_common_options[] = {
@@ -14,6 +15,10 @@ const struct sg_option sg_cli_common_options[] = {
     {"ca", "FILE", "PEM: who issued its certificate (SEALGATE_CA)", false},
     {"cert", "FILE", "PEM: your certificate (SEALGATE_CERT)", false},
     {"cert-key", "FILE", "PEM: your certificate's key (SEALGATE_KEY)", false},
+    {"token-file", "FILE",
+     "a bearer token, beside the certificate or instead of it; of mode\n0600 "
+     "(SEALGATE_TOKEN_FILE)",
+     false},
     {"server-name", "NAME", "the name to expect in the gateway's certificate\n(default: the host)",
      false},
     {"timeout", "SECONDS", "for one call, connecting included (default 30)", false},
@@ -33,7 +38,20 @@ static const char *flag_or_env(const struct sg_cli *cli, const char *flag, const
     return value == NULL || value[0] == '\0' ? NULL : value;
 }
 
-enum sg_exit sg_cli_options(const struct sg_cli *cli, struct sealgate_options *ret)
+static enum sg_exit read_bearer(struct sg_cli *cli, const char *path)
+{
+    struct sg_err err;
+
+    if (path == NULL || cli->bearer != NULL)
+        return SG_EXIT_OK;
+    enum sg_rc rc = sg_bearer_file_read(path, &cli->bearer, &err);
+    if (rc == SG_OK)
+        return SG_EXIT_OK;
+    return sg_cli_fail(cli, SG_EXIT_FILE, "FILE_NOT_READ", "%s%s", err.msg,
+                       rc == SG_E_DENIED ? " (it should be yours, of mode 0600)" : "");
+}
+
+enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret)
 {
     static const struct {
         const char *flag, *variable;
@@ -41,11 +59,18 @@ enum sg_exit sg_cli_options(const struct sg_cli *cli, struct sealgate_options *r
                   {"ca", "SEALGATE_CA"},
                   {"cert", "SEALGATE_CERT"},
                   {"cert-key", "SEALGATE_KEY"}};
+    enum { CERT = 2, KEY = 3 };
     const char *values[SG_COUNT(needed)];
+    enum sg_exit code = read_bearer(cli, flag_or_env(cli, "token-file", "SEALGATE_TOKEN_FILE"));
 
-    for (size_t i = 0; i < SG_COUNT(needed); i++) {
+    if (code != SG_EXIT_OK)
+        return code;
+    for (size_t i = 0; i < SG_COUNT(needed); i++)
         values[i] = flag_or_env(cli, needed[i].flag, needed[i].variable);
-        if (values[i] == NULL)
+    const bool needs_certificate =
+        cli->bearer == NULL || values[CERT] != NULL || values[KEY] != NULL;
+    for (size_t i = 0; i < SG_COUNT(needed); i++) {
+        if (values[i] == NULL && (i < CERT || needs_certificate))
             return sg_cli_fail(cli, SG_EXIT_USAGE, "BAD_OPTIONS",
                                "--%s is missing, and %s is not set", needed[i].flag,
                                needed[i].variable);
@@ -55,6 +80,8 @@ enum sg_exit sg_cli_options(const struct sg_cli *cli, struct sealgate_options *r
         .ca_file = values[1],
         .cert_file = values[2],
         .key_file = values[3],
+        .authorization = cli->bearer == NULL ? NULL : sg_bearer_file_authorize,
+        .authorization_user = cli->bearer,
         .server_name = flag_or_env(cli, "server-name", "SEALGATE_SERVER_NAME"),
         .user_agent = "sealgate-cli",
         .timeout_ms = cli->timeout_ms,

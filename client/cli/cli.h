@@ -28,6 +28,7 @@ enum sg_exit {
 };
 
 struct sg_cli;
+struct sg_bearer_file;
 
 struct sg_command {
     const char *group; /* "keys", or NULL */
@@ -47,6 +48,7 @@ struct sg_cli {
     bool is_json; /* --output json */
     uint32_t timeout_ms;
     struct sealgate_client *client; /* NULL until sg_cli_connect() */
+    struct sg_bearer_file *bearer;  /* NULL: there is none, or it was not needed yet */
     bool is_patient;                /* it waits for a gateway to come back */
     struct sealgate_error *collect; /* where failures go instead of stderr; NULL: stderr */
 };
@@ -54,8 +56,9 @@ struct sg_cli {
 /* --endpoint, --ca, --cert, --cert-key ... and --output: every command has them. */
 extern const struct sg_option sg_cli_common_options[];
 
-/* Fills sealgate_options from the options and the environment; a flag beats a variable. */
-enum sg_exit sg_cli_options(const struct sg_cli *cli, struct sealgate_options *ret);
+/* Fills sealgate_options from the options and the environment; a flag beats a variable. They are
+ * good as long as the program's bearer token is, which is its end. */
+enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret);
 /* Makes cli->client. Nothing is sent yet. */
 enum sg_exit sg_cli_connect(struct sg_cli *cli);
 
@@ -94,6 +97,7 @@ extern const size_t sg_command_count;
 extern const char sg_exit_codes[];
 
 extern const struct sg_command sg_cmd_sign, sg_cmd_verify, sg_cmd_keys_list, sg_cmd_keys_show,
-    sg_cmd_keys_public_key, sg_cmd_keys_csr, sg_cmd_info, sg_cmd_health, sg_cmd_bench;
+    sg_cmd_keys_public_key, sg_cmd_keys_csr, sg_cmd_info, sg_cmd_health, sg_cmd_bench,
+    sg_cmd_token_new;
 
 #endif

@@ -1,3 +1,4 @@
+#include "client/cli/bearer.h"
 #include "client/cli/cli.h"
 #include "client/cli/text.h"
 
@@ -102,6 +103,7 @@ static enum sg_exit run(struct sg_cli *cli, int argc, const char *const *argv)
     if (code == SG_EXIT_OK)
         code = cli->command->run(cli);
     sealgate_client_free(cli->client);
+    sg_bearer_file_free(cli->bearer);
     return code;
 }
 
@@ -113,7 +115,7 @@ int main(int argc, char **argv)
 
     argc--;
     for (int i = 0; i < argc && i < 2; i++) {
-        bool is_group = i == 1 && strcmp(words[0], "keys") == 0;
+        bool is_group = i == 1 && (strcmp(words[0], "keys") == 0 || strcmp(words[0], "token") == 0);
         if ((i == 0 || is_group) &&
             (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0 ||
              (i == 0 && strcmp(words[i], "help") == 0))) {

@@ -10,11 +10,11 @@ _sealgate() {
         return
     fi
     if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = keys ]; then
-        COMPREPLY=($(compgen -W '--help list show public-key csr' -- "$word"))
+        COMPREPLY=($(compgen -W '--help list show public-key csr new' -- "$word"))
         return
     fi
     case "$before" in
-    --ca|--cert|--cert-key|--file|--out|--manifest|--results|--public-key|--certificate|--signature)
+    --ca|--cert|--cert-key|--token-file|--file|--out|--manifest|--results|--public-key|--certificate|--signature)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$word"))
         return
@@ -35,8 +35,9 @@ _sealgate() {
     'info') options='' ;;
     'health') options=' --service --watch' ;;
     'bench') options=' --key --connections --concurrency --duration --requests --batch --scheme' ;;
+    'token new') options=' --out' ;;
     *) return ;;
     esac
-    COMPREPLY=($(compgen -W "$options --endpoint --ca --cert --cert-key --server-name --timeout --output --help" -- "$word"))
+    COMPREPLY=($(compgen -W "$options --endpoint --ca --cert --cert-key --token-file --server-name --timeout --output --help" -- "$word"))
 }
 complete -F _sealgate sealgate

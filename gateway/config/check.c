@@ -267,15 +267,38 @@ static void check_methods(struct sg_config_bind *bind, const struct sg_yaml_node
     }
 }
 
+/* Of a field that is malformed, that has been said already. */
+static void complain_identity(struct sg_config_bind *bind, const struct sg_yaml_node *node)
+{
+    if (node->kind != SG_YAML_MAP)
+        return;
+    const bool has_ca = sg_yaml_get(node, "ca") != NULL, has_uri = sg_yaml_get(node, "uri") != NULL;
+    if (has_ca != has_uri)
+        sg_config_complain(bind, node->pos,
+                           "\"%s\" is missing here: \"ca\" and \"uri\" go together",
+                           has_ca ? "uri" : "ca");
+    else if (!has_ca && sg_yaml_get(node, "token_sha256") == NULL)
+        sg_config_complain(bind, node->pos,
+                           "by what is it known? \"ca\" and \"uri\" of its certificate, or "
+                           "\"token_sha256\" are missing here");
+}
+
 static void check_callers(struct sg_config_bind *bind, const struct sg_yaml_node *root,
                           const struct entries *cas, const struct entries *keys,
                           const struct sg_config *config)
 {
     const struct sg_yaml_node *node = sg_yaml_items(root, "callers");
     struct entries identities = new_entries(bind, config->caller_count);
+    struct entries tokens = new_entries(bind, 2 * config->caller_count);
     for (size_t i = 0; i < config->caller_count; i++, node = node->next) {
         const struct sg_config_caller *caller = &config->callers[i];
         check_reference(bind, cas, "client CA", caller->ca, sg_yaml_pos_of(node, "ca"));
+        if ((caller->ca == NULL) != (caller->uri == NULL) ||
+            (caller->ca == NULL && caller->token_count == 0))
+            complain_identity(bind, node);
+        for (size_t j = 0; j < caller->token_count; j++)
+            add_entry(&tokens, caller->token_sha256[j], (struct sg_slice){0}, caller->name,
+                      sg_yaml_pos_of(node, "token_sha256"));
         check_caller_keys(bind, node, keys);
         check_methods(bind, node);
         if (caller->uri != NULL && !is_uri(caller->uri))
@@ -285,6 +308,7 @@ static void check_callers(struct sg_config_bind *bind, const struct sg_yaml_node
                   sg_yaml_pos_of(node, "uri"));
     }
     refuse_same(bind, &identities, "have one CA and URI");
+    refuse_same(bind, &tokens, "have one token");
 }
 
 /* Options ------------------------------------------------------------------------------------- */

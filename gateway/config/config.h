@@ -49,11 +49,15 @@ struct sg_config_key {
 };
 
 struct sg_config_caller {
-    const char *name, *ca, *uri;
+    const char *name;
+    const char *ca, *uri; /* NULL: known by tokens alone */
     const char *const *methods;
     size_t method_count;
     const char *const *keys;
     size_t key_count;
+    const struct sg_slice *token_sha256; /* of bearer tokens: 32 bytes each, at most two */
+    size_t token_count;
+    int64_t token_expires; /* seconds since 1970; 0: never */
 };
 
 struct sg_config {

@@ -73,6 +73,13 @@ static void add_kind(struct sg_buf *out, const struct sg_field *field)
     case SG_FIELD_TEXTS:
         sg_buf_add_str(out, "list of texts");
         return;
+    case SG_FIELD_HASHES:
+        sg_buf_printf(out, "list of at most %lld, 64 hexadecimal digits each",
+                      (long long)field->max);
+        return;
+    case SG_FIELD_TIME:
+        sg_buf_add_str(out, "time as 2027-01-31T00:00:00Z");
+        return;
     case SG_FIELD_NONE:
         break;
     }
@@ -104,6 +111,8 @@ static void add_default(struct sg_buf *out, const struct sg_field *field)
     case SG_FIELD_HEX:
     case SG_FIELD_CHOICES:
     case SG_FIELD_TEXTS:
+    case SG_FIELD_HASHES:
+    case SG_FIELD_TIME:
     case SG_FIELD_NONE:
         return;
     }
@@ -149,7 +158,8 @@ static void add_field(struct sg_buf *out, const struct sg_field *field, const ch
     add_comment(out, indent, facts.failed ? field->help : (const char *)facts.ptr);
     sg_buf_done(&facts);
 
-    sg_buf_printf(out, "%s%s%s: ", is_required ? first_indent : indent, is_required ? "" : "#",
+    const bool is_in_force = is_required || field->is_in_force;
+    sg_buf_printf(out, "%s%s%s: ", is_in_force ? first_indent : indent, is_in_force ? "" : "#",
                   field->name);
     /* Options carry no example: those without a default are PEM files beside this one. */
     if (is_option && is_required)

@@ -113,9 +113,9 @@ static const struct sg_field key_fields[] = {
 static const struct sg_field caller_fields[] = {
     {FIELD(sg_config_caller, name, NAME), .is_required = true, .example = "tax-portal",
      .help = "What the log and the records call it."},
-    {FIELD(sg_config_caller, ca, NAME), .is_required = true, .example = "main",
-     .help = "The client CA that issued its certificate."},
-    {FIELD(sg_config_caller, uri, TEXT), .is_required = true, .max = 1024, .example = "\"urn:example:tax-portal\"",
+    {FIELD(sg_config_caller, ca, NAME), .is_in_force = true, .example = "main", .def_help = "it has no certificate",
+     .help = "The client CA that issued its certificate; with uri."},
+    {FIELD(sg_config_caller, uri, TEXT), .max = 1024, .is_in_force = true, .def_help = "it has no certificate", .example = "\"urn:example:tax-portal\"",
      .help = "The SAN URI in its certificate, byte by byte."},
     {FIELD(sg_config_caller, methods, TEXTS), .count_offset = offsetof(struct sg_config_caller, method_count),
      .is_required = true, .example = "[sealgate.v1.SigningService, sealgate.v1.KeyService/ListKeys]",
@@ -123,6 +123,11 @@ static const struct sg_field caller_fields[] = {
     {FIELD(sg_config_caller, keys, TEXTS), .count_offset = offsetof(struct sg_config_caller, key_count),
      .example = "[tax-2026]", .def_help = "no key",
      .help = "The keys that it may use and see."},
+    {FIELD(sg_config_caller, token_sha256, HASHES), .count_offset = offsetof(struct sg_config_caller, token_count), .max = 2,
+     .example = "[0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]", .def_help = "it has no token",
+     .help = "SHA-256 of the bearer tokens by which it is known on listen_bearer; two while one replaces the other. \"sealgate token new\" makes one."},
+    {FIELD(sg_config_caller, token_expires, TIME), .example = "2027-01-31T00:00:00Z", .def_help = "never",
+     .help = "When its tokens are good no longer, UTC."},
 };
 
 #define LIST(type, array, count, f) .name = #array, .fields = f, .field_count = SG_COUNT(f),       \
@@ -137,7 +142,7 @@ const struct sg_list sg_config_lists[] = {
     {LIST(sg_config_key, keys, key_count, key_fields),
      .help = "The keys that may be used."},
     {LIST(sg_config_caller, callers, caller_count, caller_fields),
-     .help = "Who may call what with which key. What no row allows is denied."},
+     .help = "Who may call what with which key, known by a certificate (ca and uri) or by bearer tokens (token_sha256). What no row allows is denied. Read again on SIGHUP."},
 };
 /* clang-format on */
 const size_t sg_config_list_count = SG_COUNT(sg_config_lists);

@@ -19,6 +19,8 @@ enum sg_field_kind {
     SG_FIELD_CHOICE,  /* one word of several; the member is an int or an enum */
     SG_FIELD_CHOICES, /* some of them; the member is a uint32_t with a bit for each */
     SG_FIELD_TEXTS,   /* a list of texts */
+    SG_FIELD_HASHES,  /* a list of SHA-256 values in hexadecimal; the members are slices */
+    SG_FIELD_TIME,    /* RFC 3339, UTC; the member is an int64_t, seconds since 1970 */
 };
 
 enum sg_config_when { SG_WHEN_BOOT, SG_WHEN_RELOAD };
@@ -28,13 +30,14 @@ struct sg_field {
     enum sg_field_kind kind;
     enum sg_config_when when;
     size_t offset;
-    size_t count_offset;      /* of the count that goes with SG_FIELD_TEXTS */
-    bool is_required;         /* of a list's field; for options see sg_option_is_required() */
-    int64_t min, max;         /* INT: values; TEXT, HEX: bytes, where max is not 0 */
-    int64_t def;              /* INT, BOOL, CHOICE, CHOICES */
-    const char *text_def;     /* TEXT, PATH */
-    const char *def_help;     /* what happens when it is not given, where no value can say it */
-    const char *words;        /* CHOICE, CHOICES: "a|b|c", the value is the place in it; or */
+    size_t count_offset;  /* of the count that goes with SG_FIELD_TEXTS and _HASHES */
+    bool is_required;     /* of a list's field; for options see sg_option_is_required() */
+    bool is_in_force;     /* in the example, although it may be left out */
+    int64_t min, max;     /* INT: values; TEXT, HEX: bytes, where max is not 0; HASHES: how many */
+    int64_t def;          /* INT, BOOL, CHOICE, CHOICES */
+    const char *text_def; /* TEXT, PATH */
+    const char *def_help; /* what happens when it is not given, where no value can say it */
+    const char *words;    /* CHOICE, CHOICES: "a|b|c", the value is the place in it; or */
     const char *(*word)(int); /* the word of a value from 1 on, NULL behind the last */
     const char *example;      /* as it stands behind "name: " */
 };

@@ -1,3 +1,5 @@
+#include <time.h>
+
 #include "gateway/config/bind_priv.h"
 
 static char *copy_text(struct sg_config_bind *bind, const char *text)
@@ -143,13 +145,24 @@ static int hex_digit(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* Two digits for each byte; `bytes` has the room, or is NULL: only look. */
+static bool read_hex(const char *text, uint8_t *bytes)
+{
+    for (; text[0] != '\0'; text += 2) {
+        if (hex_digit(text[0]) < 0 || hex_digit(text[1]) < 0)
+            return false;
+        if (bytes != NULL)
+            *bytes++ = (uint8_t)(hex_digit(text[0]) << 4 | hex_digit(text[1]));
+    }
+    return true;
+}
+
 static void bind_hex(struct sg_config_bind *bind, const struct sg_field *field,
                      const struct sg_yaml_node *node, struct sg_slice *ret)
 {
     size_t len = strlen(node->text);
-    bool is_good = len % 2 == 0 && len / 2 >= (size_t)field->min && len / 2 <= (size_t)field->max;
-    for (size_t i = 0; is_good && i < len; i++)
-        is_good = hex_digit(node->text[i]) >= 0;
+    bool is_good = len / 2 >= (size_t)field->min && len / 2 <= (size_t)field->max &&
+                   read_hex(node->text, NULL);
     if (!is_good) {
         sg_config_complain(bind, node->pos,
                            "\"%s\" must be %lld to %lld bytes in hexadecimal, two digits each, "
@@ -158,8 +171,8 @@ static void bind_hex(struct sg_config_bind *bind, const struct sg_field *field,
         return;
     }
     uint8_t *bytes = sg_config_alloc(bind, len / 2);
-    for (size_t i = 0; bytes != NULL && i < len; i += 2)
-        bytes[i / 2] = (uint8_t)(hex_digit(node->text[i]) << 4 | hex_digit(node->text[i + 1]));
+    if (bytes != NULL)
+        SG_ASSERT(read_hex(node->text, bytes)); /* it has been looked at */
     *ret = sg_slice_of(bytes, bytes == NULL ? 0 : len / 2);
 }
 
@@ -278,12 +291,87 @@ static void bind_texts(struct sg_config_bind *bind, const struct sg_field *field
 
 /* By kind ----------------------------------------------------------------------------------- */
 
+/* Complaints repeat nothing of it: somebody may have put the token where its hash belongs. */
+static void bind_hashes(struct sg_config_bind *bind, const struct sg_field *field,
+                        const struct sg_yaml_node *node, const struct sg_slice **ret,
+                        size_t *ret_count)
+{
+    enum { HASH_LEN = 32 };
+    if (!is_list(bind, field, node))
+        return;
+    if (node->count > (size_t)field->max) {
+        sg_config_complain(bind, node->pos, "\"%s\" may have %lld", field->name,
+                           (long long)field->max);
+        return;
+    }
+    struct sg_slice *hashes = sg_config_alloc(bind, node->count * sizeof(*hashes));
+    size_t count = 0;
+    for (const struct sg_yaml_node *item = node->children; item != NULL && hashes != NULL;
+         item = item->next) {
+        uint8_t *bytes = sg_config_alloc(bind, HASH_LEN);
+        if (bytes == NULL || !is_scalar(bind, field, item))
+            continue;
+        if (strlen(item->text) != (size_t)2 * HASH_LEN || !read_hex(item->text, bytes)) {
+            sg_config_complain(bind, item->pos,
+                               "each of \"%s\" must be a SHA-256 in hexadecimal, 64 digits, as "
+                               "\"sealgate token new\" prints it; not the token itself",
+                               field->name);
+            continue;
+        }
+        hashes[count++] = sg_slice_of(bytes, HASH_LEN);
+    }
+    *ret = hashes;
+    *ret_count = count;
+}
+
+/* RFC 3339 §5.6, in UTC and whole seconds: nothing about it is to be guessed. */
+static bool read_time(const char *text, int64_t *ret_s)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
+    int parts[6] = {0};
+    size_t part = 0;
+    if (strlen(text) != sizeof(form) - 1)
+        return false;
+    for (size_t i = 0; form[i] != '\0'; i++) {
+        const bool is_digit = text[i] >= '0' && text[i] <= '9';
+        if (form[i] == 'd' ? !is_digit : text[i] != form[i])
+            return false;
+        if (is_digit)
+            parts[part] = 10 * parts[part] + (text[i] - '0');
+        else
+            part++;
+    }
+    struct tm tm = {.tm_year = parts[0] - 1900,
+                    .tm_mon = parts[1] - 1,
+                    .tm_mday = parts[2],
+                    .tm_hour = parts[3],
+                    .tm_min = parts[4],
+                    .tm_sec = parts[5]};
+    *ret_s = (int64_t)timegm(&tm);
+    /* February 30 becomes March 2. */
+    return *ret_s > 0 && tm.tm_mon == parts[1] - 1 && tm.tm_mday == parts[2] &&
+           tm.tm_hour == parts[3] && tm.tm_min == parts[4] && tm.tm_sec == parts[5];
+}
+
+static void bind_time(struct sg_config_bind *bind, const struct sg_field *field,
+                      const struct sg_yaml_node *node, int64_t *ret)
+{
+    int64_t value = 0;
+    if (read_time(node->text, &value))
+        *ret = value;
+    else
+        sg_config_complain(bind, node->pos,
+                           "\"%s\" must be a time in UTC after 1970, as 2027-01-31T00:00:00Z; "
+                           "not \"%.32s\"",
+                           field->name, node->text);
+}
+
 void sg_config_bind_field(struct sg_config_bind *bind, const struct sg_field *field,
                           const struct sg_yaml_node *node, void *base)
 {
     void *member = (char *)base + field->offset;
     if (field->kind != SG_FIELD_CHOICES && field->kind != SG_FIELD_TEXTS &&
-        !is_scalar(bind, field, node))
+        field->kind != SG_FIELD_HASHES && !is_scalar(bind, field, node))
         return;
     switch (field->kind) {
     case SG_FIELD_INT:
@@ -315,6 +403,12 @@ void sg_config_bind_field(struct sg_config_bind *bind, const struct sg_field *fi
         return;
     case SG_FIELD_TEXTS:
         bind_texts(bind, field, node, member, (void *)((char *)base + field->count_offset));
+        return;
+    case SG_FIELD_HASHES:
+        bind_hashes(bind, field, node, member, (void *)((char *)base + field->count_offset));
+        return;
+    case SG_FIELD_TIME:
+        bind_time(bind, field, node, member);
         return;
     case SG_FIELD_NONE:
         break;
@@ -349,6 +443,8 @@ void sg_config_set_default(const struct sg_field *field, void *base)
     case SG_FIELD_NAME:
     case SG_FIELD_HEX:
     case SG_FIELD_TEXTS:
+    case SG_FIELD_HASHES:
+    case SG_FIELD_TIME:
     case SG_FIELD_NONE:
         break; /* nothing given is all zeros */
     }

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "formats/raw/digest.h"
+#include "gateway/rpc/bearer.h"
 #include "gateway/rpc/rpc_priv.h"
 #include "methods.h"
 #include "proto/pb/unpack.h"
@@ -24,10 +26,18 @@ static const struct sg_handler *const handlers[SG_METHOD_COUNT] = {
     [SG_METHOD_SERVER_REFLECTION_V1ALPHA_SERVER_REFLECTION_INFO] = &sg_handle_reflection,
 };
 
+/* Of the token itself only its hash is kept: a call that lasts is judged by it again. */
+struct bearer {
+    bool is_shown;
+    uint8_t sha256[SG_AUTHZ_TOKEN_LEN];
+    char name[SG_RULE_LEN_MAX + 1]; /* of the row that it belongs to; "": not known yet */
+};
+
 /* What this folder keeps with every call, in the call's arena. */
 struct call_state {
     const struct sg_handler *handler;
     uint64_t number;        /* on its connection */
+    struct bearer bearer;   /* of a call to the listener for tokens */
     enum sg_grpc_code code; /* once is_finished */
     bool is_finished;       /* by a handler */
     void *user;
@@ -129,20 +139,87 @@ static void count_unbegun(struct sg_rpc *rpc, const struct sg_call *call, const 
                        sg_rpc_code(err), 1);
 }
 
+/* Who calls ---------------------------------------------------------------------------------- */
+
+static bool shows_tokens(const struct sg_call *call)
+{
+    return sg_rpc_connection(call)->listener == SG_LISTENER_BEARER;
+}
+
+/* While the call begins; later the header is gone. */
+static enum sg_rc take_token(const struct sg_call *call, struct bearer *bearer, struct sg_err *err)
+{
+    static const char header[] = "authorization";
+    struct sg_slice token = {0};
+    const size_t count = sg_call_metadata_count(call, header);
+
+    if (count == 0)
+        return SG_REFUSE(err, SG_R_BEARER_REQUIRED, "the call has no bearer token");
+    if (count > 1)
+        return SG_REFUSE(err, SG_R_BEARER_UNKNOWN, "the call has %zu authorization headers", count);
+    SG_TRY(sg_bearer_parse(sg_call_metadata(call, header), &token, err));
+    SG_TRY(sg_digest_of(SG_DIGEST_SHA256, token, bearer->sha256, err));
+    bearer->is_shown = true;
+    return SG_OK;
+}
+
+/* The token may have expired or been taken from the list since the last time. */
+static enum sg_rc authenticate_bearer(struct sg_rpc *rpc, const struct sg_call *call,
+                                      struct sg_err *err)
+{
+    struct bearer *bearer = &state_of(call)->bearer;
+    const char *name = NULL;
+
+    if (!bearer->is_shown)
+        SG_TRY(take_token(call, bearer, err));
+    SG_TRY(sg_authz_bearer(rpc->deps.authz, sg_slice_of(bearer->sha256, sizeof(bearer->sha256)),
+                           sg_wall_ns(rpc->deps.clock) / SG_NS_PER_S, &name, err));
+    snprintf(bearer->name, sizeof(bearer->name), "%s", name);
+    return SG_OK;
+}
+
 /* The certificate may have expired or been revoked since the handshake. */
 enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call, struct sg_err *err)
 {
+    if (shows_tokens(call))
+        return authenticate_bearer(rpc, call, err);
+    return sg_tls_peer_check(rpc->trust, sg_rpc_connection(call)->peer, sg_wall_ns(rpc->deps.clock),
+                             err);
+}
+
+uint64_t sg_rpc_caller(const struct sg_call *call)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    if (!shows_tokens(call))
+        return sg_rpc_connection(call)->caller;
+    /* FNV-1a over its name: both of its tokens share one queue. */
+    for (const char *c = state_of(call)->bearer.name; *c != '\0'; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena)
+{
     const struct sg_tls_peer *peer = sg_rpc_connection(call)->peer;
-    return sg_tls_peer_check(rpc->trust, peer, sg_wall_ns(rpc->deps.clock), err);
+    const char *kind = shows_tokens(call) ? "bearer" : peer->ca;
+    const char *name = shows_tokens(call) ? state_of(call)->bearer.name : peer->uri;
+    const size_t cap = strlen(kind) + strlen(name) + 2;
+    char *text = sg_arena_alloc(arena, cap);
+
+    if (text != NULL)
+        snprintf(text, cap, "%s %s", kind, name);
+    return text;
 }
 
 static void decide(struct sg_rpc *rpc, const struct sg_call *call, struct sg_slice key,
                    struct sg_authz_decision *ret)
 {
     const struct sg_tls_peer *peer = sg_rpc_connection(call)->peer;
+    const bool is_bearer = shows_tokens(call);
     const struct sg_authz_request request = {
-        .ca = peer->ca,
-        .uri = sg_slice_str(peer->uri),
+        .ca = is_bearer ? "" : peer->ca,
+        .uri = sg_slice_str(is_bearer ? state_of(call)->bearer.name : peer->uri),
         .method = sg_call_method(call)->path + 1, /* without the leading slash */
         .key = key,
     };
@@ -218,6 +295,20 @@ static void on_closed(void *arg, struct sg_call *call)
         state_of(call)->handler->closed(arg, call);
 }
 
+/* RFC 6750 §3, where the status is HTTP's: what to show, and whether what was shown is at fault. */
+static void challenge(struct sg_call *call, const struct sg_err *err)
+{
+    const bool is_wrong = err->reason == SG_R_BEARER_UNKNOWN || err->reason == SG_R_BEARER_EXPIRED;
+
+    if (err->rc != SG_E_UNAUTHENTICATED || !shows_tokens(call) ||
+        sg_call_protocol(call) != SG_PROTOCOL_CONNECT)
+        return;
+    /* Without room for it the status alone must tell. */
+    SG_IGNORE(sg_call_add_metadata(
+        call, "www-authenticate",
+        is_wrong ? SG_SLICE("Bearer error=\"invalid_token\"") : SG_SLICE("Bearer"), NULL));
+}
+
 static void on_describe(void *arg, struct sg_call *call, const struct sg_err *err,
                         struct sg_buf *details)
 {
@@ -227,6 +318,7 @@ static void on_describe(void *arg, struct sg_call *call, const struct sg_err *er
     const struct sg_rpc_error error = {.err = *err};
     const Google__Rpc__Status *status = sg_rpc_status_new(arena, &error, request_id);
 
+    challenge(call, err);
     sg_rpc_note_refusal(rpc, call, request_id, err);
     count_unbegun(rpc, call, err);
     if (status != NULL)
@@ -274,6 +366,11 @@ void sg_rpc_set_trust(struct sg_rpc *rpc, struct sg_tls_trust *trust)
     sg_tls_trust_free(old);
 }
 
+void sg_rpc_set_authz(struct sg_rpc *rpc, const struct sg_authz *authz)
+{
+    rpc->deps.authz = authz;
+}
+
 bool sg_rpc_may_use(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_key *key,
                     struct sg_authz_decision *ret)
 {
@@ -283,7 +380,8 @@ bool sg_rpc_may_use(struct sg_rpc *rpc, const struct sg_call *call, const struct
 }
 
 enum sg_rc sg_rpc_find_key(struct sg_rpc *rpc, struct sg_call *call, const char *name,
-                           struct sg_key **ret, const char **ret_rule, struct sg_err *err)
+                           struct sg_key **ret, char ret_rule[SG_RULE_LEN_MAX + 1],
+                           struct sg_err *err)
 {
     struct sg_authz_decision decision;
     struct sg_slice id;
@@ -299,6 +397,6 @@ enum sg_rc sg_rpc_find_key(struct sg_rpc *rpc, struct sg_call *call, const char 
         return SG_REFUSE(err, SG_R_KEY_NOT_FOUND, "there is no \"%s\" for this caller", name);
     *ret = key;
     if (ret_rule != NULL)
-        *ret_rule = decision.rule;
+        snprintf(ret_rule, SG_RULE_LEN_MAX + 1, "%s", decision.rule);
     return SG_OK;
 }

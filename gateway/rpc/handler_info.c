@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "descriptors.h"
 #include "gateway/rpc/rpc_priv.h"
 #include "sealgate/v1/info.pb-c.h"
@@ -17,16 +15,6 @@ static Sealgate__V1__Limits *limits_new(struct sg_rpc *rpc, struct sg_arena *are
     limits->ed25519_bytes_max = SG_TBS_BYTES_MAX;
     limits->deadline_max = sg_rpc_duration(arena, config->deadline_ms_max * SG_NS_PER_MS);
     return limits->deadline_max == NULL ? NULL : limits;
-}
-
-/* "{client CA} {SAN URI}" */
-static char *caller_name(struct sg_arena *arena, const struct sg_tls_peer *peer)
-{
-    size_t cap = strlen(peer->ca) + strlen(peer->uri) + 2;
-    char *name = sg_arena_alloc(arena, cap);
-    if (name != NULL)
-        snprintf(name, cap, "%s %s", peer->ca, peer->uri);
-    return name;
 }
 
 static void on_get_server_info(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
@@ -53,7 +41,7 @@ static void on_get_server_info(struct sg_rpc *rpc, struct sg_call *call, struct 
     response.n_digests = SG_COUNT(digests);
     response.digests = digests;
     response.limits = limits_new(rpc, arena);
-    response.caller = caller_name(arena, sg_rpc_connection(call)->peer);
+    response.caller = sg_rpc_caller_name(call, arena);
     if (response.server_time != NULL && response.start_time != NULL && response.limits != NULL &&
         response.caller != NULL)
         sg_rpc_reply(rpc, call, &response.base, true);

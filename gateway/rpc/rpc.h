@@ -26,7 +26,7 @@ struct sg_rpc_deps {
     struct sg_loop *loop;
     const struct sg_clock *clock;
     const struct sg_config *config;
-    const struct sg_authz *authz;
+    const struct sg_authz *authz; /* until sg_rpc_set_authz() */
     struct sg_hsm *hsm;
     struct sg_keys *keys;
     struct sg_crypto *crypto;
@@ -44,7 +44,7 @@ struct sg_rpc_connection {
     uint64_t id;
     enum sg_listener listener;
     const struct sg_tls_peer *peer; /* not present: nobody */
-    uint64_t caller;                /* hash of the identity, for fairness */
+    uint64_t caller;                /* hash of its identity, for fairness */
     uint64_t calls;                 /* begun so far; id and this make a request id */
     /* Something is to be pulled from the connection's server: call sg_rpc_server_pull() soon. */
     void (*wants_write)(void *arg);
@@ -62,6 +62,9 @@ const struct sg_call_handler *sg_rpc_handler(struct sg_rpc *rpc);
 
 /* The client CAs and CRLs that count from now on; a reference is taken. */
 void sg_rpc_set_trust(struct sg_rpc *rpc, struct sg_tls_trust *trust);
+
+/* The callers that count from now on; it outlives the sg_rpc, or is replaced before. */
+void sg_rpc_set_authz(struct sg_rpc *rpc, const struct sg_authz *authz);
 
 /* Health says NOT_SERVING from now on, to watchers too, and their calls end. */
 void sg_rpc_drain(struct sg_rpc *rpc);

@@ -54,8 +54,16 @@ void sg_rpc_set_user(struct sg_call *call, void *user);
 /* What the log and the client call this call; in `arena`, "" without memory. */
 const char *sg_rpc_request_id(const struct sg_call *call, struct sg_arena *arena);
 
-/* Whether the peer is somebody at this moment. Judged when a call begins; a call that lasts judges
- * again before it acts. */
+/* Names of rows and their NUL: the lists that they come from may be replaced at any time. */
+enum { SG_RULE_LEN_MAX = 63 };
+
+/* Who calls, once authenticated: a hash of it, for fairness; and as people read it: in `arena`,
+ * NULL without memory. */
+uint64_t sg_rpc_caller(const struct sg_call *call);
+char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena);
+
+/* Whether the caller is somebody at this moment. Judged when a call begins; a call that lasts
+ * judges again before it acts. */
 SG_MUST_USE enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call,
                                            struct sg_err *err);
 
@@ -92,10 +100,11 @@ void sg_rpc_note_refusal(struct sg_rpc *rpc, const struct sg_call *call, const c
 
 /*
  * The key of a resource name, when it exists and the caller may use it by this method; the same
- * KEY_NOT_FOUND in both other cases. `ret_rule` (may be NULL) is the row that allowed it.
+ * KEY_NOT_FOUND in both other cases. `ret_rule` (may be NULL) gets the name of the row that
+ * allowed it.
  */
 SG_MUST_USE enum sg_rc sg_rpc_find_key(struct sg_rpc *rpc, struct sg_call *call, const char *name,
-                                       struct sg_key **ret, const char **ret_rule,
+                                       struct sg_key **ret, char ret_rule[SG_RULE_LEN_MAX + 1],
                                        struct sg_err *err);
 /* Whether the caller may use the key by the call's method. */
 bool sg_rpc_may_use(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_key *key,

@@ -90,12 +90,12 @@ enum sg_rc sg_sign_plan_read(struct sg_rpc *rpc, struct sg_call *call,
                              struct sg_rpc_error *error)
 {
     *ret = (struct sg_sign_plan){.is_dry_run = message->dry_run};
-    ret->request.caller = sg_rpc_connection(call)->caller;
+    ret->request.caller = sg_rpc_caller(call);
     ret->request.deadline_ns = sg_call_deadline(call);
 
     SG_TRY(refuse_unserved(message, error));
     enum sg_rc rc =
-        sg_rpc_find_key(rpc, call, message->key, &ret->request.key, &ret->rule, &error->err);
+        sg_rpc_find_key(rpc, call, message->key, &ret->request.key, ret->rule, &error->err);
     if (rc != SG_OK) {
         error->resource = message->key;
         return rc == SG_E_INVALID ? fail_field(error, "key", rc) : rc;

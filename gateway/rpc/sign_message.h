@@ -10,7 +10,7 @@ enum { SG_ITEM_ID_MAX = 64 };
 /* What a SignRequest asks for, checked and decided. */
 struct sg_sign_plan {
     struct sg_sign_request request; /* borrows the message's bytes */
-    const char *rule;               /* the row that allowed it */
+    char rule[SG_RULE_LEN_MAX + 1]; /* the row that allowed it */
     bool is_dry_run;
     bool is_crc_checked;
 };

@@ -47,6 +47,19 @@ struct sg_slice sg_call_metadata(const struct sg_call *call, const char *name)
     return sg_metadata_find(&call->request, sg_slice_str(name));
 }
 
+size_t sg_call_metadata_count(const struct sg_call *call, const char *name)
+{
+    size_t count = 0;
+    for (const struct sg_metadata_entry *e = call->request.first; e != NULL; e = e->next)
+        count += sg_slice_is(e->name, name);
+    return count;
+}
+
+enum sg_protocol sg_call_protocol(const struct sg_call *call)
+{
+    return call->codec == NULL ? SG_PROTOCOL_NONE : call->codec->protocol;
+}
+
 bool sg_call_is_over(const struct sg_call *call)
 {
     return call->is_finished || call->stream.is_closed;

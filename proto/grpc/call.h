@@ -19,6 +19,15 @@
  */
 struct sg_call;
 
+/* What a call speaks; for metrics, and for what only one of them has. */
+enum sg_protocol {
+    SG_PROTOCOL_NONE = 0, /* a request that is no call of any */
+    SG_PROTOCOL_GRPC,
+    SG_PROTOCOL_GRPC_WEB,
+    SG_PROTOCOL_CONNECT,
+    SG_PROTOCOL_COUNT,
+};
+
 /* What the server of a connection does with its calls. All pointers set. */
 struct sg_call_handler {
     void *arg;
@@ -59,6 +68,7 @@ struct sg_arena *sg_call_arena(struct sg_call *call);
 /* Monotonic nanoseconds; already clamped to the server's longest. A streaming call has none unless
  * the client asked for one: INT64_MAX. */
 int64_t sg_call_deadline(const struct sg_call *call);
+enum sg_protocol sg_call_protocol(const struct sg_call *call);
 /* Monotonic time at which its headers were complete. */
 int64_t sg_call_started(const struct sg_call *call);
 /* The connection's `arg`, as given to the server: who the peer is. */
@@ -69,8 +79,12 @@ void sg_call_set_user(struct sg_call *call, void *user);
 
 /* A request header by lower-case name, or the empty slice; the first when repeated. "-bin" values
  * come decoded. Has ":authority", "user-agent" and "grpc-previous-rpc-attempts" too, for the log,
- * but not ":path", ":method", ":scheme", "content-type" and "te". */
+ * but not ":path", ":method", ":scheme", "content-type" and "te". "authorization" is there in begin
+ * alone: it is wiped when begin returns. */
 struct sg_slice sg_call_metadata(const struct sg_call *call, const char *name);
+
+/* How often the request has the header. */
+size_t sg_call_metadata_count(const struct sg_call *call, const char *name);
 
 /* Adds a response header (before the first message) or, later, a trailer. Copied. "-bin" values
  * are encoded here. */

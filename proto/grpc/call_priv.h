@@ -22,6 +22,7 @@
 enum sg_codec_takes { SG_CODEC_ANY = 0, SG_CODEC_UNARY, SG_CODEC_STREAM };
 
 struct sg_codec {
+    enum sg_protocol protocol;
     /* The request headers are complete: reads what they say of the protocol, and the time-out into
      * *ret_timeout_ns (INT64_MAX: none). Not SG_OK ends the call. */
     enum sg_rc (*begin)(struct sg_call *call, int64_t *ret_timeout_ns, struct sg_err *err);

@@ -151,6 +151,7 @@ static size_t finish_unary(struct sg_call *call, const struct sg_status *status,
 }
 
 const struct sg_codec sg_codec_connect = {
+    .protocol = SG_PROTOCOL_CONNECT,
     .begin = begin_post,
     .data = data_post,
     .message = message_bare,
@@ -162,6 +163,7 @@ const struct sg_codec sg_codec_connect = {
 };
 
 const struct sg_codec sg_codec_connect_get = {
+    .protocol = SG_PROTOCOL_CONNECT,
     .begin = begin_get,
     .data = data_get,
     .message = message_bare,
@@ -234,6 +236,7 @@ static size_t finish_stream(struct sg_call *call, const struct sg_status *status
 }
 
 const struct sg_codec sg_codec_connect_stream = {
+    .protocol = SG_PROTOCOL_CONNECT,
     .begin = begin_stream,
     .data = sg_grpc_data,
     .message = sg_grpc_message,

@@ -171,6 +171,7 @@ static size_t finish(struct sg_call *call, const struct sg_status *status, struc
 }
 
 const struct sg_codec sg_codec_grpc = {
+    .protocol = SG_PROTOCOL_GRPC,
     .begin = sg_grpc_begin,
     .data = sg_grpc_data,
     .message = sg_grpc_message,

@@ -81,6 +81,7 @@ static size_t finish_text(struct sg_call *call, const struct sg_status *status, 
 }
 
 const struct sg_codec sg_codec_web = {
+    .protocol = SG_PROTOCOL_GRPC_WEB,
     .begin = sg_grpc_begin,
     .data = sg_grpc_data,
     .message = sg_grpc_message,
@@ -90,6 +91,7 @@ const struct sg_codec sg_codec_web = {
 };
 
 const struct sg_codec sg_codec_web_text = {
+    .protocol = SG_PROTOCOL_GRPC_WEB,
     .begin = sg_grpc_begin,
     .unwrap = unwrap_text,
     .data = sg_grpc_data,

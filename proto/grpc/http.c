@@ -18,7 +18,7 @@ struct sg_h2_field *sg_call_put_cors(struct sg_h2_field *to, const struct sg_cal
     *to++ = (struct sg_h2_field){SG_SLICE("access-control-expose-headers"),
                                  SG_SLICE("grpc-status, grpc-message, grpc-status-details-bin, "
                                           "grpc-accept-encoding, accept-encoding, "
-                                          "connect-accept-encoding"),
+                                          "connect-accept-encoding, www-authenticate"),
                                  true};
     return to;
 }

@@ -1,6 +1,7 @@
 #include "proto/grpc/metadata.h"
 
 #include "base/base64.h"
+#include "base/secret.h"
 
 bool sg_metadata_name_is_valid(struct sg_slice name)
 {
@@ -166,6 +167,17 @@ enum sg_rc sg_metadata_add_prefixed(struct sg_metadata *metadata, struct sg_aren
     memcpy(name, prefix.ptr, prefix.len);
     memcpy(name + prefix.len, entry->name.ptr, entry->name.len);
     return add_plain(metadata, arena, sg_slice_of(name, len), entry->value, err);
+}
+
+void sg_metadata_wipe(struct sg_metadata *metadata, struct sg_slice name)
+{
+    for (struct sg_metadata_entry *entry = metadata->first; entry != NULL; entry = entry->next) {
+        if (!sg_slice_eq(entry->name, name) || entry->value.len == 0)
+            continue;
+        /* The bytes lie behind the entry, in memory that is ours: entry_new(). */
+        sg_wipe((uint8_t *)(uintptr_t)entry->value.ptr, entry->value.len);
+        entry->value.len = 0;
+    }
 }
 
 struct sg_slice sg_metadata_find(const struct sg_metadata *metadata, struct sg_slice name)

@@ -53,6 +53,9 @@ SG_MUST_USE enum sg_rc sg_metadata_add_prefixed(struct sg_metadata *metadata,
                                                 const struct sg_metadata_entry *entry,
                                                 struct sg_err *err);
 
+/* Wipes the values of this name, which are then empty. */
+void sg_metadata_wipe(struct sg_metadata *metadata, struct sg_slice name);
+
 /* The first value of this name, or the empty slice; it lives as long as the arena. */
 struct sg_slice sg_metadata_find(const struct sg_metadata *metadata, struct sg_slice name);
 

@@ -169,12 +169,9 @@ static const char *http_refusal(struct sg_call *call)
     return is_over ? "431" : "405";
 }
 
-void sg_request_headers(struct sg_call *call)
+static void begin(struct sg_call *call)
 {
     struct sg_rpc_server *server = call->server;
-    if (call->has_headers)
-        return;
-    call->has_headers = true;
     call->started_ns = server->now_ns;
     set_deadline(call, INT64_MAX);
 
@@ -217,4 +214,14 @@ void sg_request_headers(struct sg_call *call)
         call->is_begun = false;
         sg_call_fail(call, &err);
     }
+}
+
+void sg_request_headers(struct sg_call *call)
+{
+    if (call->has_headers)
+        return;
+    call->has_headers = true;
+    begin(call);
+    /* Whoever the call is for knows by now who makes it. */
+    sg_metadata_wipe(&call->request, SG_SLICE("authorization"));
 }

@@ -75,6 +75,7 @@ static void call_free(struct sg_call *call)
         server->resuming--;
     sg_frame_reader_done(&call->reader);
     sg_buf_done(&call->parked);
+    sg_metadata_wipe(&call->request, SG_SLICE("authorization")); /* its headers never ended */
     if (server->spare_count < SPARE_CALLS_MAX) {
         sg_arena_reset(&call->arena);
         TAILQ_INSERT_HEAD(&server->spare, call, link);

@@ -25,6 +25,17 @@ static void require_text(const char *text)
         require(rest.ptr[i] >= 0x20 && rest.ptr[i] != 0x7f);
 }
 
+static void require_hashes(const struct sg_field *field, const void *base)
+{
+    const struct sg_slice *hashes = NULL;
+    size_t count = 0;
+    memcpy(&hashes, (const char *)base + field->offset, sizeof(hashes));
+    memcpy(&count, (const char *)base + field->count_offset, sizeof(count));
+    require(count <= (size_t)field->max);
+    for (size_t i = 0; i < count; i++)
+        require(hashes[i].len == 32);
+}
+
 static void require_field(const struct sg_field *field, const void *base)
 {
     const char *member = (const char *)base + field->offset;
@@ -50,6 +61,13 @@ static void require_field(const struct sg_field *field, const void *base)
     case SG_FIELD_HEX:
         memcpy(&bytes, member, sizeof(bytes));
         require(bytes.len >= (size_t)field->min && bytes.len <= (size_t)field->max);
+        return;
+    case SG_FIELD_TIME:
+        memcpy(&number, member, sizeof(number));
+        require(number >= 0);
+        return;
+    case SG_FIELD_HASHES:
+        require_hashes(field, base);
         return;
     case SG_FIELD_BOOL:
     case SG_FIELD_CHOICE:

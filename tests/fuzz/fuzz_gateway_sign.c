@@ -222,7 +222,13 @@ static void start(void)
 {
     static const char *const methods[] = {"sealgate.v1.SigningService"};
     static const char *const keys[] = {"alpha", "edward"};
-    const struct sg_authz_caller caller = {"a", "tests", "https://tests/a", methods, 1, keys, 2};
+    const struct sg_authz_caller caller = {.name = "a",
+                                           .ca = "tests",
+                                           .uri = "https://tests/a",
+                                           .methods = methods,
+                                           .method_count = 1,
+                                           .keys = keys,
+                                           .key_count = 2};
     const struct sg_sign_engine engine = {NULL, submit, report_bad};
 
     if (gw.loop != NULL)

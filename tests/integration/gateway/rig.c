@@ -88,8 +88,20 @@ static void start_authz(struct rig *rig, size_t many)
     for (size_t i = 0; i < many; i++)
         rig->key_names[3 + i] = rig->config_keys[RIG_KEY_COUNT + i].name;
     const struct sg_authz_caller callers[] = {
-        {"row-a", "tests", "https://tests/a", all, SG_COUNT(all), rig->key_names, 3 + many},
-        {"row-b", "tests", "https://tests/b", only_sign, 1, b_keys, 1},
+        {.name = "row-a",
+         .ca = "tests",
+         .uri = "https://tests/a",
+         .methods = all,
+         .method_count = SG_COUNT(all),
+         .keys = rig->key_names,
+         .key_count = 3 + many},
+        {.name = "row-b",
+         .ca = "tests",
+         .uri = "https://tests/b",
+         .methods = only_sign,
+         .method_count = 1,
+         .keys = b_keys,
+         .key_count = 1},
     };
     assert_int_equal(sg_authz_new(callers, SG_COUNT(callers), &rig->authz, NULL), SG_OK);
 }

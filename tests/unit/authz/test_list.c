@@ -368,7 +368,13 @@ static void many_callers_are_told_apart(void **state)
     for (size_t i = 0; i < COUNT; i++) {
         snprintf(texts[i], sizeof(texts[i]), "urn:caller:%zu", i);
         own[i] = texts[i] + 4;
-        list[i] = (struct sg_authz_caller){texts[i], "main", texts[i], sign_only, 1, &own[i], 1};
+        list[i] = (struct sg_authz_caller){.name = texts[i],
+                                           .ca = "main",
+                                           .uri = texts[i],
+                                           .methods = sign_only,
+                                           .method_count = 1,
+                                           .keys = &own[i],
+                                           .key_count = 1};
     }
     SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(list, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
@@ -386,6 +392,102 @@ static void many_callers_are_told_apart(void **state)
     free(texts);
 }
 
+/* By bearer tokens ---------------------------------------------------------------------------- */
+
+static const struct sg_slice hashes[] = {
+    SG_SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), SG_SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"),
+    SG_SLICE("baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), SG_SLICE("cccccccccccccccccccccccccccccccc")};
+
+#define BY_TOKENS(n, t, c, expire)                                                                 \
+    {                                                                                              \
+        .name = (n), .methods = sign_only, .method_count = 1, .keys = one_key, .key_count = 1,     \
+        .tokens = (t), .token_count = (c), .tokens_expire_s = (expire)                             \
+    }
+
+static const struct sg_authz_caller with_tokens[] = {
+    ROW("tax-portal", "main", "urn:portal:tax", sign_only, one_key),
+    BY_TOKENS("app", &hashes[0], 2, 0),
+    BY_TOKENS("short", &hashes[2], 1, 1000),
+};
+
+static const struct {
+    const char *name;
+    struct sg_slice sha256;
+    int64_t now_s;
+    enum sg_reason reason;
+    const char *row;
+} shown[] = {
+    {"the first", SG_SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 5000, SG_R_NONE, "app"},
+    {"the second, of a rotation", SG_SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"), 5000, SG_R_NONE,
+     "app"},
+    {"the last second", SG_SLICE("baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 999, SG_R_NONE, "short"},
+    {"the second after", SG_SLICE("baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 1000, SG_R_BEARER_EXPIRED,
+     NULL},
+    {"nobody's", SG_SLICE("cccccccccccccccccccccccccccccccc"), 1, SG_R_BEARER_UNKNOWN, NULL},
+    {"the beginning of one", SG_SLICE("aaaaaaaaaaaaaaaa"), 1, SG_R_BEARER_UNKNOWN, NULL},
+    {"nothing", {0}, 1, SG_R_BEARER_UNKNOWN, NULL},
+};
+
+static void tokens_are_known_as_the_table_says(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(with_tokens, SG_COUNT(with_tokens));
+    for (size_t i = 0; i < SG_COUNT(shown); i++) {
+        const char *name = NULL;
+        struct sg_err err = {0};
+        print_message("  %s\n", shown[i].name);
+        enum sg_rc rc = sg_authz_bearer(authz, shown[i].sha256, shown[i].now_s, &name, &err);
+        assert_int_equal(err.reason, shown[i].reason);
+        assert_int_equal(rc, shown[i].row == NULL ? SG_E_UNAUTHENTICATED : SG_OK);
+        if (shown[i].row == NULL)
+            assert_null(name);
+        else
+            assert_string_equal(name, shown[i].row);
+    }
+}
+
+static void a_token_decides_as_its_row_and_no_certificate_reaches_that(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(with_tokens, SG_COUNT(with_tokens));
+    static const struct {
+        const char *ca;
+        struct sg_slice uri, key;
+        enum sg_reason reason;
+    } asks[] = {
+        {"", SG_SLICE("app"), SG_SLICE("tax-2026"), SG_R_NONE},
+        {"", SG_SLICE("app"), SG_SLICE("land"), SG_R_KEY_NOT_FOUND},
+        {"", SG_SLICE("tax-portal"), SG_SLICE("tax-2026"), SG_R_CALLER_UNKNOWN}, /* has no token */
+        {"", SG_SLICE("urn:portal:tax"), SG_SLICE("tax-2026"), SG_R_CALLER_UNKNOWN},
+        {"main", SG_SLICE("app"), SG_SLICE("tax-2026"), SG_R_CALLER_UNKNOWN},
+    };
+    for (size_t i = 0; i < SG_COUNT(asks); i++) {
+        struct sg_authz_request request = {asks[i].ca, asks[i].uri, SIGN, asks[i].key};
+        struct sg_authz_decision decision = {0};
+        sg_authz_decide(authz, &request, &decision);
+        assert_int_equal(decision.reason, asks[i].reason);
+        assert_int_equal(decision.is_allowed, asks[i].reason == SG_R_NONE);
+    }
+}
+
+static void one_token_for_two_rows_and_malformed_ones_are_refused(void **state)
+{
+    (void)state;
+    const struct sg_authz_caller bad[][2] = {
+        {BY_TOKENS("a", &hashes[0], 2, 0), BY_TOKENS("b", &hashes[1], 2, 0)},
+        {BY_TOKENS("a", &hashes[0], 1, 0), BY_TOKENS("a", &hashes[1], 1, 0)},
+        {BY_TOKENS("a", &hashes[0], 1, 0), BY_TOKENS("b", NULL, 0, 0)},
+        {BY_TOKENS("a", &hashes[0], 1, 0), BY_TOKENS("b", &SG_SLICE("short"), 1, 0)},
+    };
+    for (size_t i = 0; i < SG_COUNT(bad); i++) {
+        struct sg_authz *authz = NULL;
+        assert_int_equal(sg_authz_new(bad[i], 2, &authz, NULL), SG_E_INVALID);
+        assert_null(authz);
+        assert_int_equal(sg_authz_new(bad[i], 1, &authz, NULL), SG_OK);
+        sg_authz_free(authz);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +503,9 @@ int main(void)
         cmocka_unit_test(deciding_takes_no_memory),
         cmocka_unit_test(random_lists_decide_as_the_plain_reading_does),
         cmocka_unit_test(many_callers_are_told_apart),
+        cmocka_unit_test(tokens_are_known_as_the_table_says),
+        cmocka_unit_test(a_token_decides_as_its_row_and_no_certificate_reaches_that),
+        cmocka_unit_test(one_token_for_two_rows_and_malformed_ones_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@ set -u
 sealgate=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-unset SEALGATE_ENDPOINT SEALGATE_CA SEALGATE_CERT SEALGATE_KEY SEALGATE_SERVER_NAME
+unset SEALGATE_ENDPOINT SEALGATE_CA SEALGATE_CERT SEALGATE_KEY SEALGATE_SERVER_NAME SEALGATE_TOKEN_FILE
 failed=0
 
 # ends CODE ARGUMENT...: the exit code; what was said is in $work/out and $work/err.
@@ -25,7 +25,7 @@ silent() { [ ! -s "$work/$1" ] || { echo "$1 should be empty: $(cat "$work/$1")"
 ends 0 --help
 says out "Exit codes:"
 silent err
-for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" info health bench; do
+for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" info health bench "token new"; do
     ends 0 $command --help
     says out "^Usage: sealgate $command"
     says out "Exit codes:"
@@ -120,4 +120,33 @@ ends 9 verify --offline --public-key ec.pub --file none --signature ec.sig
 head -c 5000 /dev/zero >long
 ends 6 verify --offline --public-key ed.pub --file long --signature ed.sig
 says err "4096"
+# A bearer token: made for its owner alone, never over another, and known by its hash.
+ends 2 token new
+says err "--out FILE is missing"
+ends 0 token new --out "$work/a.token"
+says out "^token_sha256: \[[0-9a-f]\{64\}\]\$"
+[ "$(stat -c %a "$work/a.token")" = 600 ] || { echo "the token is not its owner's alone"; failed=1; }
+hash=$(tr -d '\n' <"$work/a.token" | sha256sum | cut -d' ' -f1)
+says out "$hash"
+[ "$(tr -d '\n' <"$work/a.token" | wc -c)" = 43 ] || { echo "the token has not 43 characters"; failed=1; }
+ends 9 token new --out "$work/a.token"
+[ "$hash" = "$(tr -d '\n' <"$work/a.token" | sha256sum | cut -d' ' -f1)" ] || { echo "the token was replaced"; failed=1; }
+ends 0 token new --out "$work/b.token" --output json
+says out '"token_sha256": *"[0-9a-f]\{64\}"'
+! cmp -s "$work/a.token" "$work/b.token" || { echo "two tokens are equal"; failed=1; }
+
+# With a token no certificate is needed; what is half given still is.
+ends 2 info --token-file "$work/a.token"
+says err "--endpoint is missing"
+ends 2 info --endpoint 127.0.0.1:1 --ca "$work/none.pem" --token-file "$work/a.token" --cert "$work/none.pem"
+says err "--cert-key is missing"
+ends 9 info --endpoint 127.0.0.1:1 --ca "$work/none.pem" --token-file "$work/none"
+chmod 644 "$work/a.token"
+ends 9 info --endpoint 127.0.0.1:1 --ca "$work/none.pem" --token-file "$work/a.token"
+says err "mode 0600"
+printf 'two words\n' >"$work/words"
+chmod 600 "$work/words"
+ends 9 info --endpoint 127.0.0.1:1 --ca "$work/none.pem" --token-file "$work/words"
+says err "not one line with a token"
+
 exit $failed

@@ -163,8 +163,7 @@ static void unary_sign(struct sg_call *call, const Sealgate__V1__SignRequest *re
         if (strcmp(request->key, "keys/twice") == 0)
             send_message(call, &response.base);
         if (strcmp(request->key, "keys/token") == 0)
-            response.key_version =
-                sg_arena_strdup(sg_call_arena(call), sg_call_metadata(call, "authorization"));
+            response.key_version = sg_call_user(call);
         connection->wants_drain = strcmp(request->key, "keys/drain") == 0;
         answer(call, &response.base);
     }
@@ -353,6 +352,9 @@ static enum sg_rc begin(void *arg, struct sg_call *call, struct sg_err *err)
     (void)arg;
     (void)err;
     atomic_fetch_add(connection->calls, 1);
+    /* It is wiped when this returns. */
+    sg_call_set_user(call,
+                     sg_arena_strdup(sg_call_arena(call), sg_call_metadata(call, "authorization")));
     return SG_OK;
 }
 

@@ -119,6 +119,31 @@ static void a_full_arena_is_a_limit(void **state)
     sg_arena_done(&arena);
 }
 
+static void what_is_wiped_is_gone_from_memory(void **state)
+{
+    (void)state;
+    struct sg_arena arena;
+    struct sg_metadata metadata = {0};
+    sg_arena_init(&arena, 4096);
+    assert_int_equal(
+        sg_metadata_add_wire(&metadata, &arena, SG_SLICE("secret"), SG_SLICE("one"), NULL), SG_OK);
+    assert_int_equal(
+        sg_metadata_add_wire(&metadata, &arena, SG_SLICE("other"), SG_SLICE("two"), NULL), SG_OK);
+    assert_int_equal(
+        sg_metadata_add_wire(&metadata, &arena, SG_SLICE("secret"), SG_SLICE(""), NULL), SG_OK);
+    assert_int_equal(
+        sg_metadata_add_wire(&metadata, &arena, SG_SLICE("secret"), SG_SLICE("three"), NULL),
+        SG_OK);
+    const uint8_t *first = metadata.first->value.ptr, *last = metadata.last->value.ptr;
+    sg_metadata_wipe(&metadata, SG_SLICE("secret"));
+    assert_memory_equal(first, "\0\0\0", 3);
+    assert_memory_equal(last, "\0\0\0\0\0", 5);
+    assert_int_equal(sg_metadata_find(&metadata, SG_SLICE("secret")).len, 0);
+    assert_slice_equal(sg_metadata_find(&metadata, SG_SLICE("other")), SG_SLICE("two"));
+    assert_int_equal(metadata.count, 4);
+    sg_arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +151,7 @@ int main(void)
         cmocka_unit_test(fields_from_the_wire_follow_the_table),
         cmocka_unit_test(our_own_fields_follow_the_table),
         cmocka_unit_test(a_full_arena_is_a_limit),
+        cmocka_unit_test(what_is_wiped_is_gone_from_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

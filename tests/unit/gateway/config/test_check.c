@@ -17,6 +17,9 @@ static const char keys[] = "keys:\n"
 static const char callers[] =
     "callers:\n  - {name: portal, ca: main, uri: 'urn:a', methods: [a.B], keys: [one, two]}\n";
 
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER_HASH "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+
 enum part { OPTIONS, CAS, TOKENS, KEYS, CALLERS };
 
 #define TOKEN(n, s, d)                                                                             \
@@ -157,6 +160,56 @@ static const struct {
      "callers:\n  - {name: p, ca: main, uri: 'urn:', methods: [a.B]}\n", 2, 30, "a URI"},
     {"a URI with a space", CALLERS,
      "callers:\n  - {name: p, ca: main, uri: 'urn:a b', methods: [a.B]}\n", 2, 30, "a URI"},
+    {"a caller by a token", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B], token_sha256: [" HASH "]}\n", 0, 0, NULL},
+    {"by two, and a certificate", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B],\n     token_sha256: [" HASH
+     ", " OTHER_HASH "],\n"
+     "     token_expires: 2028-02-29T23:59:59Z}\n",
+     0, 0, NULL},
+    {"by nothing", CALLERS, "callers:\n  - {name: p, methods: [a.B]}\n", 2, 5,
+     "by what is it known?"},
+    {"a CA without a URI", CALLERS,
+     "callers:\n  - {name: p, ca: main, methods: [a.B], token_sha256: [" HASH "]}\n", 2, 5,
+     "\"uri\" is missing"},
+    {"a URI without a CA", CALLERS, "callers:\n  - {name: p, uri: 'urn:a', methods: [a.B]}\n", 2, 5,
+     "\"ca\" is missing"},
+    {"three tokens", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B],\n     token_sha256: [" HASH ", " OTHER_HASH ", " HASH
+     "]}\n",
+     3, 20, "may have 2"},
+    {"a token for its hash", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B],\n     token_sha256: [my-secret-token]}\n", 3, 21,
+     "not the token itself"},
+    {"a hash cut short", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B],\n     token_sha256: [0123456789abcdef]}\n", 3, 21,
+     "64 digits"},
+    {"no list of hashes", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B],\n     token_sha256: " HASH "}\n", 3, 20,
+     "must be a list"},
+    {"two callers of one token", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B], token_sha256: [" HASH "]}\n"
+     "  - {name: q, methods: [a.B],\n     token_sha256: [" OTHER_HASH ", " HASH "]}\n",
+     4, 20, "and \"q\" have one token"},
+    {"one token twice", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B],\n     token_sha256: [" HASH ", " HASH "]}\n", 3, 20,
+     "have one token"},
+    {"a day that is none", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B], token_sha256: [" HASH
+     "],\n     token_expires: 2027-02-29T00:00:00Z}\n",
+     3, 21, "a time in UTC"},
+    {"a time of another zone", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B], token_sha256: [" HASH
+     "],\n     token_expires: 2027-01-31T00:00:00+07:00}\n",
+     3, 21, "a time in UTC"},
+    {"a day without its time", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B], token_sha256: [" HASH
+     "],\n     token_expires: 2027-01-31}\n",
+     3, 21, "a time in UTC"},
+    {"a time before time", CALLERS,
+     "callers:\n  - {name: p, methods: [a.B], token_sha256: [" HASH
+     "],\n     token_expires: 1970-01-01T00:00:00Z}\n",
+     3, 21, "after 1970"},
     {"a URI in Vietnamese", CALLERS,
      "callers:\n  - {name: p, ca: main, uri: 'urn:chữ', methods: [a.B]}\n", 2, 30, "a URI"},
 };
