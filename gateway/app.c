@@ -14,11 +14,8 @@
 #include "gateway/user.h"
 #include "methods.h"
 
-enum {
-    POOL_WAITING_MAX = 65536, /* bounded before by what the tokens may have in flight */
-    NOTICE_MS = 500,          /* between the two GOAWAYs: more than one round trip */
-    DRAIN_LOOK_MS = 20,
-};
+/* Bounded before by what the tokens may have in flight. */
+enum { POOL_WAITING_MAX = 65536 };
 
 /* What the engine tells ------------------------------------------------------------------- */
 
@@ -254,9 +251,9 @@ static void on_crl_timer(void *arg)
                            sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, NULL));
 }
 
-/* The end --------------------------------------------------------------------------------- */
+/* Listeners ------------------------------------------------------------------------------- */
 
-static size_t connections(const struct sg_app *app)
+size_t sg_app_connections(const struct sg_app *app)
 {
     size_t count = 0;
     for (size_t i = 0; i < SG_LISTENER_COUNT; i++)
@@ -264,46 +261,26 @@ static size_t connections(const struct sg_app *app)
     return count;
 }
 
-static void each_net(const struct sg_app *app, void (*fn)(struct sg_net *net))
+void sg_app_each_net(const struct sg_app *app, void (*fn)(struct sg_net *net))
 {
     for (size_t i = 0; i < SG_LISTENER_COUNT; i++)
         if (app->nets[i] != NULL)
             fn(app->nets[i]);
 }
 
-static void look_again_in(struct sg_app *app, int64_t ms)
-{
-    if (sg_timer_set(app->loop, &app->drain_timer, sg_loop_now(app->loop) + ms * SG_NS_PER_MS,
-                     NULL) != SG_OK)
-        sg_loop_stop(app->loop);
-}
+/* Signals --------------------------------------------------------------------------------- */
 
-static void on_drain_timer(void *arg)
+static void reload_on_demand(struct sg_app *app)
 {
-    struct sg_app *app = arg;
+    const bool is_serving = app->phase == SG_APP_SERVING; /* else it must not sound like it */
 
-    if (app->phase == SG_APP_NOTICED) {
-        app->phase = SG_APP_DRAINING;
-        each_net(app, sg_net_drain);
-    }
-    const bool is_idle = connections(app) == 0 && sg_signer_pending(app->signer) == 0;
-    const bool is_over = is_idle || sg_loop_now(app->loop) >= app->drain_until_ns;
-    if (is_over)
-        sg_loop_stop(app->loop);
-    else
-        look_again_in(app, DRAIN_LOOK_MS);
-}
-
-static void begin_drain(struct sg_app *app)
-{
-    if (app->phase != SG_APP_SERVING)
-        return;
-    sg_log(SG_LOG_INFO, NULL, "app.draining", SG_F_INT("connections", connections(app)));
-    app->phase = SG_APP_NOTICED;
-    app->drain_until_ns = sg_loop_now(app->loop) + app->config->drain_ms * SG_NS_PER_MS;
-    sg_rpc_drain(app->rpc);
-    each_net(app, sg_net_drain_notice);
-    look_again_in(app, connections(app) == 0 ? 0 : NOTICE_MS);
+    app->is_asked = true;
+    if (is_serving)
+        sg_notify_reloading(&app->notify, sg_mono_ns(&sg_clock_system));
+    reload_and_log(app);
+    if (is_serving)
+        sg_notify(&app->notify, "READY=1\nSTATUS=%s",
+                  app->is_reload_due ? "serving; the last reload failed" : "serving");
 }
 
 static void on_signal(void *arg, uint32_t events)
@@ -313,12 +290,15 @@ static void on_signal(void *arg, uint32_t events)
     (void)events;
 
     while (read(app->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGHUP) {
-            app->is_asked = true;
-            reload_and_log(app);
-        } else {
-            begin_drain(app);
-        }
+        if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+            sg_app_stop(app);
+        else if (info.ssi_signo == SIGUSR2 && info.ssi_pid == (uint32_t)getppid())
+            sg_app_yield(app);
+        else if (info.ssi_signo == SIGUSR2)
+            sg_log(SG_LOG_WARNING, NULL, "app.signal_ignored", SG_F_INT("pid", info.ssi_pid),
+                   SG_F_STR("hint", "to have a new gateway take over, tell the launcher"));
+        else
+            reload_on_demand(app);
     }
 }
 
@@ -331,6 +311,7 @@ static enum sg_rc open_signals(struct sg_app *app, struct sg_err *err)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR2);
     app->signals = (struct sg_watch){.fn = on_signal, .arg = app, .events = EPOLLIN};
     /* Before any thread exists, so that all of them inherit the mask. */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
@@ -449,33 +430,73 @@ static struct sg_net_options net_options(const struct sg_config *config)
     return options;
 }
 
-/* One of the listeners; "" as an address is none. */
+/* One of the listeners; it accepts nothing yet. */
 static enum sg_rc start_net(struct sg_app *app, const struct sg_net_options *options,
                             struct sg_tls_trust *trust, struct sg_err *err)
 {
     struct sg_net **net = &app->nets[options->listener];
     struct sg_tls_ctx *tls;
 
-    if (options->listen[0] == '\0')
-        return SG_OK;
-    SG_TRY(sg_net_new(app->loop, &sg_clock_system, options, &sg_methods, app->rpc, app->crypto, net,
-                      err));
+    SG_TRY(sg_net_new(app->loop, options, &sg_methods, app->rpc, app->crypto, net, err));
     SG_TRY(load_tls(app, trust, &tls, err));
     sg_net_set_tls(*net, tls);
-    return sg_net_start(*net, err);
+    return SG_OK;
 }
+
+static const enum sg_socket socket_of[SG_LISTENER_COUNT] = {
+    [SG_LISTENER_CERTIFICATE] = SG_SOCKET_SERVICES,
+    [SG_LISTENER_BEARER] = SG_SOCKET_BEARER,
+};
 
 static enum sg_rc start_nets(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
 {
     struct sg_net_options options = net_options(app->config);
+    const bool has_bearer = app->sockets.fds[SG_SOCKET_BEARER] >= 0;
 
-    allow_descriptors(app->config->listen_bearer[0] == '\0' ? 1 : 2, &options.connections_max);
+    allow_descriptors(has_bearer ? 2 : 1, &options.connections_max);
     options.listener = SG_LISTENER_CERTIFICATE;
-    options.listen = app->config->listen;
     SG_TRY(start_net(app, &options, trust, err));
     options.listener = SG_LISTENER_BEARER;
-    options.listen = app->config->listen_bearer;
-    return start_net(app, &options, NULL, err);
+    return has_bearer ? start_net(app, &options, NULL, err) : SG_OK;
+}
+
+/* What was inherited is where whoever started us wants us to be; it need not be where the
+ * configuration says, but somebody may have thought that it is. */
+static enum sg_rc open_sockets(struct sg_app *app, struct sg_err *err)
+{
+    for (size_t i = 0; i < SG_SOCKET_COUNT; i++) {
+        const char *wanted = sg_socket_wanted(app->config, (enum sg_socket)i);
+        int *fd = &app->sockets.fds[i];
+        char text[SG_SOCKET_TEXT_MAX];
+        if (*fd < 0) {
+            if (wanted[0] != '\0')
+                SG_TRY(sg_socket_open((enum sg_socket)i, wanted, fd, err));
+            continue;
+        }
+        app->is_waiting = true;
+        sg_socket_text(*fd, text);
+        sg_log(strcmp(text, wanted) == 0 ? SG_LOG_DEBUG : SG_LOG_WARNING, NULL,
+               "app.socket_inherited", SG_F_STR("name", sg_socket_names[i]),
+               SG_F_STR("address", text), SG_F_STR("configured", wanted));
+    }
+    return SG_OK;
+}
+
+/* The socket, which is the caller's from here on; -1: there is none. */
+static int take_socket(struct sg_app *app, enum sg_socket which)
+{
+    const int fd = app->sockets.fds[which];
+    app->sockets.fds[which] = -1;
+    return fd;
+}
+
+enum sg_rc sg_app_serve(struct sg_app *app, struct sg_err *err)
+{
+    for (size_t i = 0; i < SG_LISTENER_COUNT; i++)
+        if (app->nets[i] != NULL)
+            SG_TRY(sg_net_start(app->nets[i], take_socket(app, socket_of[i]), err));
+    const int fd = take_socket(app, SG_SOCKET_METRICS);
+    return fd >= 0 ? sg_app_serve_metrics(app, fd, err) : SG_OK;
 }
 
 static enum sg_rc start(struct sg_app *app, struct sg_err *err)
@@ -493,12 +514,14 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     SG_TRY(start_hsm(app, err));
     SG_TRY(sg_app_start_metrics(app, err));
     SG_TRY(start_rpc(app, trust, err));
+    SG_TRY(open_sockets(app, err));
     SG_TRY(start_nets(app, trust, err));
-    SG_TRY(sg_app_serve_metrics(app, err));
+    if (!app->is_waiting)
+        SG_TRY(sg_app_serve(app, err));
     app->crl_timer = (struct sg_timer){.fn = on_crl_timer, .arg = app};
-    app->drain_timer = (struct sg_timer){.fn = on_drain_timer, .arg = app};
     SG_TRY(sg_timer_set(app->loop, &app->crl_timer,
                         sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, err));
+    SG_TRY(sg_app_begin_life(app, err));
     return sg_hsm_start(app->hsm, err);
 }
 
@@ -507,9 +530,9 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
 static void stop(struct sg_app *app)
 {
     sg_metrics_http_free(app->metrics_http);
-    each_net(app, sg_net_free);
+    sg_app_each_net(app, sg_net_free);
     if (app->loop != NULL) {
-        sg_timer_cancel(app->loop, &app->drain_timer);
+        sg_app_end_life(app);
         sg_timer_cancel(app->loop, &app->crl_timer);
         sg_watch_remove(app->loop, &app->signals);
     }
@@ -528,16 +551,28 @@ static void stop(struct sg_app *app)
     sg_log_limit_done(&app->denied);
     sg_log_limit_done(&app->internal);
     sg_loop_free(app->loop);
+    sg_sockets_close(&app->sockets);
+    sg_notify_close(&app->notify);
 }
 
-enum sg_rc sg_app_run(const struct sg_config *config, const char *path, struct sg_err *err)
+enum sg_rc sg_app_run(const struct sg_config *config, const char *path, struct sg_app_start *from,
+                      struct sg_err *err)
 {
-    struct sg_app app = {.config = config, .config_path = path};
+    struct sg_app app = {.config = config,
+                         .config_path = path,
+                         .notify = from->notify,
+                         .sockets = from->sockets,
+                         .is_successor = from->is_successor};
 
     enum sg_rc rc = start(&app, err);
     if (rc == SG_OK) {
         sg_log(SG_LOG_INFO, NULL, "app.started", SG_F_STR("version", SG_VERSION));
         rc = sg_loop_run(app.loop, err);
+    }
+    if (rc == SG_OK && app.failed.rc != SG_OK) {
+        rc = app.failed.rc;
+        if (err != NULL)
+            *err = app.failed;
     }
     stop(&app);
     if (rc == SG_OK)

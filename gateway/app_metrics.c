@@ -1,7 +1,6 @@
 #include <stdlib.h>
 
 #include "gateway/app_priv.h"
-#include "gateway/config/address.h"
 #include "methods.h"
 
 static void fill_token(const struct sg_app *app, size_t token)
@@ -64,7 +63,7 @@ static void fill_metrics(void *arg, struct sg_buf *out)
 static bool is_healthy(void *arg)
 {
     const struct sg_app *app = arg;
-    return app->phase == SG_APP_SERVING;
+    return app->phase == SG_APP_SERVING || app->phase == SG_APP_STARTING;
 }
 
 enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err)
@@ -88,15 +87,9 @@ enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err)
     return rc;
 }
 
-enum sg_rc sg_app_serve_metrics(struct sg_app *app, struct sg_err *err)
+enum sg_rc sg_app_serve_metrics(struct sg_app *app, int listener, struct sg_err *err)
 {
-    struct sockaddr_storage address;
-    struct sg_metrics_http_options options = {
-        .arg = app, .fill = fill_metrics, .is_healthy = is_healthy};
-
-    if (app->config->metrics_listen[0] == '\0')
-        return SG_OK;
-    SG_TRY(sg_address_parse(app->config->metrics_listen, &address, &options.address_len, err));
-    options.address = (const struct sockaddr *)&address;
+    const struct sg_metrics_http_options options = {
+        .listener = listener, .arg = app, .fill = fill_metrics, .is_healthy = is_healthy};
     return sg_metrics_http_new(app->loop, &options, &app->metrics_http, err);
 }

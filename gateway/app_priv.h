@@ -9,7 +9,7 @@
 #include "gateway/rpc/rpc.h"
 #include "hsm/hsm.h"
 
-enum sg_app_phase { SG_APP_SERVING = 0, SG_APP_NOTICED, SG_APP_DRAINING };
+enum sg_app_phase { SG_APP_STARTING = 0, SG_APP_SERVING, SG_APP_NOTICED, SG_APP_DRAINING };
 
 struct sg_app {
     const struct sg_config *config;
@@ -25,19 +25,38 @@ struct sg_app {
     struct sg_metrics *metrics;
     struct sg_metrics_http *metrics_http;
     struct sg_watch signals;
-    struct sg_timer crl_timer, drain_timer;
+    struct sg_timer crl_timer, drain_timer, ready_timer, watchdog_timer;
     bool *was_up;        /* of each token, when it was last heard of */
     uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
     bool is_reload_due;  /* the last one failed */
     bool is_asked;       /* and an operator had asked for it, so the callers are to be read too */
     /* Calls that are refused, in the log. */
     struct sg_log_limit unauthenticated, denied, internal;
+    struct sg_notify notify;
+    struct sg_sockets sockets; /* those that are not served on yet */
+    bool is_successor;         /* another gateway serves until we are ready */
+    bool is_waiting;           /* accepts nothing until it is ready */
+    bool is_yielding;          /* ends because another has taken over */
     enum sg_app_phase phase;
-    int64_t drain_until_ns;
+    struct sg_err failed; /* why it ends, when nobody asked for it */
+    size_t keys_loaded;   /* so many have been looked for */
+    int64_t ready_until_ns, drain_until_ns;
 };
+
+/* app.c: over both listeners. */
+size_t sg_app_connections(const struct sg_app *app);
+void sg_app_each_net(const struct sg_app *app, void (*fn)(struct sg_net *net));
+/* Begins to accept, on what it does not accept on yet. */
+SG_MUST_USE enum sg_rc sg_app_serve(struct sg_app *app, struct sg_err *err);
+
+/* app_life.c: being ready, being watched over, and the two ends. */
+SG_MUST_USE enum sg_rc sg_app_begin_life(struct sg_app *app, struct sg_err *err);
+void sg_app_end_life(struct sg_app *app);
+void sg_app_stop(struct sg_app *app);
+void sg_app_yield(struct sg_app *app);
 
 /* app_metrics.c: the numbers, before anybody counts; and the listener that shows them. */
 SG_MUST_USE enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err);
-SG_MUST_USE enum sg_rc sg_app_serve_metrics(struct sg_app *app, struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_app_serve_metrics(struct sg_app *app, int listener, struct sg_err *err);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "gateway/app.h"
@@ -21,6 +23,7 @@ static const char usage[] =
     "\n"
     "Roles:\n"
     "  run             starts every role below as a process of its own and watches over them\n"
+    "  run gateway     the same for the gateway alone, where token processes have their own units\n"
     "  gateway         serves callers; holds no PIN and no PKCS#11 module\n"
     "  token NAME      serves one token of the configuration; loads its module and its PIN\n"
     "\n"
@@ -33,11 +36,12 @@ static const char usage[] =
     "  --version       the version\n"
     "\n"
     "Signals: SIGTERM lets open calls end and stops; SIGHUP reads certificates, CRLs\n    and the "
-    "list of callers anew.\n"
+    "list of callers anew; SIGUSR2, to run, has a new gateway take over.\n"
     "Exit status: 0 stopped as asked or configuration in order, 1 failed, 2 wrong usage.\n";
 
 struct arguments {
-    const char *role, *token, *config;
+    const char *program;
+    const char *role, *name, *config; /* name: of the token, or of what to run */
     bool check_config, example, help_config, help, version;
 };
 
@@ -87,8 +91,10 @@ static int parse(int argc, char **argv, struct arguments *ret)
             return fail_usage("there is no option", word);
         } else if (ret->role == NULL) {
             ret->role = word;
-        } else if (strcmp(ret->role, "token") == 0 && ret->token == NULL) {
-            ret->token = word;
+        } else if (ret->name == NULL &&
+                   (strcmp(ret->role, "token") == 0 ||
+                    (strcmp(ret->role, "run") == 0 && strcmp(word, "gateway") == 0))) {
+            ret->name = word;
         } else {
             return fail_usage("one word too many:", word);
         }
@@ -135,7 +141,8 @@ static void setup_log(const struct sg_config *config, const char *process)
                  config->log_format == 1 ? SG_LOG_JSON : SG_LOG_KEY_VALUE, process);
 }
 
-static enum sg_rc run_token(const struct sg_config *config, const char *name, struct sg_err *err)
+static enum sg_rc run_token(const struct sg_config *config, const char *name,
+                            const struct sg_notify *notify, struct sg_err *err)
 {
     for (size_t i = 0; i < config->token_count; i++) {
         const struct sg_config_token *token = &config->tokens[i];
@@ -150,6 +157,7 @@ static enum sg_rc run_token(const struct sg_config *config, const char *name, st
             .state_dir = token->state_dir,
             .workers = (size_t)token->workers,
             .allow_extractable = token->allow_extractable,
+            .notify = notify,
         };
         SG_TRY(sg_user_ids(config->gateway_user, &token_config.gateway_uid,
                            &token_config.gateway_gid, err));
@@ -158,44 +166,77 @@ static enum sg_rc run_token(const struct sg_config *config, const char *name, st
     return SG_FAIL(err, SG_E_INVALID, 0, "the configuration has no token \"%s\"", name);
 }
 
-/* Our own path for the launcher to execute; NULL when it cannot be found. */
-static char *own_path(void)
+/*
+ * The path by which we were started, for the launcher to execute: another program may stand there
+ * later, and links in it may lead elsewhere, which is how programs are replaced. NULL: none is
+ * known to lead to us.
+ */
+static char *own_path(const char *name)
 {
-    return realpath("/proc/self/exe", NULL);
+    struct stat own, named;
+    char *path = NULL;
+
+    if (strchr(name, '/') == NULL || stat("/proc/self/exe", &own) != 0 || stat(name, &named) != 0 ||
+        own.st_dev != named.st_dev || own.st_ino != named.st_ino)
+        return realpath("/proc/self/exe", NULL);
+    if (name[0] == '/')
+        return strdup(name);
+    char *folder = getcwd(NULL, 0);
+    if (folder != NULL && asprintf(&path, "%s/%s", folder, name) < 0)
+        path = NULL;
+    free(folder);
+    return path;
 }
 
-static enum sg_rc run_all(const struct sg_config *config, const char *config_path,
-                          struct sg_err *err)
+static enum sg_rc run_launcher(const struct sg_config *config, const struct arguments *arguments,
+                               const struct sg_notify *notify, struct sg_err *err)
 {
-    char *program = own_path();
+    struct sg_launcher_options options = {
+        .config_path = arguments->config,
+        .is_gateway_only = arguments->name != NULL,
+        .notify = notify,
+    };
+    SG_TRY(sg_sockets_inherit(&options.sockets, err));
+    char *program = own_path(arguments->program);
     if (program == NULL)
         return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not find our own program");
-    enum sg_rc rc = sg_launcher_run(config, program, config_path, err);
+    options.program = program;
+    enum sg_rc rc = sg_launcher_run(config, &options, err);
     free(program);
     return rc;
 }
 
+static enum sg_rc run_gateway(const struct sg_config *config, const char *path,
+                              const struct sg_notify *notify, struct sg_err *err)
+{
+    struct sg_app_start start = {.notify = *notify,
+                                 .is_successor = getenv(SG_APP_SUCCESSOR) != NULL};
+    unsetenv(SG_APP_SUCCESSOR);
+    SG_TRY(sg_sockets_inherit(&start.sockets, err));
+    return sg_app_run(config, path, &start, err);
+}
+
 static int run_role(const struct arguments *arguments, const struct sg_config *config)
 {
-    enum sg_rc rc = SG_OK;
+    enum sg_rc rc;
     struct sg_err err = {0};
+    struct sg_notify notify;
+    const char *role = arguments->role;
 
     /* A log that nobody reads any more must not end the process. */
     signal(SIGPIPE, SIG_IGN);
-    if (strcmp(arguments->role, "run") == 0) {
-        setup_log(config, "launcher");
-        rc = run_all(config, arguments->config, &err);
-    } else if (strcmp(arguments->role, "gateway") == 0) {
-        setup_log(config, "gateway");
-        rc = sg_app_run(config, arguments->config, &err);
-    } else if (strcmp(arguments->role, "token") == 0) {
-        if (arguments->token == NULL)
-            return fail_usage("which token? sealgated token NAME", NULL);
-        setup_log(config, "token");
-        rc = run_token(config, arguments->token, &err);
-    } else {
-        return fail_usage("there is no role", arguments->role);
-    }
+    if (strcmp(role, "token") == 0 && arguments->name == NULL)
+        return fail_usage("which token? sealgated token NAME", NULL);
+    if (strcmp(role, "run") != 0 && strcmp(role, "gateway") != 0 && strcmp(role, "token") != 0)
+        return fail_usage("there is no role", role);
+    setup_log(config, strcmp(role, "run") == 0 ? "launcher" : role);
+    rc = sg_notify_open(&notify, &err);
+    if (rc == SG_OK && strcmp(role, "run") == 0)
+        rc = run_launcher(config, arguments, &notify, &err);
+    else if (rc == SG_OK && strcmp(role, "gateway") == 0)
+        rc = run_gateway(config, arguments->config, &notify, &err);
+    else if (rc == SG_OK)
+        rc = run_token(config, arguments->name, &notify, &err);
     if (rc == SG_OK)
         return EXIT_OK;
     sg_log(SG_LOG_ERROR, NULL, "process.failed", SG_F_ERR(&err));
@@ -204,7 +245,7 @@ static int run_role(const struct arguments *arguments, const struct sg_config *c
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = {0};
+    struct arguments arguments = {.program = argv[0]};
     int status = parse(argc, argv, &arguments);
     if (status != 0)
         return status;

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/notify.h"
 
 /*
  * The token process: the only one that loads a vendor's PKCS#11 module and knows the PIN. It
@@ -12,15 +13,16 @@
  */
 struct sg_token_config {
     const char *name;
-    const char *module;     /* path of the PKCS#11 module */
-    const char *uri;        /* RFC 7512: which token in it, by token= and serial=, never by slot */
-    const char *pin_file;   /* or the name of a systemd credential ("credential:NAME") */
-    const char *socket;     /* where to listen, mode 0660; replaced if a dead process left it */
-    const char *state_dir;  /* keeps the PIN latch across restarts */
-    size_t workers;         /* 0: as many as there are cores */
-    int64_t gateway_uid;    /* who may connect; -1: our own uid */
-    int64_t gateway_gid;    /* group of the socket; -1: ours */
-    bool allow_extractable; /* keys imported into SoftHSM for development are not LOCAL */
+    const char *module;    /* path of the PKCS#11 module */
+    const char *uri;       /* RFC 7512: which token in it, by token= and serial=, never by slot */
+    const char *pin_file;  /* or the name of a systemd credential ("credential:NAME") */
+    const char *socket;    /* where to listen, mode 0660; replaced if a dead process left it */
+    const char *state_dir; /* keeps the PIN latch across restarts */
+    size_t workers;        /* 0: as many as there are cores */
+    int64_t gateway_uid;   /* who may connect; -1: our own uid */
+    int64_t gateway_gid;   /* group of the socket; -1: ours */
+    const struct sg_notify *notify; /* who watches over the process; borrowed */
+    bool allow_extractable;         /* keys imported into SoftHSM for development are not LOCAL */
 };
 
 /* Serves until SIGTERM or SIGINT. Blocks. Logs. Thread: main, before any other exists. */

@@ -338,6 +338,8 @@ static void on_tick(void *arg)
         greeting_end(greeting);
         close(fd);
     }
+    if (token->config->notify->watchdog_ns > 0)
+        sg_notify(token->config->notify, "WATCHDOG=1");
     /* The place in the heap that it just left is still there, so this cannot fail. */
     SG_IGNORE(sg_timer_set(token->loop, &token->tick, now + TICK_MS * SG_NS_PER_MS, NULL));
 }
@@ -413,6 +415,9 @@ static enum sg_rc watch_signals(struct token *token, struct sg_err *err)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL); /* before there are threads: they inherit it */
+    /* They mean something to the other roles, and would end this one. */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
     token->signals = (struct sg_watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
                                        .fn = on_signals,
                                        .arg = token,
@@ -527,7 +532,9 @@ enum sg_rc sg_token_run(const struct sg_token_config *config, struct sg_err *err
     if (rc == SG_OK) {
         sg_log(SG_LOG_INFO, NULL, "token.started", SG_F_STR("token", config->name),
                SG_F_STR("socket", config->socket), SG_F_INT("workers", token.workers));
+        sg_notify(config->notify, "READY=1\nSTATUS=serving token %s", config->name);
         rc = sg_loop_run(token.loop, err);
+        sg_notify(config->notify, "STOPPING=1");
         sg_log(SG_LOG_INFO, NULL, "token.stopped", SG_F_STR("token", config->name));
     }
     end(&token);

@@ -38,7 +38,6 @@ struct sg_metrics_http {
     struct sg_metrics_http_options options;
     struct sg_watch watch; /* the listener */
     struct sg_timer pause;
-    uint16_t port;
     size_t conn_count;
     struct conn conns[CONNS_MAX];
 };
@@ -262,49 +261,20 @@ static void on_listener(void *arg, uint32_t events)
     }
 }
 
-static enum sg_rc fail_errno(const char *what, struct sg_err *err)
-{
-    return SG_FAIL(err, SG_E_UNAVAILABLE, (unsigned long)errno, "could not %s the metrics: %s",
-                   what, strerror(errno));
-}
-
-static enum sg_rc start(struct sg_metrics_http *http, struct sg_err *err)
-{
-    const struct sg_metrics_http_options *options = &http->options;
-    struct sockaddr_storage bound = {0};
-    socklen_t len = sizeof(bound);
-    int on = 1;
-
-    http->watch.fd =
-        socket(options->address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (http->watch.fd < 0)
-        return fail_errno("make a socket for", err);
-    if (setsockopt(http->watch.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        (options->address->sa_family == AF_INET6 &&
-         setsockopt(http->watch.fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
-        bind(http->watch.fd, options->address, options->address_len) != 0 ||
-        listen(http->watch.fd, CONNS_MAX) != 0 ||
-        getsockname(http->watch.fd, (struct sockaddr *)&bound, &len) != 0)
-        return fail_errno("listen for", err);
-    if (bound.ss_family == AF_INET)
-        http->port = ntohs(((struct sockaddr_in *)&bound)->sin_port);
-    else if (bound.ss_family == AF_INET6)
-        http->port = ntohs(((struct sockaddr_in6 *)&bound)->sin6_port);
-    return sg_watch_add(http->loop, &http->watch, err);
-}
-
 enum sg_rc sg_metrics_http_new(struct sg_loop *loop, const struct sg_metrics_http_options *options,
                                struct sg_metrics_http **ret, struct sg_err *err)
 {
     SG_AUTO(sg_metrics_http_free) struct sg_metrics_http *http = calloc(1, sizeof(*http));
-    if (http == NULL)
+    if (http == NULL) {
+        close(options->listener);
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not serve the metrics: no memory");
+    }
     http->loop = loop;
     http->options = *options;
-    http->watch = (struct sg_watch){.fd = -1, .fn = on_listener, .arg = http, .events = EPOLLIN};
+    http->watch = (struct sg_watch){
+        .fd = options->listener, .fn = on_listener, .arg = http, .events = EPOLLIN};
     http->pause = (struct sg_timer){.fn = on_pause_over, .arg = http};
-    SG_TRY(start(http, err));
-    http->options.address = NULL; /* borrowed for the call */
+    SG_TRY(sg_watch_add(http->loop, &http->watch, err));
     *ret = SG_STEAL(http);
     return SG_OK;
 }
@@ -317,12 +287,6 @@ void sg_metrics_http_free(struct sg_metrics_http *http)
         close_conn(&http->conns[i]);
     sg_timer_cancel(http->loop, &http->pause);
     sg_watch_remove(http->loop, &http->watch);
-    if (http->watch.fd >= 0)
-        close(http->watch.fd);
+    close(http->watch.fd);
     free(http);
-}
-
-uint16_t sg_metrics_http_port(const struct sg_metrics_http *http)
-{
-    return http->port;
 }

@@ -1,8 +1,6 @@
 #ifndef SG_GATEWAY_METRICS_HTTP_H
 #define SG_GATEWAY_METRICS_HTTP_H
 
-#include <sys/socket.h>
-
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/loop.h"
@@ -18,22 +16,18 @@
 struct sg_metrics_http;
 
 struct sg_metrics_http_options {
-    const struct sockaddr *address; /* where to listen; port 0: any free one */
-    socklen_t address_len;
+    int listener; /* a listening socket; it is closed with the server */
     void *arg;
     void (*fill)(void *arg, struct sg_buf *out); /* appends the page */
     bool (*is_healthy)(void *arg);               /* 200 "ok", or 503 "not ok" */
 };
 
-/* Binds and begins to accept. Errors: SG_E_UNAVAILABLE, the address cannot be had. */
+/* Begins to accept. The listener belongs to the server from here on, on failure too. */
 SG_MUST_USE enum sg_rc sg_metrics_http_new(struct sg_loop *loop,
                                            const struct sg_metrics_http_options *options,
                                            struct sg_metrics_http **ret, struct sg_err *err);
 /* Closes every connection at once. */
 void sg_metrics_http_free(struct sg_metrics_http *http);
 SG_DEFINE_AUTO(struct sg_metrics_http, sg_metrics_http_free);
-
-/* The port that it listens on. */
-uint16_t sg_metrics_http_port(const struct sg_metrics_http *http);
 
 #endif

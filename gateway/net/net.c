@@ -7,15 +7,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway/config/address.h"
 #include "gateway/net/net_priv.h"
+#include "gateway/sockets/sockets.h"
 
-enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100 };
+enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100 };
 
-enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
-                      const struct sg_net_options *options, const struct sg_method_table *methods,
-                      struct sg_rpc *rpc, struct sg_crypto *crypto, struct sg_net **ret,
-                      struct sg_err *err)
+enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_net_options *options,
+                      const struct sg_method_table *methods, struct sg_rpc *rpc,
+                      struct sg_crypto *crypto, struct sg_net **ret, struct sg_err *err)
 {
     uint64_t first_id;
     if (getrandom(&first_id, sizeof(first_id), 0) != (ssize_t)sizeof(first_id))
@@ -27,7 +26,6 @@ enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
     net->next_id = first_id >> 4; /* does not come around */
     sg_log_limit_init(&net->failures, loop, "conn.failed");
     net->loop = loop;
-    net->clock = clock;
     net->options = *options;
     net->methods = methods;
     net->rpc = rpc;
@@ -130,43 +128,21 @@ static void on_accept(void *arg, uint32_t events)
     }
 }
 
-static enum sg_rc open_listener(const char *text, int *ret_fd, struct sg_err *err)
+enum sg_rc sg_net_start(struct sg_net *net, int listener, struct sg_err *err)
 {
-    struct sockaddr_storage address;
-    socklen_t len;
-    const int on = 1;
+    SG_ASSERT(net->tls != NULL && net->watch.fd < 0 && listener >= 0);
+    char address[SG_SOCKET_TEXT_MAX];
 
-    SG_TRY(sg_address_parse(text, &address, &len, err));
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not open a socket: %s",
-                       strerrordesc_np(errno));
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0) {
-        enum sg_rc rc = SG_FAIL(err, SG_E_UNAVAILABLE, (unsigned long)errno,
-                                "could not listen on %s: %s", text, strerrordesc_np(errno));
-        close(fd);
-        return rc;
-    }
-    *ret_fd = fd;
-    return SG_OK;
-}
-
-enum sg_rc sg_net_start(struct sg_net *net, struct sg_err *err)
-{
-    SG_ASSERT(net->tls != NULL && net->watch.fd < 0);
-    int fd = -1; /* gcc with ThreadSanitizer does not see that SG_OK means it was set */
-
-    SG_TRY(open_listener(net->options.listen, &fd, err));
-    net->watch = (struct sg_watch){.fd = fd, .fn = on_accept, .arg = net, .events = EPOLLIN};
+    net->watch = (struct sg_watch){.fd = listener, .fn = on_accept, .arg = net, .events = EPOLLIN};
     net->accept_pause = (struct sg_timer){.fn = on_accept_again, .arg = net};
     enum sg_rc rc = sg_watch_add(net->loop, &net->watch, err);
     if (rc != SG_OK) {
-        close(fd);
+        close(listener);
         net->watch.fd = -1;
         return rc;
     }
-    sg_log(SG_LOG_INFO, NULL, "net.listening", SG_F_STR("address", net->options.listen),
+    sg_socket_text(listener, address);
+    sg_log(SG_LOG_INFO, NULL, "net.listening", SG_F_STR("address", address),
            SG_F_STR("listener", sg_listener_name(net->options.listener)));
     return SG_OK;
 }

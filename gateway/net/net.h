@@ -2,7 +2,6 @@
 #define SG_GATEWAY_NET_NET_H
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/loop.h"
 #include "gateway/rpc/rpc.h"
 #include "gateway/service/crypto.h"
@@ -18,7 +17,6 @@ struct sg_net;
 
 struct sg_net_options {
     enum sg_listener listener; /* for logs and metrics, and how its callers are known */
-    const char *listen;        /* "127.0.0.1:8443", "[::1]:8443" */
     size_t connections_max, connections_per_source_max;
     size_t handshakes_max;    /* steps of handshakes under way on the crypto threads */
     int64_t handshake_ns_max; /* that the client may take; what we take does not count */
@@ -33,8 +31,7 @@ struct sg_net_totals {
     uint64_t calls_stalled;       /* reset because their client took nothing of their answers */
 };
 
-SG_MUST_USE enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_clock *clock,
-                                  const struct sg_net_options *options,
+SG_MUST_USE enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_net_options *options,
                                   const struct sg_method_table *methods, struct sg_rpc *rpc,
                                   struct sg_crypto *crypto, struct sg_net **ret,
                                   struct sg_err *err);
@@ -45,8 +42,9 @@ SG_DEFINE_AUTO(struct sg_net, sg_net_free);
 /* For new connections from now on; owned connections keep theirs. */
 void sg_net_set_tls(struct sg_net *net, struct sg_tls_ctx *tls);
 
-/* Binds and begins to accept. A TLS context must have been set. */
-SG_MUST_USE enum sg_rc sg_net_start(struct sg_net *net, struct sg_err *err);
+/* Begins to accept on the listening socket, which belongs to `net` from here on, on failure too. A
+ * TLS context must have been set. */
+SG_MUST_USE enum sg_rc sg_net_start(struct sg_net *net, int listener, struct sg_err *err);
 
 /* First phase of the end: no new connections; clients are told to use others from now on. */
 void sg_net_drain_notice(struct sg_net *net);

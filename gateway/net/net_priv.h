@@ -20,7 +20,6 @@ struct sg_conn;
 
 struct sg_net {
     struct sg_loop *loop;
-    const struct sg_clock *clock;
     struct sg_net_options options;
     const struct sg_method_table *methods;
     struct sg_rpc *rpc;

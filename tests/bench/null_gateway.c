@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "gateway/net/net.h"
 #include "gateway/rpc/rpc.h"
+#include "gateway/sockets/sockets.h"
 #include "methods.h"
 
 enum { RAW_BYTES = 64 };
@@ -235,8 +236,7 @@ static void serve(const char *listen, const char *pki)
                                .metrics = make_metrics(),
                                .on_error = on_rpc_error};
     struct sg_tls_trust *trust = load_trust(pki);
-    struct sg_net_options options = {.listen = listen,
-                                     .connections_per_source_max = 1000000,
+    struct sg_net_options options = {.connections_per_source_max = 1000000,
                                      .connections_max = 1024,
                                      .handshakes_max = 4,
                                      .handshake_ns_max = 5 * SG_NS_PER_S,
@@ -255,10 +255,11 @@ static void serve(const char *listen, const char *pki)
     must(sg_crypto_new(engine.loop, 1, 1024, &deps.crypto, &err), &err);
     must(sg_signer_new(&functions, deps.crypto, deps.clock, &deps.signer, &err), &err);
     must(sg_rpc_new(&deps, trust, &rpc, &err), &err);
-    must(sg_net_new(engine.loop, deps.clock, &options, &sg_methods, rpc, deps.crypto, &net, &err),
-         &err);
+    must(sg_net_new(engine.loop, &options, &sg_methods, rpc, deps.crypto, &net, &err), &err);
     sg_net_set_tls(net, load_tls(pki, trust));
-    must(sg_net_start(net, &err), &err);
+    int listener;
+    must(sg_socket_open(SG_SOCKET_SERVICES, listen, &listener, &err), &err);
+    must(sg_net_start(net, listener, &err), &err);
     puts("ready");
     fflush(stdout);
     must(sg_loop_run(engine.loop, &err), &err); /* until a signal */

@@ -73,18 +73,42 @@ within 10 ended "$gateway" && within 10 ended "$token" || fail "a role outlives 
 ok "a launcher that is killed takes its roles with it"
 mv log log.2
 
-# A gateway that cannot start: its port is taken by nobody it can push away.
+# Addresses that are not ours: nothing listens, so that callers are refused and do not wait.
+delays() { grep -o "event=$1.*" log | grep -o 'restart_in_ms=[0-9]*' | cut -d= -f2 | head -n 5 | paste -sd' '; }
 sed 's/^listen: .*/listen: 192.0.2.1:1/' "$dir/sealgate.yaml" >"$dir/nowhere.yaml"
 start "$dir/nowhere.yaml"
+within 10 has_times 5 'event=launcher.not_listening' || fail "it does not try to listen again and again"
+[ "$(delays launcher.not_listening)" = "50 100 200 400 800" ] || fail "it waits $(delays launcher.not_listening) ms"
+kill -TERM "$launcher"
+status_of
+[ $rc = 0 ] || fail "without an address to listen on, the launcher ended with status $rc"
+ok "an address that cannot be had is tried ever later"
+mv log log.3
+
+# A gateway that dies at once: its configuration has become unreadable for it.
+cp "$dir/sealgate.yaml" "$dir/spoilt.yaml"
+start "$dir/spoilt.yaml"
+within 10 signs || fail "the roles do not serve a third time"
+echo "no_such_option: 1" >>"$dir/spoilt.yaml"
+kill -9 "$(pid_of gateway)"
 within 10 has_times 5 'event=launcher.ended role=gateway' || fail "the gateway is not started again and again"
-waits=$(grep -o 'event=launcher.ended role=gateway.*' log | grep -o 'restart_in_ms=[0-9]*' | cut -d= -f2 | head -n 5 | paste -sd' ')
+waits=$(delays launcher.ended)
 [ "$waits" = "50 100 200 400 800" ] || fail "it waits $waits ms"
 [ "$(grep -c 'event=launcher.started role=softhsm' log)" = 1 ] || fail "the token process was started again too"
+refuses() { ! (exec 3<>"/dev/tcp/${SEALGATE_ENDPOINT%:*}/${SEALGATE_ENDPOINT#*:}") 2>/dev/null; }
+refuses || fail "callers are kept waiting for a gateway that dies again and again"
+ok "while a gateway dies again and again, callers are refused and may go elsewhere"
+cp "$dir/sealgate.yaml" "$dir/spoilt.yaml"
+within 15 signs || fail "the gateway does not come back"
+echo "no_such_option: 1" >>"$dir/spoilt.yaml"
+kill -9 "$(pid_of gateway)"
+ended_again() { has_times "$1" 'event=launcher.ended role=gateway'; }
+within 15 ended_again "$(($(grep -c 'event=launcher.ended role=gateway' log) + 1))" || fail "the gateway did not end"
 kill -TERM "$launcher"
 status_of
 [ $rc = 0 ] || fail "stopped while a role waits to be started, the launcher ended with status $rc"
 ok "a role that dies at once is started ever later ($waits ms), and no more when told to stop"
-mv log log.3
+mv log log.4
 
 # refused NAME CONFIG TEXT [COMMAND...]: nothing is left running, and the log has TEXT.
 refused() {

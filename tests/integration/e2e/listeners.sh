@@ -46,8 +46,11 @@ done
 held() { [ "$(metric "sealgate_connections{listener=\"$1\"}")" = 1 ]; }
 within 10 held certificate && within 10 held bearer || fail "the connections are not open"
 began=$SECONDS
-kill -TERM "$(role_pid gateway)"
-gone() { ! port_taken "$port" && ! port_taken "$bearer_port"; }
-within 10 gone || fail "a port is still open"
+gateway=$(role_pid gateway)
+kill -TERM "$(role_pid run)" # the launcher, which keeps the sockets
+closed() { ! port_taken "$port" && ! port_taken "$bearer_port"; }
+within 10 closed || fail "a port is still open"
+gone() { ! kill -0 "$gateway" 2>/dev/null; }
+within 9 gone || fail "a listener was not drained"
 jobs -p | xargs -r kill 2>/dev/null || true
 ok "both end, after $((SECONDS - began)) s"

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "gateway/net/net_priv.h"
+#include "gateway/sockets/sockets.h"
 #include "hsm/hsm_priv.h"
 #include "methods.h"
 
@@ -259,7 +260,6 @@ static void start_rpc(struct rig *rig)
 static void start_net(struct rig *rig, const struct rig_options *wanted)
 {
     struct sg_net_options options = {
-        .listen = "127.0.0.1:0",
         .connections_max = wanted->connections_max == 0 ? 100 : wanted->connections_max,
         .connections_per_source_max =
             wanted->connections_per_source_max == 0 ? 100 : wanted->connections_per_source_max,
@@ -273,12 +273,14 @@ static void start_net(struct rig *rig, const struct rig_options *wanted)
     struct sockaddr_in address;
     socklen_t len = sizeof(address);
 
-    assert_int_equal(sg_net_new(rig->loop, &rig->clock.clock, &options, &sg_methods, rig->rpc,
-                                rig->crypto, &rig->net, NULL),
-                     SG_OK);
+    assert_int_equal(
+        sg_net_new(rig->loop, &options, &sg_methods, rig->rpc, rig->crypto, &rig->net, NULL),
+        SG_OK);
     set_tls(rig);
-    assert_int_equal(sg_net_start(rig->net, NULL), SG_OK);
-    assert_int_equal(getsockname(rig->net->watch.fd, (struct sockaddr *)&address, &len), 0);
+    int listener;
+    assert_int_equal(sg_socket_open(SG_SOCKET_SERVICES, "127.0.0.1:0", &listener, NULL), SG_OK);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(sg_net_start(rig->net, listener, NULL), SG_OK);
     snprintf(rig->endpoint, sizeof(rig->endpoint), "%u", ntohs(address.sin_port));
 }
 

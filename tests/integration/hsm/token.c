@@ -31,7 +31,9 @@ int main(int argc, char **argv)
         return 2;
     sg_log_setup(getenv("SG_TEST_VERBOSE") ? SG_LOG_DEBUG : SG_LOG_ERROR, SG_LOG_KEY_VALUE,
                  "token");
+    static const struct sg_notify nobody = {.fd = -1};
     struct sg_token_config config = {
+        .notify = &nobody,
         .name = "rig",
         .module = argv[1],
         .uri = "pkcs11:token=rig",
