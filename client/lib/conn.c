@@ -296,6 +296,9 @@ static enum sealgate_code send_all(struct sg_conn *conn, struct sealgate_error *
             code = write_out(conn, error);
     } while (code == SEALGATE_OK && sg_tls_out(conn->tls)->len == 0 && sg_tls_is_ready(conn->tls) &&
              sg_rpc_client_wants_pull(conn->rpc));
+    /* It has been told why, as far as its socket took that; there is nothing to wait for. */
+    if (code == SEALGATE_OK && sg_rpc_client_is_over(conn->rpc))
+        code = lost(conn, "the server broke the rules of HTTP/2", error);
     return code;
 }
 

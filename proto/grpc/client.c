@@ -63,6 +63,8 @@ enum sg_rc sg_rpc_client_new(const struct sg_rpc_client_limits *limits, const ch
         .library_memory_max = LIBRARY_MAX,
         .flood = SG_H2_FLOOD_DEFAULT,
     };
+    /* What was under way to calls that we gave up: as much as the server may have sent. */
+    h2_limits.flood.empty_bytes.burst = 2 * WINDOW;
     SG_TRY(sg_h2_client_new(&h2_limits, &client->events, now_ns, &client->h2, err));
     *ret = SG_STEAL(client);
     return SG_OK;
@@ -155,6 +157,11 @@ enum sg_rc sg_rpc_client_tick(struct sg_rpc_client *client, int64_t now_ns, stru
         call = TAILQ_FIRST(&client->calls);
     }
     return tick_ping(client, err);
+}
+
+bool sg_rpc_client_is_over(const struct sg_rpc_client *client)
+{
+    return sg_h2_is_over(client->h2);
 }
 
 bool sg_rpc_client_is_usable(const struct sg_rpc_client *client)

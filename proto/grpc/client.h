@@ -84,6 +84,9 @@ bool sg_rpc_client_wants_pull(const struct sg_rpc_client *client);
 int64_t sg_rpc_client_due(const struct sg_rpc_client *client);
 SG_MUST_USE enum sg_rc sg_rpc_client_tick(struct sg_rpc_client *client, int64_t now_ns,
                                           struct sg_err *err);
+/* The server has broken HTTP/2, and what was pulled tells it so: write that, and free this. Nothing
+ * will come any more, and no call ends by itself. */
+bool sg_rpc_client_is_over(const struct sg_rpc_client *client);
 /* Whether new calls can be started at all (no GOAWAY yet). */
 bool sg_rpc_client_is_usable(const struct sg_rpc_client *client);
 /* When anything came from the server last, or its first open call began, if that was later. */

@@ -27,7 +27,8 @@ static struct sg_status judge(const struct sg_rpc_client_call *call, uint32_t er
         *ret_outcome = SG_RPC_UNKNOWN;
         return (struct sg_status){.code = call->fault_code, .message = sg_slice_str(call->fault)};
     }
-    if (call->has_status)
+    /* A status counts where the answer ends, and a stream that was reset has no end. */
+    if (call->has_status && call->stream.is_remote_ended)
         return (struct sg_status){call->code, sg_buf_slice(&call->message),
                                   sg_buf_slice(&call->details)};
     if (call->http_status != 0 && call->http_status != 200)
