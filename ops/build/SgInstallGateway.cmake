@@ -3,6 +3,7 @@
 #   lib/sealgate/sealgate-devkeys    makes keys in a SoftHSM2 token, for trying
 #   sealgated(8), sealgate.yaml(5), completion for bash: made by the build from what it says itself
 #   /etc/sealgate/sealgate.yaml      the commented example, with the users that the units have
+#   systemd/system                   its units, which name those paths; ops/systemd/
 #   sysusers.d, tmpfiles.d           its users and folders
 # /etc follows the prefix as GNUInstallDirs says: with /usr it is /etc. A staging folder is given by
 # DESTDIR, since that path is absolute.
@@ -10,6 +11,7 @@ include(GNUInstallDirs)
 
 set(SG_PRIVATE_LIBDIR lib/sealgate) # where hsm/pkcs11/libp11.c looks: never lib/<machine>
 set(SG_CONFIG_DIR ${CMAKE_INSTALL_FULL_SYSCONFDIR}/sealgate)
+set(SG_SEALGATED ${CMAKE_INSTALL_FULL_SBINDIR}/sealgated)
 
 # sg_replace_once(text before after): fails where `before` is not there, so that nothing is left out
 # unseen when the example changes.
@@ -73,6 +75,13 @@ function(sg_install_gateway)
     sg_gateway_pages()
 
     set(systemd ${PROJECT_SOURCE_DIR}/ops/systemd)
+    foreach(unit sealgate-gateway.service sealgate-token@.service)
+        configure_file(${systemd}/${unit}.in ${PROJECT_BINARY_DIR}/systemd/${unit} @ONLY)
+        install(FILES ${PROJECT_BINARY_DIR}/systemd/${unit} DESTINATION lib/systemd/system
+            COMPONENT sealgate-gateway)
+    endforeach()
+    install(FILES ${systemd}/sealgate-gateway.socket DESTINATION lib/systemd/system
+        COMPONENT sealgate-gateway)
     foreach(kind sysusers tmpfiles)
         install(FILES ${systemd}/sealgate.${kind} DESTINATION lib/${kind}.d RENAME sealgate.conf
             COMPONENT sealgate-gateway)
