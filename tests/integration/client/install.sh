@@ -75,7 +75,7 @@ done
 works by-pkg-config
 echo "ok: by pkg-config"
 
-cmake -S "$top/client/examples" -B by-cmake -DCMAKE_C_COMPILER="$cc" -DCMAKE_C_FLAGS="$flags" \
+cmake -G Ninja -S "$top/client/examples" -B by-cmake -DCMAKE_C_COMPILER="$cc" -DCMAKE_C_FLAGS="$flags" \
     -DCMAKE_PREFIX_PATH="$root" >cmake.log 2>&1 || { cat cmake.log; fail "find_package"; }
 cmake --build by-cmake >>cmake.log 2>&1 || { tail -30 cmake.log; fail "the examples do not build"; }
 ldd by-cmake/sign_static | grep libsealgate && fail "the static program needs the shared library"

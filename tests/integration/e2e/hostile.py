@@ -136,7 +136,9 @@ def bomb(i):
 
 
 def long_headers(i):
-    return request(2 * i + 1, extra=b"".join(literal(b"x-%d" % n, b"a" * 120) for n in range(110)))
+    """Whole requests: those that are not over would soon be as many as may be at once."""
+    fields = b"".join(literal(b"x-%d" % n, b"a" * 120) for n in range(110))
+    return request(2 * i + 1, flags=END_HEADERS | END_STREAM, extra=fields)
 
 
 def hoard():

@@ -144,7 +144,7 @@ static void a_request_for_a_certificate_is_accepted_by_openssl(void **state)
         char command[512];
         snprintf(command, sizeof(command),
                  "openssl req -inform DER -verify -noout -text >%s/csr 2>&1 && "
-                 "grep -q 'CN = test' %s/csr && grep -q 'DNS:a.example' %s/csr",
+                 "grep -q 'CN *= *test' %s/csr && grep -q 'DNS:a.example' %s/csr",
                  rig.dir, rig.dir, rig.dir);
         FILE *judge = popen(command, "w");
         assert_int_equal(fwrite(engine.csr, 1, engine.csr_len, judge), engine.csr_len);
