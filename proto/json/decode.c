@@ -465,6 +465,11 @@ static enum sg_rc read_and_put(struct walk *walk, const ProtobufCMessageDescript
         return SG_REFUSE(walk->err, SG_R_MESSAGE_TOO_LARGE,
                          "could not read JSON of %zu bytes: it needs more than the call may use",
                          text.len);
+    if (tree == NULL && json_error_code(&error) == json_error_numeric_overflow)
+        return SG_REFUSE(walk->err, SG_R_MALFORMED_REQUEST,
+                         "a number is too large, line %d column %d: integers over "
+                         "9223372036854775807 stand as strings",
+                         error.line, error.column);
     if (tree == NULL)
         return SG_REFUSE(walk->err, SG_R_MALFORMED_REQUEST, "not JSON, line %d column %d: %s",
                          error.line, error.column, error.text);

@@ -18,7 +18,8 @@
  * unknown names and names given twice are refused, in either spelling, and so are two members of a
  * oneof, unknown names of enum values, base64 of mixed alphabets, and numbers that are not exact.
  * null is absent, but no element of a list. google.protobuf.Any is written and not read; no
- * request has one.
+ * request has one. Integers over 2^63-1 are taken as strings only, as all writers have them: the
+ * library that reads the text has no number for them but one that is not exact.
  *
  * Thread: any.
  */
