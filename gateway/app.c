@@ -455,8 +455,10 @@ static enum sg_rc start_nets(struct sg_app *app, struct sg_tls_trust *trust, str
 
     allow_descriptors(has_bearer ? 2 : 1, &options.connections_max);
     options.listener = SG_LISTENER_CERTIFICATE;
+    options.proxy_from = app->config->proxy_from;
     SG_TRY(start_net(app, &options, trust, err));
     options.listener = SG_LISTENER_BEARER;
+    options.proxy_from = app->config->proxy_from_bearer;
     return has_bearer ? start_net(app, &options, NULL, err) : SG_OK;
 }
 

@@ -372,6 +372,18 @@ static void check_cors(struct sg_config_bind *bind, const struct sg_yaml_node *r
                                (const char *)item.ptr);
 }
 
+static void check_networks(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                           const char *name, const char *text)
+{
+    struct sg_slice list = sg_slice_str(text);
+    struct sg_network network;
+    struct sg_err err;
+    enum sg_rc rc;
+    while ((rc = sg_network_take(&list, &network, &err)) != SG_E_NOT_FOUND)
+        if (rc != SG_OK)
+            sg_config_complain(bind, sg_yaml_pos_of(root, name), "%s", err.msg);
+}
+
 static void check_options(struct sg_config_bind *bind, const struct sg_yaml_node *root,
                           const struct sg_config *config)
 {
@@ -385,6 +397,8 @@ static void check_options(struct sg_config_bind *bind, const struct sg_yaml_node
     if (config->listen_bearer[0] != '\0' &&
         sg_address_parse(config->listen_bearer, &address, &len, &err) != SG_OK)
         sg_config_complain(bind, sg_yaml_pos_of(root, "listen_bearer"), "%s", err.msg);
+    check_networks(bind, root, "proxy_from", config->proxy_from);
+    check_networks(bind, root, "proxy_from_bearer", config->proxy_from_bearer);
     if (config->metrics_listen[0] != '\0' &&
         sg_address_parse(config->metrics_listen, &address, &len, &err) != SG_OK)
         sg_config_complain(bind, sg_yaml_pos_of(root, "metrics_listen"), "%s", err.msg);

@@ -1,5 +1,6 @@
 #include "gateway/net/net_priv.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -31,9 +32,12 @@ struct sg_conn {
     int64_t handshake_due_ns; /* the client's time is up; what a step takes is not its time */
     int64_t moved_ns;         /* when the socket last took something, or began to have to */
     enum sg_why why;          /* it ends, and why; SG_WHY_OPEN: it does not */
+    struct sockaddr_storage *address; /* of a proxy's that has not said whose it is; else NULL */
+    struct sg_proxied *proxied;       /* and what it has said so far */
     struct sg_source *source;
     char id[20]; /* as it stands before the hyphen in a request's */
-    struct sg_log_field fields[2];
+    char from[INET6_ADDRSTRLEN];
+    struct sg_log_field fields[3];
     struct sg_log_scope scope;
     struct sg_conn *next, **link; /* of net->conns */
 };
@@ -55,6 +59,8 @@ void sg_conn_free(struct sg_conn *conn)
     net->totals.ended[conn->why]++;
     sg_log(SG_LOG_DEBUG, &conn->scope, "conn.closed", SG_F_STR("why", sg_why_name(conn->why)));
     sg_sources_leave(&net->sources, conn->source);
+    free(conn->address);
+    free(conn->proxied);
     sg_tls_conn_free(conn->tls);
     close(conn->watch.fd);
 
@@ -202,6 +208,57 @@ void sg_conn_handshake_end(struct sg_conn *conn, struct sg_tls_conn *tls, struct
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
+/* Proxies ---------------------------------------------------------------------------------- */
+
+static void set_from(struct sg_conn *conn, const struct sockaddr_storage *address)
+{
+    const void *bytes = address->ss_family == AF_INET6
+                            ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
+                            : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
+
+    if (inet_ntop(address->ss_family, bytes, conn->from, sizeof(conn->from)) == NULL)
+        conn->from[0] = '\0';
+    conn->fields[1] = SG_F_STR("from", conn->from);
+}
+
+static enum sg_rc enter_source(struct sg_conn *conn, struct sg_err *err)
+{
+    struct sg_net *net = conn->net;
+    return sg_sources_enter(&net->sources, conn->address, net->options.connections_per_source_max,
+                            &conn->source, err);
+}
+
+/* Reads the header. True: it is known whose the connection is, and what follows is theirs. */
+static bool take_proxy_header(struct sg_conn *conn)
+{
+    struct sg_err err;
+
+    if (conn->proxied == NULL)
+        conn->proxied = calloc(1, sizeof(*conn->proxied));
+    if (conn->proxied == NULL) {
+        end(conn, SG_WHY_MEMORY);
+        return false;
+    }
+    enum sg_rc rc = sg_proxied_read(conn->proxied, conn->watch.fd, conn->address, &err);
+    if (rc == SG_E_AGAIN)
+        return false;
+    if (rc != SG_OK) {
+        if (rc != SG_E_UNAVAILABLE)
+            log_failure(conn, "conn.no_proxy_header", &err);
+        end(conn, rc == SG_E_UNAVAILABLE ? SG_WHY_CLIENT : SG_WHY_PROXY);
+        return false;
+    }
+    set_from(conn, conn->address);
+    rc = enter_source(conn, &err);
+    if (rc != SG_OK) {
+        end(conn, rc == SG_E_LIMIT ? SG_WHY_ADDRESS : SG_WHY_MEMORY);
+        return false;
+    }
+    free(SG_STEAL(conn->proxied));
+    free(SG_STEAL(conn->address));
+    return true;
+}
+
 /* Events ----------------------------------------------------------------------------------- */
 
 static void on_readable(struct sg_conn *conn)
@@ -209,6 +266,8 @@ static void on_readable(struct sg_conn *conn)
     struct sg_net *net = conn->net;
     struct sg_err err;
 
+    if (conn->address != NULL && !take_proxy_header(conn))
+        return;
     if (!sg_net_server_is_open(&conn->server)) {
         want_handshake(conn);
         return;
@@ -400,17 +459,24 @@ static enum sg_rc start(struct sg_conn *conn, struct sg_err *err)
     return sg_timer_set(conn->net->loop, &conn->timer, due(conn), err);
 }
 
-void sg_conn_open(struct sg_net *net, int fd, struct sg_source *source)
+void sg_conn_open(struct sg_net *net, int fd, const struct sockaddr_storage *address,
+                  struct sg_source *source)
 {
     struct sg_err err;
     struct sg_conn *conn = calloc(1, sizeof(*conn));
-    if (conn == NULL) {
+    struct sockaddr_storage *kept = source == NULL ? malloc(sizeof(*kept)) : NULL;
+    if (conn == NULL || (source == NULL && kept == NULL)) {
+        free(conn);
+        free(kept);
         sg_sources_leave(&net->sources, source);
         close(fd);
         return;
     }
     conn->net = net;
     conn->source = source;
+    conn->address = kept;
+    if (kept != NULL)
+        *kept = *address;
     conn->moved_ns = now(conn);
     conn->handshake.conn = conn;
     conn->handshake_due_ns = now(conn) + net->options.handshake_ns_max;
@@ -423,6 +489,7 @@ void sg_conn_open(struct sg_net *net, int fd, struct sg_source *source)
     conn->flush = (struct sg_hook){.fn = on_flush, .arg = conn};
     snprintf(conn->id, sizeof(conn->id), "%" PRIx64, conn->peer.id);
     conn->fields[0] = SG_F_STR("conn", conn->id);
+    set_from(conn, address);
     conn->scope = (struct sg_log_scope){.fields = conn->fields};
 
     conn->next = net->conns;

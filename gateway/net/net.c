@@ -23,6 +23,11 @@ enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_net_options *options
     if (net == NULL)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the listener");
 
+    enum sg_rc rc = sg_proxies_init(&net->proxies, options->proxy_from, err);
+    if (rc != SG_OK) {
+        free(net);
+        return rc;
+    }
     net->next_id = first_id >> 4; /* does not come around */
     sg_log_limit_init(&net->failures, loop, "conn.failed");
     net->loop = loop;
@@ -56,6 +61,7 @@ void sg_net_free(struct sg_net *net)
     while (net->conns != NULL)
         sg_conn_free(net->conns);
     sg_handshakes_done(&net->handshakes);
+    sg_proxies_done(&net->proxies);
     sg_log_limit_done(&net->failures);
     sg_tls_ctx_free(net->tls);
     sg_buf_done(&net->pulled);
@@ -94,6 +100,9 @@ static enum sg_why take_in(struct sg_net *net, const struct sockaddr_storage *ad
 
     if (net->conn_count >= options->connections_max)
         return SG_WHY_FULL;
+    *ret = NULL;
+    if (sg_proxies_have(&net->proxies, address))
+        return SG_WHY_OPEN; /* it counts for whom it is, when that is known */
     enum sg_rc rc =
         sg_sources_enter(&net->sources, address, options->connections_per_source_max, ret, NULL);
     return rc == SG_OK ? SG_WHY_OPEN : rc == SG_E_LIMIT ? SG_WHY_ADDRESS : SG_WHY_MEMORY;
@@ -120,7 +129,7 @@ static void on_accept(void *arg, uint32_t events)
         struct sg_source *source;
         enum sg_why why = take_in(net, &address, &source);
         if (why == SG_WHY_OPEN) {
-            sg_conn_open(net, fd, source);
+            sg_conn_open(net, fd, &address, source);
             continue;
         }
         net->totals.ended[why]++;

@@ -17,6 +17,7 @@ struct sg_net;
 
 struct sg_net_options {
     enum sg_listener listener; /* for logs and metrics, and how its callers are known */
+    const char *proxy_from; /* networks, by spaces; NULL or "": nobody says whose a connection is */
     size_t connections_max, connections_per_source_max;
     size_t handshakes_max;    /* steps of handshakes under way on the crypto threads */
     int64_t handshake_ns_max; /* that the client may take; what we take does not count */

@@ -4,6 +4,7 @@
 #include "base/log_limit.h"
 #include "gateway/net/handshake.h"
 #include "gateway/net/net.h"
+#include "gateway/net/proxied.h"
 #include "gateway/net/sources.h"
 
 enum {
@@ -29,6 +30,7 @@ struct sg_net {
     struct sg_timer accept_pause; /* no descriptors left: try again later */
     enum sg_net_phase phase;
 
+    struct sg_proxies proxies;
     struct sg_sources sources;
     struct sg_conn *conns;
     size_t conn_count;
@@ -41,8 +43,10 @@ struct sg_net {
     struct sg_buf plain, pulled;
 };
 
-/* Takes the descriptor and the place among its source's: both are given back on failure too. */
-void sg_conn_open(struct sg_net *net, int fd, struct sg_source *source);
+/* Takes the descriptor and the place among its source's: both are given back on failure too.
+ * Without a place it is a proxy's, which has yet to say whose it is. */
+void sg_conn_open(struct sg_net *net, int fd, const struct sockaddr_storage *address,
+                  struct sg_source *source);
 void sg_conn_free(struct sg_conn *conn);
 struct sg_conn *sg_conn_next(struct sg_conn *conn);
 void sg_conn_drain_notice(struct sg_conn *conn);

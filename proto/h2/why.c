@@ -8,6 +8,7 @@ static const char *const names[SG_WHY_COUNT] = {
     [SG_WHY_SHUTDOWN] = "shutdown",
     [SG_WHY_FULL] = "full",
     [SG_WHY_ADDRESS] = "address",
+    [SG_WHY_PROXY] = "proxy_header",
     [SG_WHY_HANDSHAKE] = "handshake",
     [SG_WHY_CERTIFICATE] = "certificate",
     [SG_WHY_SLOW_HANDSHAKE] = "slow_handshake",

@@ -16,6 +16,7 @@ enum sg_why {
     SG_WHY_FULL,    /* as many are open as may be */
     SG_WHY_ADDRESS, /* as many of its address are open as may be */
 
+    SG_WHY_PROXY,     /* a proxy that is trusted did not say whose it is */
     SG_WHY_HANDSHAKE, /* no TLS as we want it */
     SG_WHY_CERTIFICATE,
     SG_WHY_SLOW_HANDSHAKE,

@@ -72,8 +72,70 @@ static void addresses_follow_the_table(void **state)
     }
 }
 
+static const struct {
+    const char *name, *network;
+    bool is_good;
+    const char *has, *has_not;
+} networks[] = {
+    {"a network", "192.0.2.0/24", true, "192.0.2.255", "192.0.3.0"},
+    {"half a byte", "192.0.2.128/25", true, "192.0.2.129", "192.0.2.127"},
+    {"one address", "192.0.2.7", true, "192.0.2.7", "192.0.2.6"},
+    {"all of IPv4", "0.0.0.0/0", true, "203.0.113.9", "2001:db8::1"},
+    {"IPv4 in IPv6", "192.0.2.0/24", true, "::ffff:192.0.2.7", "::192.0.2.7"},
+    {"IPv6", "2001:db8::/33", true, "2001:db8:7fff::1", "2001:db8:8000::1"},
+    {"one address of IPv6", "::1", true, "::1", "::2"},
+    {"everything", "::/0", true, "192.0.2.1", NULL},
+    {"nothing", "/8", false, NULL, NULL},
+    {"no bits", "10.0.0.0/", false, NULL, NULL},
+    {"too many bits", "10.0.0.0/33", false, NULL, NULL},
+    {"too many bits of IPv6", "::/129", false, NULL, NULL},
+    {"bits with a sign", "10.0.0.0/+8", false, NULL, NULL},
+    {"bits with a leading zero", "10.0.0.0/08", false, NULL, NULL},
+    {"a mask", "10.0.0.0/255.0.0.0", false, NULL, NULL},
+    {"a host in a network", "10.0.0.1/8", false, NULL, NULL},
+    {"a host in a network of IPv6", "2001:db8::1/32", false, NULL, NULL},
+    {"a short address", "10/8", false, NULL, NULL},
+    {"a name", "localhost", false, NULL, NULL},
+    {"a port", "10.0.0.1:80", false, NULL, NULL},
+};
+
+static bool has(const struct sg_network *network, const char *text)
+{
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+    const bool is_v6 = strchr(text, ':') != NULL;
+    address.ss_family = is_v6 ? AF_INET6 : AF_INET;
+    void *to = is_v6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr;
+    assert_int_equal(inet_pton(address.ss_family, text, to), 1);
+    return sg_network_has(network, &address);
+}
+
+static void networks_follow_the_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(networks); i++) {
+        struct sg_slice list = sg_slice_str(networks[i].network);
+        struct sg_network network;
+        print_message("  %s\n", networks[i].name);
+        assert_int_equal(sg_network_take(&list, &network, NULL),
+                         networks[i].is_good ? SG_OK : SG_E_INVALID);
+        assert_int_equal(list.len, 0);
+        if (networks[i].has != NULL)
+            assert_true(has(&network, networks[i].has));
+        if (networks[i].has_not != NULL)
+            assert_false(has(&network, networks[i].has_not));
+    }
+    struct sg_network network;
+    struct sg_slice none = SG_SLICE("  ");
+    assert_int_equal(sg_network_take(&none, &network, NULL), SG_E_NOT_FOUND);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses_follow_the_table)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses_follow_the_table),
+        cmocka_unit_test(networks_follow_the_table),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
