@@ -1,7 +1,8 @@
 # What the runners of the foreign clients need. Sourced, not run; bash.
 #
 # A runner exits 77 (ctest: skipped) with its reason when what it needs cannot be had on this
-# machine. With CI=true only a registry that cannot be reached is a reason.
+# machine. With CI=true only a registry that cannot be reached is a reason, and a Go that is missing or
+# too old, which ops/deps does not install.
 
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../ops/lib/common.sh"
 
