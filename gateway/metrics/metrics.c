@@ -5,6 +5,7 @@
 #include "base/algorithm.h"
 #include "gateway/net/listener.h"
 #include "hsm/hsm.h"
+#include "proto/grpc/call.h"
 #include "proto/grpc/status.h"
 #include "proto/h2/why.h"
 
@@ -65,6 +66,7 @@ static const char *const label_names[SG_LABEL_COUNT] = {
     [SG_LABEL_KEY_STATE] = "state",
     [SG_LABEL_WHY] = "why",
     [SG_LABEL_LISTENER] = "listener",
+    [SG_LABEL_PROTOCOL] = "protocol",
 };
 
 static const char *const token_states[] = {
@@ -72,6 +74,12 @@ static const char *const token_states[] = {
     [SG_TOKEN_PROBING] = "probing",
     [SG_TOKEN_UP] = "up",
     [SG_TOKEN_PIN_LATCHED] = "pin_latched",
+};
+static const char *const protocols[SG_PROTOCOL_COUNT] = {
+    [SG_PROTOCOL_NONE] = "none",
+    [SG_PROTOCOL_GRPC] = "grpc",
+    [SG_PROTOCOL_GRPC_WEB] = "grpc_web",
+    [SG_PROTOCOL_CONNECT] = "connect",
 };
 static const char *const key_states[] = {
     [SG_KEY_LOADING] = "loading",
@@ -101,6 +109,8 @@ static const char *value_of(const struct sg_metrics_names *names, enum sg_metric
         return sg_why_name((enum sg_why)i);
     case SG_LABEL_LISTENER:
         return sg_listener_name((enum sg_listener)i);
+    case SG_LABEL_PROTOCOL:
+        return protocols[i];
     case SG_LABEL_NONE:
     case SG_LABEL_COUNT:
         break;
@@ -129,6 +139,8 @@ static size_t count_of(const struct sg_metrics_names *names, enum sg_metric_labe
         return SG_WHY_COUNT;
     case SG_LABEL_LISTENER:
         return SG_LISTENER_COUNT;
+    case SG_LABEL_PROTOCOL:
+        return SG_PROTOCOL_COUNT;
     case SG_LABEL_NONE:
     case SG_LABEL_COUNT:
         break;

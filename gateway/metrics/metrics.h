@@ -34,6 +34,7 @@ enum sg_metric_label {
     SG_LABEL_KEY_STATE,   /* enum sg_hsm_key_state */
     SG_LABEL_WHY,         /* enum sg_why */
     SG_LABEL_LISTENER,    /* enum sg_listener */
+    SG_LABEL_PROTOCOL,    /* enum sg_protocol */
     SG_LABEL_COUNT,
 };
 

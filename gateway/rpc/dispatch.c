@@ -104,8 +104,15 @@ static void count_denial(struct sg_rpc *rpc, enum sg_reason reason)
         sg_metrics_add(rpc->deps.metrics, SG_METRIC_AUTHZ_DENIALS, reason, 0, 1);
 }
 
+static void count_protocol(struct sg_rpc *rpc, const struct sg_call *call)
+{
+    if (rpc->deps.metrics != NULL)
+        sg_metrics_add(rpc->deps.metrics, SG_METRIC_RPCS_BY_PROTOCOL, sg_call_protocol(call), 0, 1);
+}
+
 static void count_begin(struct sg_rpc *rpc, const struct sg_call *call)
 {
+    count_protocol(rpc, call);
     if (rpc->deps.metrics != NULL)
         sg_metrics_move(rpc->deps.metrics, SG_METRIC_RPCS_IN_FLIGHT, sg_call_method(call)->id, 0,
                         1);
@@ -134,7 +141,10 @@ static void count_unbegun(struct sg_rpc *rpc, const struct sg_call *call, const 
     const struct call_state *state = state_of(call);
     const struct sg_method *method = sg_call_method(call);
 
-    if (rpc->deps.metrics != NULL && (state == NULL || state->handler == NULL))
+    if (state != NULL && state->handler != NULL)
+        return;
+    count_protocol(rpc, call);
+    if (rpc->deps.metrics != NULL)
         sg_metrics_add(rpc->deps.metrics, SG_METRIC_RPCS, method == NULL ? 0 : method->id,
                        sg_rpc_code(err), 1);
 }

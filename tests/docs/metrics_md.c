@@ -20,6 +20,7 @@ static const char *const label_names[SG_LABEL_COUNT] = {
     [SG_LABEL_KEY_STATE] = "`state`",
     [SG_LABEL_WHY] = "`why`",
     [SG_LABEL_LISTENER] = "`listener`",
+    [SG_LABEL_PROTOCOL] = "`protocol`",
 };
 
 enum { COUNTER, GAUGE, HISTOGRAM };

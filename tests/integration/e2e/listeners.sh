@@ -37,6 +37,18 @@ ok "nobody has health at both and nothing else; each counts its own"
     fail "a certificate that nobody asked for was taken"
 ok "a certificate counts where it is asked for"
 
+by_protocol() { metric "sealgate_rpcs_by_protocol_total{protocol=\"$1\"}"; }
+grpc=$(by_protocol grpc) connect=$(by_protocol connect) web=$(by_protocol grpc_web)
+sealgate health >/dev/null
+asks bearer grpc.health.v1.Health/Check >/dev/null
+asks bearer sealgate.v1.InfoService/GetServerInfo >/dev/null # refused, and counted all the same
+printf '\0\0\0\0\0' >nothing
+curl -sS --http2 --cacert "$SEALGATE_CA" -o body -H 'content-type: application/grpc-web' --data-binary @nothing \
+    "https://127.0.0.1:$bearer_port/grpc.health.v1.Health/Check"
+[ "$(by_protocol grpc) $(by_protocol connect) $(by_protocol grpc_web)" = "$((grpc + 1)) $((connect + 2)) $((web + 1))" ] ||
+    fail "calls are not counted by their protocol"
+ok "calls are counted by their protocol"
+
 # A connection of each that stays, so that both have something to drain.
 mkfifo -m 600 hold 2>/dev/null || true
 exec 8<>hold
