@@ -441,9 +441,13 @@ void sg_conn_drain_notice(struct sg_conn *conn)
 
 void sg_conn_drain(struct sg_conn *conn)
 {
+    /* Who has begun a handshake may believe it over, and have sent a call behind it, before we do:
+     * the end must tell that nothing was done, so it waits for the GOAWAY of begin_rpc(). */
+    const bool has_begun = conn->tls != NULL || sg_handshake_is_under_way(&conn->handshake);
+
     if (sg_net_server_is_open(&conn->server))
         sg_net_server_drain(&conn->server);
-    else
+    else if (!has_begun)
         end(conn, SG_WHY_SHUTDOWN);
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
