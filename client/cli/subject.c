@@ -2,22 +2,22 @@
 
 #include <string.h>
 
-/* Keeps one character; false when there is no room for it and the NULs to come. */
+/* Keeps one character; false when there is no room for it. */
 static bool keep(struct sg_subject *subject, char c)
 {
-    if (subject->used + 2 > sizeof(subject->text))
+    if (subject->used == sizeof(subject->text))
         return false;
     subject->text[subject->used++] = c;
     return true;
 }
 
-/* Ends what was kept since `start` with a NUL, without blanks at its end. */
+/* Ends what was kept since `start` with a NUL, without blanks at its end; NULL when there is no
+ * room for it. */
 static char *end(struct sg_subject *subject, size_t start)
 {
     while (subject->used > start && subject->text[subject->used - 1] == ' ')
         subject->used--;
-    subject->text[subject->used++] = '\0';
-    return subject->text + start;
+    return keep(subject, '\0') ? subject->text + start : NULL;
 }
 
 /* Copies up to `stop` or the end, taking backslashes away where they may stand. Returns where it
@@ -54,6 +54,8 @@ static const char *add_one(struct sg_subject *subject, const char *text)
     if (text == NULL)
         return NULL;
     attribute->value = end(subject, start);
+    if (attribute->type == NULL || attribute->value == NULL)
+        return NULL;
     if (attribute->type[0] == '\0' || strchr(attribute->type, ',') != NULL ||
         attribute->value[0] == '\0')
         return NULL;
