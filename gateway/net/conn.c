@@ -61,6 +61,7 @@ void sg_conn_free(struct sg_conn *conn)
     sg_sources_leave(&net->sources, conn->source);
     free(conn->address);
     free(conn->proxied);
+    sg_sign_tally_free(conn->peer.tally);
     sg_tls_conn_free(conn->tls);
     close(conn->watch.fd);
 

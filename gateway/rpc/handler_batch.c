@@ -112,7 +112,8 @@ static enum sg_rc start(struct batch *batch, size_t i, struct sg_rpc_error *erro
     item->op.arg = item;
     enum sg_rc rc =
         sg_sign_start(batch->rpc->deps.signer, &item->plan.request, &item->op, &error->err);
-    if (rc == SG_E_LIMIT && error->err.reason == SG_R_QUEUE_FULL && batch->running > 0)
+    if (rc == SG_E_LIMIT && batch->running > 0 &&
+        (error->err.reason == SG_R_QUEUE_FULL || error->err.reason == SG_R_CONNECTION_BUSY))
         return SG_E_AGAIN;
     error->retry_ms = item->op.retry_ms;
     if (rc == SG_OK)

@@ -46,6 +46,7 @@ struct sg_rpc_connection {
     const struct sg_tls_peer *peer; /* not present: nobody */
     uint64_t caller;                /* hash of its identity, for fairness */
     uint64_t calls;                 /* begun so far; id and this make a request id */
+    struct sg_sign_tally *tally;    /* made for its first signature; NULL before */
     /* Something is to be pulled from the connection's server: call sg_rpc_server_pull() soon. */
     void (*wants_write)(void *arg);
     void *wants_write_arg;

@@ -85,6 +85,17 @@ static enum sg_rc read_choices(const Sealgate__V1__SignRequest *message,
     return SG_OK;
 }
 
+/* By a tally that most connections, which ask for health or keys alone, never need. */
+static enum sg_rc count_on(struct sg_rpc_connection *connection, const struct sg_config *config,
+                           struct sg_sign_request *request, struct sg_rpc_error *error)
+{
+    if (connection->tally == NULL)
+        SG_TRY(sg_sign_tally_new((size_t)config->connection_jobs_max, &connection->tally,
+                                 &error->err));
+    request->tally = connection->tally;
+    return SG_OK;
+}
+
 enum sg_rc sg_sign_plan_read(struct sg_rpc *rpc, struct sg_call *call,
                              const Sealgate__V1__SignRequest *message, struct sg_sign_plan *ret,
                              struct sg_rpc_error *error)
@@ -94,6 +105,7 @@ enum sg_rc sg_sign_plan_read(struct sg_rpc *rpc, struct sg_call *call,
     ret->request.deadline_ns = sg_call_deadline(call);
 
     SG_TRY(refuse_unserved(message, error));
+    SG_TRY(count_on(sg_rpc_connection(call), rpc->deps.config, &ret->request, error));
     enum sg_rc rc =
         sg_rpc_find_key(rpc, call, message->key, &ret->request.key, ret->rule, &error->err);
     if (rc != SG_OK) {

@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
-enum { SAMPLE_EVERY = 64 };
+enum {
+    SAMPLE_EVERY = 64,
+    BUSY_RETRY_MS = 50, /* about what a token takes for a handful */
+};
 
 struct sg_signer {
     struct sg_sign_engine engine;
@@ -11,6 +14,43 @@ struct sg_signer {
     struct sg_sign_op *ops; /* between start and done */
     size_t pending;
 };
+
+struct sg_sign_tally {
+    size_t max, running;
+    bool is_owned;
+};
+
+enum sg_rc sg_sign_tally_new(size_t max, struct sg_sign_tally **ret, struct sg_err *err)
+{
+    struct sg_sign_tally *tally = calloc(1, sizeof(*tally));
+    if (tally == NULL)
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory to count signatures");
+    *tally = (struct sg_sign_tally){.max = max, .is_owned = true};
+    *ret = tally;
+    return SG_OK;
+}
+
+static void tally_free_if_unused(struct sg_sign_tally *tally)
+{
+    if (!tally->is_owned && tally->running == 0)
+        free(tally);
+}
+
+void sg_sign_tally_free(struct sg_sign_tally *tally)
+{
+    if (tally == NULL)
+        return;
+    tally->is_owned = false;
+    tally_free_if_unused(tally);
+}
+
+static void tally_leave(struct sg_sign_tally *tally)
+{
+    if (tally == NULL)
+        return;
+    tally->running--;
+    tally_free_if_unused(tally);
+}
 
 enum sg_rc sg_signer_new(const struct sg_sign_engine *engine, struct sg_crypto *crypto,
                          const struct sg_clock *clock, struct sg_signer **ret, struct sg_err *err)
@@ -98,6 +138,12 @@ enum sg_rc sg_sign_start(struct sg_signer *signer, const struct sg_sign_request 
     op->is_signed = false;
     op->retry_ms = 0;
     SG_TRY(sg_sign_check(request, op, err));
+    if (request->tally != NULL && request->tally->running >= request->tally->max) {
+        op->retry_ms = BUSY_RETRY_MS;
+        return SG_REFUSE(err, SG_R_CONNECTION_BUSY,
+                         "%zu signatures are under way on this connection, and no more may be",
+                         request->tally->running);
+    }
 
     SG_AUTO(sg_hsm_job_free) struct sg_hsm_job *job = job_for(request, op);
     if (job == NULL)
@@ -114,6 +160,9 @@ enum sg_rc sg_sign_start(struct sg_signer *signer, const struct sg_sign_request 
         op->next->link = &op->next;
     signer->ops = op;
     signer->pending++;
+    op->tally = request->tally;
+    if (op->tally != NULL)
+        op->tally->running++;
     return SG_OK;
 }
 
@@ -124,6 +173,7 @@ static void finish(struct sg_sign_op *op)
     if (op->next != NULL)
         op->next->link = op->link;
     op->signer->pending--;
+    tally_leave(op->tally);
     op->done(op->arg, op);
 }
 

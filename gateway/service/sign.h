@@ -24,6 +24,13 @@ struct sg_sign_engine {
     void (*report_bad)(void *arg, const struct sg_hsm_job *job);
 };
 
+/*
+ * How many operations one connection has between start and done, so that no peer takes all that
+ * there is: its streams are bounded, but a stream may carry a thousand signatures. Lives until its
+ * owner has let go and the last of them is done, since they outlive their connection.
+ */
+struct sg_sign_tally;
+
 struct sg_sign_request {
     struct sg_key *key;
     enum sg_scheme scheme;         /* unset: the key's default */
@@ -31,6 +38,7 @@ struct sg_sign_request {
     enum sg_sig_encoding encoding; /* unset: DER */
     struct sg_slice content;       /* copied by sg_sign_start() */
     uint64_t caller;               /* for fairness */
+    struct sg_sign_tally *tally;   /* NULL: not counted */
     int64_t deadline_ns;           /* monotonic */
 };
 
@@ -53,6 +61,7 @@ struct sg_sign_op {
 
     /* Private. */
     struct sg_signer *signer;
+    struct sg_sign_tally *tally;
     struct sg_hsm_job *job; /* from its return until sg_sign_op_done() */
     struct sg_sign_op *next, **link;
     struct sg_crypto_task task;
@@ -67,6 +76,11 @@ SG_MUST_USE enum sg_rc sg_signer_new(const struct sg_sign_engine *engine, struct
 void sg_signer_free(struct sg_signer *signer);
 SG_DEFINE_AUTO(struct sg_signer, sg_signer_free);
 
+SG_MUST_USE enum sg_rc sg_sign_tally_new(size_t max, struct sg_sign_tally **ret,
+                                         struct sg_err *err);
+/* The owner lets go. */
+void sg_sign_tally_free(struct sg_sign_tally *tally);
+
 /*
  * Fills in the defaults and judges whether this key signs this content by this scheme: digest
  * algorithm and length, message length, allowed schemes. What dry_run stops after. Fills op's
@@ -76,7 +90,7 @@ SG_MUST_USE enum sg_rc sg_sign_check(const struct sg_sign_request *request, stru
                                      struct sg_err *err);
 
 /* Checks, then starts. Not SG_OK: nothing was started, `done` will not come; op->retry_ms is set
- * where there is advice. */
+ * where there is advice. Errors: SG_E_LIMIT CONNECTION_BUSY: the tally is full. */
 SG_MUST_USE enum sg_rc sg_sign_start(struct sg_signer *signer,
                                      const struct sg_sign_request *request, struct sg_sign_op *op,
                                      struct sg_err *err);

@@ -126,6 +126,7 @@ static const struct sg_config_key key = {
 static const struct sg_config config = {
     .batch_items_max = 1000,
     .stream_items_max = 256,
+    .connection_jobs_max = 4096,
     .tokens = &token,
     .token_count = 1,
     .keys = &key,

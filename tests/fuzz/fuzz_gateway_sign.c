@@ -186,6 +186,7 @@ static void start_keys(struct sg_pki *pki)
         keys[i].public_key_file = public_key_file(pki, keys[i].name, gw.pkeys[i]);
     gw.config = (struct sg_config){.batch_items_max = 100,
                                    .stream_items_max = 8,
+                                   .connection_jobs_max = 12,
                                    .deadline_ms_max = 30000,
                                    .keys = keys,
                                    .key_count = SG_COUNT(keys),
@@ -397,7 +398,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     exchange(client, server);
     if (vanishes) { /* in the middle of whatever there is */
         sg_rpc_server_free(server);
+        sg_sign_tally_free(connection.tally);
         server = NULL;
+        connection.tally = NULL;
     }
     while (run.job_count > 0 || sg_signer_pending(gw.signer) > 0) {
         if (run.job_count > 0)
@@ -409,6 +412,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (server != NULL)
         check(method, sent, in);
     sg_rpc_server_free(server);
+    sg_sign_tally_free(connection.tally);
     sg_rpc_client_free(client);
     REQUIRE(run.done == 1 && sg_signer_pending(gw.signer) == 0);
     return 0;

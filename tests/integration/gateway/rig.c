@@ -300,6 +300,8 @@ void rig_start(struct rig *rig, const struct rig_options *options)
         .call_bytes_max = 8 << 20,
         .deadline_ms_max = 30000,
         .batch_items_max = options->batch_items_max == 0 ? 1000 : options->batch_items_max,
+        .connection_jobs_max =
+            options->connection_jobs_max == 0 ? 4096 : options->connection_jobs_max,
         .stream_items_max = options->stream_items_max == 0 ? 256 : options->stream_items_max,
     };
     sg_log_setup(SG_LOG_ERROR, SG_LOG_KEY_VALUE, "test");

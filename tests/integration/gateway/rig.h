@@ -31,7 +31,8 @@ struct rig_clock {
 };
 
 struct rig_options {
-    int64_t stream_items_max, batch_items_max; /* 0: the configuration's default */
+    /* 0: the configuration's default */
+    int64_t stream_items_max, batch_items_max, connection_jobs_max;
     size_t connections_max, connections_per_source_max;
     bool reflection;
     size_t many_keys; /* so many more, visible to A: "many-0000", ... */

@@ -11,7 +11,7 @@ struct test {
 static int setup(void **state)
 {
     struct test *test = calloc(1, sizeof(*test));
-    rig_start(&test->rig, &(struct rig_options){.stream_items_max = 4});
+    rig_start(&test->rig, &(struct rig_options){.stream_items_max = 4, .connection_jobs_max = 6});
     test->client = rig_connect(&test->rig, A);
     test->call = rig_begin(test->client, SIGN_STREAM, 0);
     *state = test;
@@ -117,6 +117,39 @@ static void items_over_the_window_wait_until_others_are_over(void **state)
     end(test, SG_GRPC_OK);
     assert_int_equal(result_code(test, 4, "e"), SG_GRPC_OK);
     assert_int_equal(result_code(test, 5, "f"), SG_GRPC_OK);
+}
+
+static void a_connection_has_no_more_under_way_than_it_may(void **state)
+{
+    struct test *test = *state;
+    struct rig *rig = &test->rig;
+    struct rig_call *first = test->call;
+    struct rig_call *second = rig_begin(test->client, SIGN_STREAM, 0);
+    struct rig_call *other = rig_begin(rig_connect(rig, A), SIGN_STREAM, 0);
+    static const char *const ids[] = {"a", "b", "c", "d", "e", "f", "one too many", "g"};
+
+    for (size_t i = 0; i < 7; i++) {
+        test->call = i < 4 ? first : second;
+        send_item(test, ids[i], "keys/alpha");
+    }
+    RIG_UNTIL(rig, second->message_count == 1);
+    assert_int_equal(result_code(test, 0, "one too many"), SG_GRPC_RESOURCE_EXHAUSTED);
+    assert_int_equal(rig->job_count, 6);
+    test->call = other; /* the same caller's, by another connection */
+    send_item(test, "a", "keys/alpha");
+    RIG_UNTIL(rig, rig->job_count == 7);
+    rig_jobs(rig, WELL);
+    end(test, SG_GRPC_OK);
+    test->call = second; /* and there is room again */
+    send_item(test, ids[7], "keys/alpha");
+    RIG_UNTIL(rig, rig->job_count == 1);
+    rig_jobs(rig, WELL);
+    end(test, SG_GRPC_OK);
+    assert_int_equal(second->message_count, 4);
+    rig_call_free(second);
+    rig_call_free(other);
+    test->call = first;
+    end(test, SG_GRPC_OK);
 }
 
 static void an_id_is_taken_only_while_its_item_is_under_way(void **state)
@@ -265,6 +298,7 @@ int main(void)
         TEST(half_close_waits_for_the_items_under_way),
         TEST(an_empty_stream_is_over_at_once),
         TEST(items_over_the_window_wait_until_others_are_over),
+        TEST(a_connection_has_no_more_under_way_than_it_may),
         TEST(an_id_is_taken_only_while_its_item_is_under_way),
         TEST(an_item_in_error_is_answered_and_the_stream_goes_on),
         TEST(a_message_that_is_none_ends_the_stream_and_its_items_end_too),

@@ -226,6 +226,32 @@ static void a_refused_job_starts_nothing(void **state)
     assert_int_equal(rig->done, 0);
 }
 
+static void a_full_tally_starts_nothing_until_something_is_done(void **state)
+{
+    struct rig *rig = *state;
+    struct sg_sign_request request = request_of(rig);
+    struct sg_sign_op second = rig->op;
+    struct sg_err err;
+
+    assert_int_equal(sg_sign_tally_new(1, &request.tally, NULL), SG_OK);
+    assert_int_equal(sg_sign_start(rig->signer, &request, &rig->op, NULL), SG_OK);
+    assert_int_equal(sg_sign_start(rig->signer, &request, &second, &err), SG_E_LIMIT);
+    assert_int_equal(err.reason, SG_R_CONNECTION_BUSY);
+    assert_true(second.retry_ms > 0);
+    assert_int_equal(sg_signer_pending(rig->signer), 1);
+
+    SG_REFUSE(&rig->job->err, SG_R_TOKEN_LOST, "gone");
+    sg_sign_job_done(rig->job);
+    sg_sign_op_done(&rig->op);
+    assert_int_equal(sg_sign_start(rig->signer, &request, &rig->op, NULL), SG_OK);
+
+    /* The connection is gone before its signature is: the last to leave takes the tally away. */
+    sg_sign_tally_free(request.tally);
+    SG_REFUSE(&rig->job->err, SG_R_TOKEN_LOST, "gone");
+    sg_sign_job_done(rig->job);
+    assert_int_equal(rig->done, 2);
+}
+
 static void abandoned_operations_fail_once(void **state)
 {
     struct rig *rig = *state;
@@ -286,6 +312,7 @@ int main(void)
         TEST(sampling_verifies_the_first_of_each_sixty_four),
         TEST(a_failed_job_fails_the_operation_with_its_advice),
         TEST(a_refused_job_starts_nothing),
+        TEST(a_full_tally_starts_nothing_until_something_is_done),
         TEST(abandoned_operations_fail_once),
         TEST(what_a_key_does_not_sign_is_refused_with_its_reason),
     };
