@@ -462,6 +462,13 @@ static enum sg_rc start_nets(struct sg_app *app, struct sg_tls_trust *trust, str
     return has_bearer ? start_net(app, &options, NULL, err) : SG_OK;
 }
 
+/* The launcher keeps the sockets: one that a gateway opened itself would be in its successor's way.
+ */
+static bool has_launcher(const struct sg_app *app)
+{
+    return app->notify.fd >= 0 && app->notify.address_len == 0;
+}
+
 /* What was inherited is where whoever started us wants us to be; it need not be where the
  * configuration says, but somebody may have thought that it is. */
 static enum sg_rc open_sockets(struct sg_app *app, struct sg_err *err)
@@ -470,6 +477,12 @@ static enum sg_rc open_sockets(struct sg_app *app, struct sg_err *err)
         const char *wanted = sg_socket_wanted(app->config, (enum sg_socket)i);
         int *fd = &app->sockets.fds[i];
         char text[SG_SOCKET_TEXT_MAX];
+        if (*fd < 0 && wanted[0] != '\0' && has_launcher(app)) {
+            sg_log(SG_LOG_WARNING, NULL, "app.socket_missing", SG_F_STR("name", sg_socket_names[i]),
+                   SG_F_STR("configured", wanted),
+                   SG_F_STR("hint", "a new address takes a restart of the launcher"));
+            continue;
+        }
         if (*fd < 0) {
             if (wanted[0] != '\0')
                 SG_TRY(sg_socket_open((enum sg_socket)i, wanted, fd, err));

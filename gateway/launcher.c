@@ -43,7 +43,7 @@ struct launcher {
     int64_t stop_ms_max;  /* of the gateway */
 
     struct sg_sockets sockets;
-    bool are_sockets_ours; /* else whoever started us keeps them open too */
+    bool is_ours[SG_SOCKET_COUNT]; /* else whoever started us keeps it open too */
 
     struct sg_process next;         /* the gateway that is to take over */
     int64_t next_until_ms;          /* for it to become ready */
@@ -179,11 +179,19 @@ static void stop_next(struct launcher *launcher)
             kill(process_at(launcher, i)->pid, number);
 }
 
-/* Callers that nobody will serve are to be told so. */
+/* Callers that nobody will serve are to be told so. What was inherited stays: its address could not
+ * be had again. */
 static void close_sockets(struct launcher *launcher)
 {
-    if (launcher->are_sockets_ours)
-        sg_sockets_close(&launcher->sockets);
+    struct sg_sockets ours = SG_SOCKETS_NONE;
+
+    for (size_t i = 0; i < SG_SOCKET_COUNT; i++) {
+        if (!launcher->is_ours[i])
+            continue;
+        ours.fds[i] = launcher->sockets.fds[i];
+        launcher->sockets.fds[i] = -1;
+    }
+    sg_sockets_close(&ours);
 }
 
 static void begin_stop(struct launcher *launcher)
@@ -195,6 +203,15 @@ static void begin_stop(struct launcher *launcher)
     sg_notify(launcher->options.notify, "STOPPING=1\nSTATUS=letting open calls end");
     close_sockets(launcher);
     stop_next(launcher);
+}
+
+/* Being ready ------------------------------------------------------------------------------ */
+
+static void tell_ready(struct launcher *launcher)
+{
+    launcher->is_reloading = false;
+    launcher->is_ready_told = true;
+    sg_notify(launcher->options.notify, "READY=1\nSTATUS=serving");
 }
 
 /* Taking over ------------------------------------------------------------------------------ */
@@ -253,6 +270,9 @@ static void end_takeover(struct launcher *launcher)
     }
     role->process = launcher->next;
     launcher->next = SG_PROCESS_NONE;
+    /* What the old one was yet to say is not waited for. */
+    if (launcher->is_reloading || !launcher->is_ready_told)
+        tell_ready(launcher);
     sg_notify(launcher->options.notify, "STATUS=serving; gateway %d has taken over",
               (int)role->process.pid);
 }
@@ -330,19 +350,15 @@ static void reap(struct launcher *launcher)
 
 /* What is heard ---------------------------------------------------------------------------- */
 
-static void tell_ready(struct launcher *launcher)
-{
-    launcher->is_reloading = false;
-    launcher->is_ready_told = true;
-    sg_notify(launcher->options.notify, "READY=1\nSTATUS=serving");
-}
-
 static void reload(struct launcher *launcher)
 {
     if (launcher->is_stopping)
         return;
     sg_notify_reloading(launcher->options.notify, sg_mono_ns(&sg_clock_system));
     launcher->is_reloading = true;
+    /* One that is to take over may have read the files before they changed. */
+    if (launcher->next.pid != 0)
+        kill(launcher->next.pid, SIGHUP);
     if (launcher->roles[0].process.pid != 0)
         kill(launcher->roles[0].process.pid, SIGHUP);
     else /* the gateway that is about to be started reads everything */
@@ -527,7 +543,8 @@ static struct launcher *launcher_new(const struct sg_config *config,
     launcher->signals = -1;
     launcher->stop_ms_max = config->drain_ms + STOP_MS_MAX;
     launcher->sockets = options->sockets;
-    launcher->are_sockets_ours = options->sockets.fds[SG_SOCKET_SERVICES] < 0;
+    for (size_t i = 0; i < SG_SOCKET_COUNT; i++)
+        launcher->is_ours[i] = options->sockets.fds[i] < 0;
     launcher->count = count;
     launcher->roles[0] = (struct role){.name = "gateway", .user = config->gateway_user};
     for (size_t i = 1; i < count; i++)

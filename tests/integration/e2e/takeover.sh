@@ -8,6 +8,8 @@ cd "$work"
 "$top/ops/dev" down
 export SOFTHSM2_CONF=$dir/token/softhsm2.conf
 echo "takeover_ms: 5000" >>"$dir/sealgate.yaml"
+bearer=$(grep '^listen_bearer:' "$dir/sealgate.yaml")
+sed -i '/^listen_bearer:/d' "$dir/sealgate.yaml" # to be added later
 mkdir -p bin
 cp "$SEALGATE_BUILD/bin/sealgated" bin/sealgated
 cp "$dir/sealgate.yaml" "$dir/good.yaml"
@@ -93,6 +95,13 @@ curl -sf "http://$(grep -o 'metrics_listen: .*' "$dir/good.yaml" | cut -d' ' -f2
     fail "the metrics are not served"
 ok "the program and the configuration are those that are there by then"
 
+echo "$bearer" >>"$dir/sealgate.yaml"
+takes_over
+takes_over
+[ "$(times app.socket_missing)" = 2 ] || fail "a gateway opened a socket that its successor cannot have"
+ok "an address that is new waits for a restart, and is in no successor's way"
+cp "$dir/good.yaml" "$dir/sealgate.yaml"
+
 echo "no_such_option: 1" >>"$dir/sealgate.yaml"
 takes_not_over "ended before it was ready"
 ok "a configuration that is wrong leaves the gateway that serves"
@@ -103,6 +112,14 @@ cp "$dir/good.yaml" "$dir/sealgate.yaml"
 sed -i 's/^    socket: .*/    socket: run\/elsewhere.sock/' "$dir/sealgate.yaml"
 takes_not_over "not ready in time"
 ok "so does one whose tokens are all away"
+begun=$(times launcher.takeover_begun) failed=$(times launcher.takeover_failed) reloads=$(times 'event=app.reloaded')
+kill -USR2 "$launcher"
+within 5 has_more "$begun" launcher.takeover_begun || fail "it was not begun"
+kill -HUP "$launcher"
+within 4 has_more $((reloads + 1)) 'event=app.reloaded' || fail "a reload reaches not both"
+within 10 has_more "$failed" launcher.takeover_failed || fail "it took over without a token"
+within 10 one_gateway || fail "what failed does not go"
+ok "a reload reaches the gateway that is to take over, too"
 cp "$dir/good.yaml" "$dir/sealgate.yaml"
 mv bin.new/sealgated bin.new/kept
 printf '#!/bin/sh\nexec sleep 60\n' >bin.new/sealgated
