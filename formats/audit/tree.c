@@ -240,7 +240,7 @@ enum sg_rc sg_tree_check_leaf(struct sg_tree_hasher *hasher, const struct sg_tre
                               const struct sg_tree_proof *proof, struct sg_err *err)
 {
     static const char what[] = "the record is in the log";
-    if (index >= head->size)
+    if (index >= head->size || proof->count > SG_TREE_LEVELS_MAX)
         return not_proved(err, what);
 
     struct climber at = {index, head->size - 1};
@@ -264,7 +264,7 @@ enum sg_rc sg_tree_check_growth(struct sg_tree_hasher *hasher, const struct sg_t
                                 struct sg_err *err)
 {
     static const char what[] = "the log only grew";
-    if (old->size > head->size)
+    if (old->size > head->size || proof->count > SG_TREE_LEVELS_MAX)
         return not_proved(err, what);
     if (old->size == 0 || old->size == head->size) {
         struct sg_tree_edge empty = {0};

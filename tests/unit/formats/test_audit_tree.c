@@ -275,7 +275,7 @@ static void what_cannot_be_found_is_not_proved(void **state)
 static void sizes_that_no_log_has_are_judged(void **state)
 {
     static const uint64_t sizes[] = {(uint64_t)1 << 63, UINT64_MAX - 1, UINT64_MAX};
-    struct sg_tree_proof proof = {.count = SG_TREE_LEVELS_MAX};
+    struct sg_tree_proof proof = {.count = SG_TREE_LEVELS_MAX}, too_long = {.count = SIZE_MAX};
     (void)state;
     for (size_t i = 0; i < SG_COUNT(sizes); i++) {
         struct sg_tree_head head = {.size = sizes[i]};
@@ -283,6 +283,10 @@ static void sizes_that_no_log_has_are_judged(void **state)
         assert_int_equal(sg_tree_check_leaf(hasher, &leaves[0], sizes[i] - 1, &head, &proof, NULL),
                          SG_E_INVALID);
         assert_int_equal(sg_tree_check_growth(hasher, &old, &head, &proof, NULL), SG_E_INVALID);
+        assert_int_equal(
+            sg_tree_check_leaf(hasher, &leaves[0], sizes[i] - 1, &head, &too_long, NULL),
+            SG_E_INVALID);
+        assert_int_equal(sg_tree_check_growth(hasher, &old, &head, &too_long, NULL), SG_E_INVALID);
     }
 }
 
