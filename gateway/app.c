@@ -186,25 +186,33 @@ static void set_authz(struct sg_app *app, struct sg_authz *authz)
     app->authz = authz;
 }
 
-/* Reads all of it anew and swaps it in, or leaves everything as it was. */
-static enum sg_rc reload(struct sg_app *app, struct sg_err *err)
+/* Calls are judged by the new CRLs even where the server's certificate is broken. */
+static enum sg_rc reload_trust(struct sg_app *app, struct sg_tls_trust **ret, struct sg_err *err)
 {
-    SG_AUTO(sg_authz_free) struct sg_authz *authz = NULL;
-    SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
+    SG_TRY(load_trust(app, ret, err));
+    sg_rpc_set_trust(app->rpc, *ret);
+    return SG_OK;
+}
+
+static enum sg_rc reload_tls(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
+{
     SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *asking = NULL;
     SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *not_asking = NULL;
 
-    SG_TRY(load_trust(app, &trust, err));
     SG_TRY(load_tls(app, trust, &asking, err));
     SG_TRY(load_tls(app, NULL, &not_asking, err));
-    if (app->is_asked)
-        SG_TRY(read_callers(app, &authz, err));
-    if (authz != NULL)
-        set_authz(app, SG_STEAL(authz));
-    sg_rpc_set_trust(app->rpc, trust);
     sg_net_set_tls(app->nets[SG_LISTENER_CERTIFICATE], SG_STEAL(asking));
     if (app->nets[SG_LISTENER_BEARER] != NULL)
         sg_net_set_tls(app->nets[SG_LISTENER_BEARER], SG_STEAL(not_asking));
+    return SG_OK;
+}
+
+static enum sg_rc reload_callers(struct sg_app *app, struct sg_err *err)
+{
+    struct sg_authz *authz = NULL;
+
+    SG_TRY(read_callers(app, &authz, err));
+    set_authz(app, authz);
     return SG_OK;
 }
 
@@ -225,27 +233,51 @@ static uint64_t look_at_files(const struct sg_app *app)
     return seen;
 }
 
-static void reload_and_log(struct sg_app *app)
+static bool is_reloaded(enum sg_rc rc, const char *what, const struct sg_err *err)
+{
+    if (rc != SG_OK)
+        sg_log(SG_LOG_ERROR, NULL, "app.reload_failed", SG_F_STR("what", what), SG_F_ERR(err),
+               SG_F_STR("effect", "what was loaded before stays in force"));
+    return rc == SG_OK;
+}
+
+/* Certificates, keys and CRLs. What fails is tried again by the timer: it may have been a file half
+ * written, or want of descriptors, and a revocation must not wait for the next change of the file.
+ */
+static bool reload_files(struct sg_app *app)
+{
+    SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
+    struct sg_err err;
+
+    app->files_seen = look_at_files(app);
+    const bool is_done =
+        is_reloaded(reload_trust(app, &trust, &err), "client CAs and CRLs", &err) &&
+        is_reloaded(reload_tls(app, trust, &err), "server certificate", &err);
+    app->is_reload_due = !is_done;
+    return is_done;
+}
+
+/*
+ * What an operator asks for. The files and the list of callers take effect each by itself: a
+ * mistake in the one must not keep what is revoked by the other in force. The list is read now and
+ * never by the timer, which would apply what somebody is still writing.
+ */
+static bool reload_all(struct sg_app *app)
 {
     struct sg_err err;
-    app->files_seen = look_at_files(app);
-    const enum sg_rc rc = reload(app, &err);
-    if (rc == SG_OK)
+    const bool has_files = reload_files(app);
+    const bool has_callers = is_reloaded(reload_callers(app, &err), "callers", &err);
+
+    if (has_files && has_callers)
         sg_log(SG_LOG_INFO, NULL, "app.reloaded");
-    else
-        sg_log(SG_LOG_ERROR, NULL, "app.reload_failed", SG_F_ERR(&err),
-               SG_F_STR("effect", "what was loaded before stays in force"));
-    app->is_reload_due = rc != SG_OK;
-    app->is_asked = app->is_asked && rc != SG_OK;
+    return has_files && has_callers;
 }
 
 static void on_crl_timer(void *arg)
 {
     struct sg_app *app = arg;
-    /* What failed may have been a file half written, or want of descriptors: a revocation must not
-     * wait for the next change of the file. */
-    if (app->is_reload_due || look_at_files(app) != app->files_seen)
-        reload_and_log(app);
+    if ((app->is_reload_due || look_at_files(app) != app->files_seen) && reload_files(app))
+        sg_log(SG_LOG_INFO, NULL, "app.reloaded");
     /* Setting the timer that has just fired needs no memory. */
     SG_IGNORE(sg_timer_set(app->loop, &app->crl_timer,
                            sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, NULL));
@@ -274,13 +306,12 @@ static void reload_on_demand(struct sg_app *app)
 {
     const bool is_serving = app->phase == SG_APP_SERVING; /* else it must not sound like it */
 
-    app->is_asked = true;
     if (is_serving)
         sg_notify_reloading(&app->notify, sg_mono_ns(&sg_clock_system));
-    reload_and_log(app);
+    const bool is_done = reload_all(app);
     if (is_serving)
         sg_notify(&app->notify, "READY=1\nSTATUS=%s",
-                  app->is_reload_due ? "serving; the last reload failed" : "serving");
+                  is_done ? "serving" : "serving; the last reload failed");
 }
 
 static void on_signal(void *arg, uint32_t events)

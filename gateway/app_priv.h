@@ -28,8 +28,7 @@ struct sg_app {
     struct sg_timer crl_timer, drain_timer, ready_timer, watchdog_timer;
     bool *was_up;        /* of each token, when it was last heard of */
     uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
-    bool is_reload_due;  /* the last one failed */
-    bool is_asked;       /* and an operator had asked for it, so the callers are to be read too */
+    bool is_reload_due;  /* the last one of certificates, keys and CRLs failed */
     /* Calls that are refused, in the log. */
     struct sg_log_limit unauthenticated, denied, internal;
     struct sg_notify notify;

@@ -80,9 +80,32 @@ sed '/token_expires/d; s/token_sha256: .*/token_sha256: [not a hash]/' "$config"
 reload
 grep -q 'event=app.reload_failed' "$dir/log" || fail "a broken list is taken"
 expired || fail "a broken list changes something"
-sed "s/token_sha256: .*/token_sha256: [$(hash <next.token)]/" "$config" >config.new
+
+# The list and the CRLs take effect each by itself; and the list is read when somebody says so.
+pki_client "$dir/pki" guest
+certified() { [ "$(url=https://127.0.0.1:$port asks "$other" $info --cert "$dir/pki/guest.pem" --key "$dir/pki/guest.key")" = 200 ]; }
+refused() { ! certified 2>/dev/null; }
+reloads() { [ "$(grep -c 'event=app.reloaded' "$dir/log")" -gt "$seen" ]; }
+certified || fail "the certificate is not taken"
+pki_revoke "$dir/pki" guest
+within 5 refused || fail "a broken list keeps a revoked certificate in force"
+sed "/token_expires/d; s/token_sha256: .*/token_sha256: [$(hash <next.token)]/" "$config" >config.new
+mv config.new "$config"
+seen=$(grep -c 'event=app.reloaded' "$dir/log")
+pki_crl "$dir/pki"
+within 5 reloads || fail "a new CRL is not taken"
+expired || fail "a change of the list counts before anybody said so"
+echo "no CRL" >"$dir/pki/ca.crl"
+cp "$config" config.new
 reload
-[ "$(asks "$token" $info)$(asks "$next" $info)" = 401200 ] || fail "a token that was taken from the list counts"
+grep -q 'event=app.reload_failed.*CRL' "$dir/log" || fail "a broken CRL is taken"
+[ "$(asks "$token" $info)$(asks "$next" $info)" = 401200 ] || fail "a broken CRL keeps a removed token in force"
+pki_crl "$dir/pki"
+ok "a broken list stops no CRL, and a broken CRL no change of the list"
+
+sed "s/token_sha256: .*/token_sha256: [$(hash <<<"$token")]/" "$config" >config.new
+reload
+[ "$(asks "$token" $info)$(asks "$next" $info)" = 200401 ] || fail "a token that was taken from the list counts"
 ok "a change of the list counts from the next call on"
 
 # What strangers can cause is counted whole and logged in part.
