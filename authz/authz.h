@@ -60,8 +60,11 @@ SG_DEFINE_AUTO(struct sg_authz, sg_authz_free);
 
 /*
  * Whose bearer token has this SHA-256 at the time `now_s`: the name of the row, which lives as long
- * as the list. Compares with every token of the list in full, so the time it takes tells nothing.
- * Does not allocate. Thread: any.
+ * as the list. Does not allocate. Thread: any.
+ *
+ * A binary search, whose time depends on the hashes: at worst it tells how far the hash of a token
+ * that was shown agrees with one of the list. Whoever shows a token knows its hash anyway; of the
+ * token behind another hash that says nothing, and tokens are too long to be guessed towards it.
  *
  * Errors: SG_E_UNAUTHENTICATED BEARER_UNKNOWN or BEARER_EXPIRED
  */

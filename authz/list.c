@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "base/secret.h"
 
 /* A list from a file of at most 1 MiB fits many times; what is larger is not a list. */
 enum { LIST_BYTES_MAX = 64 << 20 };
@@ -32,7 +31,7 @@ struct sg_authz {
     struct sg_arena arena; /* all that rows point at */
     struct slot *slots;    /* open addressing, at most half full, so a search always ends */
     size_t slot_mask;
-    struct token *tokens;
+    struct token *tokens; /* sorted by their hash */
     size_t token_count;
 };
 
@@ -299,10 +298,11 @@ enum sg_rc sg_authz_bearer(const struct sg_authz *authz, struct sg_slice sha256,
                            const char **ret_name, struct sg_err *err)
 {
     const struct token *found = NULL;
-    for (size_t i = 0; i < authz->token_count; i++) {
-        const struct token *token = &authz->tokens[i];
-        if (sg_secret_eq(sha256, sg_slice_of(token->sha256, sizeof(token->sha256))))
-            found = token;
+    struct token wanted;
+
+    if (sha256.len == sizeof(wanted.sha256)) {
+        memcpy(wanted.sha256, sha256.ptr, sizeof(wanted.sha256));
+        found = bsearch(&wanted, authz->tokens, authz->token_count, sizeof(wanted), token_order);
     }
     if (found == NULL)
         return SG_REFUSE(err, SG_R_BEARER_UNKNOWN, "the bearer token is nobody's");
