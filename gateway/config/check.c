@@ -296,6 +296,10 @@ static void check_callers(struct sg_config_bind *bind, const struct sg_yaml_node
         if ((caller->ca == NULL) != (caller->uri == NULL) ||
             (caller->ca == NULL && caller->token_count == 0))
             complain_identity(bind, node);
+        if (caller->token_expires != 0 && sg_yaml_get(node, "token_sha256") == NULL)
+            sg_config_complain(bind, sg_yaml_pos_of(node, "token_expires"),
+                               "\"token_expires\" ends tokens, and there is no "
+                               "\"token_sha256\" here: certificates end by themselves");
         for (size_t j = 0; j < caller->token_count; j++)
             add_entry(&tokens, caller->token_sha256[j], (struct sg_slice){0}, caller->name,
                       sg_yaml_pos_of(node, "token_sha256"));

@@ -215,6 +215,10 @@ static const struct {
      "callers:\n  - {name: p, methods: [a.B], token_sha256: [" HASH
      "],\n     token_expires: 1970-01-01T00:00:00Z}\n",
      3, 21, "after 1970"},
+    {"an end of no token", CALLERS,
+     "callers:\n  - {name: p, ca: main, uri: 'urn:a', methods: [a.B],\n"
+     "     token_expires: 2027-01-31T00:00:00Z}\n",
+     3, 21, "there is no \"token_sha256\""},
     {"a URI in Vietnamese", CALLERS,
      "callers:\n  - {name: p, ca: main, uri: 'urn:chữ', methods: [a.B]}\n", 2, 30, "a URI"},
 };
