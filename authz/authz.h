@@ -17,7 +17,7 @@ struct sg_authz;
 
 /* One row of the list. Borrowed for the call that takes it. */
 struct sg_authz_caller {
-    const char *name; /* of the row: what a decision and the log call it */
+    const char *name; /* of the row, at most SG_AUTHZ_NAME_LEN_MAX bytes: what the log calls it */
     const char *ca;   /* name of the client CA that issued the certificate; NULL: no certificate */
     const char *uri;  /* its SAN URI, compared byte by byte; with ca */
     /* "sealgate.v1.SigningService/Sign", or "sealgate.v1.SigningService" for all of a service */
@@ -30,7 +30,7 @@ struct sg_authz_caller {
     int64_t tokens_expire_s; /* when they are good no longer, in seconds since 1970; 0: never */
 };
 
-enum { SG_AUTHZ_TOKEN_LEN = 32 };
+enum { SG_AUTHZ_TOKEN_LEN = 32, SG_AUTHZ_NAME_LEN_MAX = 63 };
 
 struct sg_authz_request {
     const char *ca;      /* "": known by a bearer token; no certificate has this CA */
@@ -51,7 +51,8 @@ bool sg_authz_is_method(const char *text);
 
 /*
  * Compiles the list; everything is copied. Errors: SG_E_INVALID for two rows with one identity,
- * an empty name or URI, a caller by which nobody is known, or a malformed method.
+ * an empty name or URI, a name that is too long, a caller by which nobody is known, or a malformed
+ * method.
  */
 SG_MUST_USE enum sg_rc sg_authz_new(const struct sg_authz_caller *callers, size_t count,
                                     struct sg_authz **ret, struct sg_err *err);

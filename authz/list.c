@@ -145,6 +145,9 @@ static enum sg_rc check_caller(const struct sg_authz_caller *caller, struct sg_e
 {
     if (caller->name == NULL || *caller->name == '\0')
         return SG_FAIL(err, SG_E_INVALID, 0, "a caller has no name");
+    if (strlen(caller->name) > SG_AUTHZ_NAME_LEN_MAX)
+        return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%.20s...\" has a name of over %d bytes",
+                       caller->name, SG_AUTHZ_NAME_LEN_MAX);
     const bool has_certificate = caller->ca != NULL || caller->uri != NULL;
     if (!has_certificate && caller->token_count == 0)
         return SG_FAIL(err, SG_E_INVALID, 0, "caller \"%s\" has no certificate and no token",

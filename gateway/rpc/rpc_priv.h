@@ -54,8 +54,9 @@ void sg_rpc_set_user(struct sg_call *call, void *user);
 /* What the log and the client call this call; in `arena`, "" without memory. */
 const char *sg_rpc_request_id(const struct sg_call *call, struct sg_arena *arena);
 
-/* Names of rows and their NUL: the lists that they come from may be replaced at any time. */
-enum { SG_RULE_LEN_MAX = 63 };
+/* Names of rows are copied: the lists that they come from may be replaced at any time. None is cut
+ * short, which could make it another's. */
+enum { SG_RULE_LEN_MAX = SG_AUTHZ_NAME_LEN_MAX };
 
 /* Who calls, once authenticated: a hash of it, for fairness; and as people read it: in `arena`,
  * NULL without memory. */

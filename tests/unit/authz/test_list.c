@@ -488,6 +488,29 @@ static void one_token_for_two_rows_and_malformed_ones_are_refused(void **state)
     }
 }
 
+static void a_name_may_have_63_bytes_and_no_more(void **state)
+{
+    (void)state;
+    char longest[SG_AUTHZ_NAME_LEN_MAX + 1], too_long[SG_AUTHZ_NAME_LEN_MAX + 2];
+    memset(longest, 'a', sizeof(longest));
+    longest[SG_AUTHZ_NAME_LEN_MAX] = '\0';
+    memset(too_long, 'a', sizeof(too_long));
+    too_long[SG_AUTHZ_NAME_LEN_MAX + 1] = '\0';
+    const struct sg_authz_caller fits = BY_TOKENS(longest, &hashes[0], 1, 0);
+    const struct sg_authz_caller over[] = {ROW(too_long, "main", "urn:a", sign_only, one_key),
+                                           BY_TOKENS(too_long, &hashes[0], 1, 0)};
+    const char *name = NULL;
+
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(&fits, 1);
+    assert_int_equal(sg_authz_bearer(authz, hashes[0], 1, &name, NULL), SG_OK);
+    assert_string_equal(name, longest);
+    for (size_t i = 0; i < SG_COUNT(over); i++) {
+        struct sg_authz *none = NULL;
+        assert_int_equal(sg_authz_new(&over[i], 1, &none, NULL), SG_E_INVALID);
+        assert_null(none);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,6 +529,7 @@ int main(void)
         cmocka_unit_test(tokens_are_known_as_the_table_says),
         cmocka_unit_test(a_token_decides_as_its_row_and_no_certificate_reaches_that),
         cmocka_unit_test(one_token_for_two_rows_and_malformed_ones_are_refused),
+        cmocka_unit_test(a_name_may_have_63_bytes_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
