@@ -2,15 +2,21 @@
 _sealgate() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command options
     command=${COMP_WORDS[1]-}
-    [ "$command" != keys ] || command="keys ${COMP_WORDS[2]-}"
+    case "$command" in
+    keys|token) command="$command ${COMP_WORDS[2]-}" ;;
+    esac
     compopt +o default 2>/dev/null
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W '--help --version sign verify info health bench keys' -- "$word"))
+        COMPREPLY=($(compgen -W '--help --version sign verify info health bench keys token' -- "$word"))
         return
     fi
     if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = keys ]; then
-        COMPREPLY=($(compgen -W '--help list show public-key csr new' -- "$word"))
+        COMPREPLY=($(compgen -W '--help list show public-key csr' -- "$word"))
+        return
+    fi
+    if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = token ]; then
+        COMPREPLY=($(compgen -W '--help new' -- "$word"))
         return
     fi
     case "$before" in

@@ -162,6 +162,43 @@ static void values_of(bool files)
     }
 }
 
+/* Whether no command before this one has its group. */
+static bool begins_group(size_t i)
+{
+    const char *group = sg_commands[i]->group;
+
+    if (group == NULL)
+        return false;
+    while (i-- > 0)
+        if (sg_commands[i]->group != NULL && strcmp(sg_commands[i]->group, group) == 0)
+            return false;
+    return true;
+}
+
+static void groups(const char *separator)
+{
+    for (size_t i = 0, count = 0; i < sg_command_count; i++)
+        if (begins_group(i))
+            printf("%s%s", count++ == 0 ? "" : separator, sg_commands[i]->group);
+}
+
+/* What may follow the name of each group. */
+static void members(void)
+{
+    for (size_t i = 0; i < sg_command_count; i++) {
+        const char *group = sg_commands[i]->group;
+        if (!begins_group(i))
+            continue;
+        printf("    if [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = %s ]; then\n"
+               "        COMPREPLY=($(compgen -W '--help",
+               group);
+        for (size_t j = i; j < sg_command_count; j++)
+            if (sg_commands[j]->group != NULL && strcmp(sg_commands[j]->group, group) == 0)
+                printf(" %s", sg_commands[j]->name);
+        puts("' -- \"$word\"))\n        return\n    fi");
+    }
+}
+
 static void bash(void)
 {
     char name[40];
@@ -172,7 +209,11 @@ static void bash(void)
          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command "
          "options\n"
          "    command=${COMP_WORDS[1]-}\n"
-         "    [ \"$command\" != keys ] || command=\"keys ${COMP_WORDS[2]-}\"\n"
+         "    case \"$command\" in");
+    printf("    ");
+    groups("|");
+    puts(") command=\"$command ${COMP_WORDS[2]-}\" ;;\n"
+         "    esac\n"
          "    compopt +o default 2>/dev/null\n"
          "    COMPREPLY=()\n"
          "    if [ \"$COMP_CWORD\" = 1 ]; then");
@@ -180,13 +221,11 @@ static void bash(void)
     for (size_t i = 0; i < sg_command_count; i++)
         if (sg_commands[i]->group == NULL)
             printf(" %s", sg_commands[i]->name);
-    puts(" keys' -- \"$word\"))\n        return\n    fi");
-    printf("    if [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = keys ]; then\n"
-           "        COMPREPLY=($(compgen -W '--help");
-    for (size_t i = 0; i < sg_command_count; i++)
-        if (sg_commands[i]->group != NULL)
-            printf(" %s", sg_commands[i]->name);
-    puts("' -- \"$word\"))\n        return\n    fi\n    case \"$before\" in");
+    putchar(' ');
+    groups(" ");
+    puts("' -- \"$word\"))\n        return\n    fi");
+    members();
+    puts("    case \"$before\" in");
     printf("    ");
     values_of(true);
     puts(")\n        compopt -o filenames 2>/dev/null\n"

@@ -16,10 +16,14 @@ offers() {
     done
     [ -n "$expected" ] || [ ${#COMPREPLY[@]} = 0 ] || { echo "sealgate $*: offers ${COMPREPLY[*]}"; failed=1; }
 }
-offers "sign verify keys bench health info" ""
+offers "sign verify keys token bench health info" ""
 offers "sign" si
 offers "list show public-key csr" keys ""
 offers "--key --file --endpoint --output" sign --
+offers "new" token ""
+offers "" token li
+offers "" keys ne
+offers "--out" token new --ou
 offers "--subject" keys csr --su
 offers "text json" info --output ""
 offers "" sign --key ""
