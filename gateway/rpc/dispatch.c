@@ -250,6 +250,10 @@ static enum sg_rc authorize(struct sg_rpc *rpc, const struct sg_call *call, enum
     if (decision.is_allowed)
         return SG_OK;
     count_denial(rpc, decision.reason);
+    /* The row whose token it is decides, so this would be a mistake of ours: say whose it was. */
+    if (decision.reason == SG_R_CALLER_UNKNOWN && shows_tokens(call))
+        return SG_REFUSE(err, SG_R_CALLER_UNKNOWN, "\"%s\", known by a token, is not configured",
+                         state_of(call)->bearer.name);
     if (decision.reason == SG_R_CALLER_UNKNOWN)
         return SG_REFUSE(err, SG_R_CALLER_UNKNOWN, "\"%s\" of client CA \"%s\" is not configured",
                          sg_rpc_connection(call)->peer->uri, sg_rpc_connection(call)->peer->ca);
