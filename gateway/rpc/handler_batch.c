@@ -91,7 +91,16 @@ static void on_done(void *arg, struct sg_sign_op *op)
     feed(batch);
 }
 
-/* Starts item `i`. SG_E_AGAIN: the queue is full while others of this batch run; come again. */
+/* A batch is admitted once: what is refused because of what waits, its own items among it, may come
+ * again when one of them is done. */
+static bool is_for_later(const struct batch *batch, const struct sg_err *err)
+{
+    return batch->running > 0 &&
+           (err->reason == SG_R_QUEUE_FULL || err->reason == SG_R_CONNECTION_BUSY ||
+            err->reason == SG_R_DEADLINE_UNREACHABLE);
+}
+
+/* Starts item `i`. SG_E_AGAIN: come again when another of this batch is done. */
 static enum sg_rc start(struct batch *batch, size_t i, struct sg_rpc_error *error)
 {
     struct item *item = &batch->items[i];
@@ -112,8 +121,7 @@ static enum sg_rc start(struct batch *batch, size_t i, struct sg_rpc_error *erro
     item->op.arg = item;
     enum sg_rc rc =
         sg_sign_start(batch->rpc->deps.signer, &item->plan.request, &item->op, &error->err);
-    if (rc == SG_E_LIMIT && batch->running > 0 &&
-        (error->err.reason == SG_R_QUEUE_FULL || error->err.reason == SG_R_CONNECTION_BUSY))
+    if (rc == SG_E_LIMIT && is_for_later(batch, &error->err))
         return SG_E_AGAIN;
     error->retry_ms = item->op.retry_ms;
     if (rc == SG_OK)

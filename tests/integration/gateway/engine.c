@@ -10,7 +10,8 @@ enum sg_rc rig_engine_submit(void *arg, struct sg_hsm_job *job, struct sg_err *e
 
     if (rig->job_count >= rig->jobs_max) {
         job->retry_ms = 42;
-        return SG_REFUSE(err, SG_R_QUEUE_FULL, "%zu wait", rig->job_count);
+        return SG_REFUSE(err, rig->refusal == SG_R_NONE ? SG_R_QUEUE_FULL : rig->refusal,
+                         "%zu wait", rig->job_count);
     }
     assert_true(rig->job_count < RIG_JOBS_MAX);
     rig->jobs[rig->job_count++] = job;

@@ -65,7 +65,8 @@ struct rig {
     bool has_token;
     EVP_PKEY *pkeys[RIG_KEY_COUNT];
     struct sg_hsm_job *jobs[RIG_JOBS_MAX]; /* under way, oldest first */
-    size_t job_count, jobs_max;            /* jobs_max: QUEUE_FULL from there on */
+    size_t job_count, jobs_max;            /* jobs_max: refused from there on */
+    enum sg_reason refusal;                /* unset: QUEUE_FULL */
     size_t submitted, bad_reports;
     bool is_quick; /* gives every job back, well signed, in the next turn */
     struct sg_hook hook;

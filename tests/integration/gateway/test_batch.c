@@ -171,13 +171,13 @@ static void a_thousand_refusals_fit_into_the_answer(void **state)
     free(batch);
 }
 
-static void a_queue_that_fills_up_is_waited_for(void **state)
+static void check_waits_for_its_own(struct test *test, enum sg_reason refusal)
 {
-    struct test *test = *state;
     struct rig *rig = &test->rig;
     struct batch *batch = batch_new(50, "keys/alpha");
 
     rig->jobs_max = 3; /* less than the window */
+    rig->refusal = refusal;
     struct rig_call *call = rig_ask(test->client, BATCH_SIGN, &batch->request.base);
     RIG_UNTIL(rig, rig->job_count == 3);
     RIG_UNTIL(rig, (rig_jobs(rig, WELL), call->done > 0));
@@ -187,6 +187,16 @@ static void a_queue_that_fills_up_is_waited_for(void **state)
     sealgate__v1__batch_sign_response__free_unpacked(response, NULL);
     rig_call_free(call);
     free(batch);
+}
+
+static void a_queue_that_fills_up_is_waited_for(void **state)
+{
+    check_waits_for_its_own(*state, SG_R_QUEUE_FULL);
+}
+
+static void a_wait_that_becomes_too_long_is_waited_for(void **state)
+{
+    check_waits_for_its_own(*state, SG_R_DEADLINE_UNREACHABLE);
 }
 
 static void a_queue_filled_by_others_refuses_the_items_with_advice(void **state)
@@ -303,6 +313,7 @@ int main(void)
         TEST(a_large_answer_arrives_whole),
         TEST(a_thousand_refusals_fit_into_the_answer),
         TEST(a_queue_that_fills_up_is_waited_for),
+        TEST(a_wait_that_becomes_too_long_is_waited_for),
         TEST(a_queue_filled_by_others_refuses_the_items_with_advice),
         TEST(a_batch_that_is_not_in_order_is_refused_whole),
         TEST(an_empty_batch_has_an_empty_answer),
