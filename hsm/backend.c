@@ -109,12 +109,18 @@ enum sg_hsm_token_state sg_backend_state(const struct sg_backend *backend)
     return SG_TOKEN_DOWN;
 }
 
+/* How long all workers together are busy with so many jobs of each type of key. */
+static int64_t work_ns(const struct sg_backend *backend, const size_t counts[SG_KEY_TYPE_COUNT])
+{
+    int64_t total_ns = 0;
+    for (size_t i = 0; i < SG_KEY_TYPE_COUNT; i++)
+        total_ns += (int64_t)counts[i] * backend->usual_ns[i];
+    return total_ns / (int64_t)(backend->workers > 0 ? backend->workers : 1);
+}
+
 int64_t sg_backend_wait_ns(const struct sg_backend *backend)
 {
-    int64_t work_ns = 0;
-    for (size_t i = 0; i < SG_KEY_TYPE_COUNT; i++)
-        work_ns += (int64_t)backend->pending[i] * backend->usual_ns[i];
-    return work_ns / (int64_t)(backend->workers > 0 ? backend->workers : 1);
+    return work_ns(backend, backend->pending);
 }
 
 /* Taking in ---------------------------------------------------------------------------------- */
@@ -136,6 +142,29 @@ enum sg_rc sg_backend_admit(struct sg_backend *backend, int64_t *ret_retry_ms, s
     return SG_OK;
 }
 
+/*
+ * A job may wait for others during at most half of the time that it has.
+ *
+ * A queue that admits whatever it can begin before the deadline fills up, under overload, to just
+ * that: every job reaches the token with no time left, and the token signs for callers that have
+ * gone. With half, a job either finds a worker idle (where a signature takes longer than the other
+ * half), or is expected to be signed within its time; and what is left over covers an estimate that
+ * is wrong by as much again, callers whose turn comes first, and the way back. It also leaves the
+ * refused caller time to go elsewhere.
+ *
+ * The wait for others only: a key whose own time was misjudged must get its chance.
+ */
+static bool may_wait(const struct sg_hsm_job *job, int64_t wait_ns, int64_t now)
+{
+    return job->deadline_ns == 0 || wait_ns < (job->deadline_ns - now) / 2;
+}
+
+static enum sg_rc refuse_wait(struct sg_err *err, int64_t wait_ms)
+{
+    return SG_REFUSE(err, SG_R_DEADLINE_UNREACHABLE,
+                     "could not queue a signature: the wait is about %lld ms", (long long)wait_ms);
+}
+
 static enum sg_rc check_wait(struct sg_backend *backend, struct sg_hsm_job *job, int64_t now,
                              struct sg_err *err)
 {
@@ -147,12 +176,9 @@ static enum sg_rc check_wait(struct sg_backend *backend, struct sg_hsm_job *job,
         return SG_REFUSE(err, SG_R_QUEUE_FULL, "could not queue a signature: %zu wait for \"%s\"",
                          backend->waiting, backend->name);
     }
-    /* The wait for others only: a key whose own time was misjudged must get its chance. */
-    if (job->deadline_ns != 0 && now + wait_ns >= job->deadline_ns) {
+    if (!may_wait(job, wait_ns, now)) {
         job->retry_ms = wait_ms;
-        return SG_REFUSE(err, SG_R_DEADLINE_UNREACHABLE,
-                         "could not queue a signature: the wait is about %lld ms",
-                         (long long)wait_ms);
+        return refuse_wait(err, wait_ms);
     }
     return SG_OK;
 }
@@ -230,6 +256,37 @@ static void finish_late(struct sg_backend *backend, struct sg_hsm_job *job)
     sg_engine_finish(backend->hsm, job, &err, 0);
 }
 
+/* When the token process would begin a job sent now, as far as is known. */
+static int64_t begin_ns(const struct sg_backend *backend)
+{
+    if (backend->in_flight < backend->workers)
+        return 0;
+    /* What the workers are at is half done, on average. */
+    int64_t all_ns = work_ns(backend, backend->sent);
+    return all_ns - all_ns * (int64_t)backend->workers / (int64_t)(2 * backend->in_flight);
+}
+
+/*
+ * Whether the token is expected to sign the job too late: then its time is better spent on the
+ * next. An idle token is asked all the same, because only by trying is it known that it has become
+ * faster; and so is one that may have had the job before, whose outcome is not known.
+ */
+static bool is_hopeless(const struct sg_backend *backend, const struct sg_engine_key *key,
+                        const struct sg_hsm_job *job, int64_t now)
+{
+    return job->deadline_ns != 0 && job->attempts == 0 && backend->in_flight > 0 &&
+           now + begin_ns(backend) + backend->usual_ns[key->type] > job->deadline_ns;
+}
+
+/* It was not sent, so that its caller may be told to come again. */
+static void finish_hopeless(struct sg_backend *backend, struct sg_hsm_job *job)
+{
+    struct sg_err err;
+    int64_t wait_ms = sg_backend_wait_ns(backend) / SG_NS_PER_MS + 1;
+    SG_IGNORE(refuse_wait(&err, wait_ms)); /* handed back */
+    sg_engine_finish(backend->hsm, job, &err, wait_ms);
+}
+
 static struct sg_hsm_job *next_job(struct sg_backend *backend)
 {
     struct sg_hsm_job *job = sg_job_list_pop(&backend->retries);
@@ -256,6 +313,8 @@ static void fill_window(struct sg_backend *backend)
             finish_late(backend, job);
         else if (key->state != SG_KEY_READY)
             finish_by_key(backend, key, job);
+        else if (is_hopeless(backend, key, job, now))
+            finish_hopeless(backend, job);
         else
             sg_window_put(backend, key, job, now);
     }

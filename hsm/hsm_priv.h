@@ -87,6 +87,7 @@ struct sg_backend {
     uint64_t serial;
     int64_t usual_ns[SG_KEY_TYPE_COUNT]; /* moving average of a signature's time in the token */
     size_t pending[SG_KEY_TYPE_COUNT];   /* jobs here and there, by type of key */
+    size_t sent[SG_KEY_TYPE_COUNT];      /* places taken, by type of key */
 
     struct sg_engine_csr *csrs;
     size_t csr_count;

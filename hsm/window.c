@@ -59,6 +59,7 @@ void sg_window_put(struct sg_backend *backend, struct sg_engine_key *key, struct
     SG_ASSERT(at < SG_PLACES_MAX);
     backend->first_free = at + 1;
     backend->in_flight++;
+    backend->sent[key->type]++;
 
     job->serial = ++backend->serial << PLACE_BITS | at;
     job->send_ns = now;
@@ -89,6 +90,7 @@ static void leave(struct sg_backend *backend, struct sg_place *place)
 {
     size_t at = (size_t)(place - backend->places);
     backend->in_flight_ns -= place->cost_ns;
+    backend->sent[place->key->type]--;
     *place = (struct sg_place){0};
     backend->in_flight--;
     if (at < backend->first_free)
@@ -105,21 +107,36 @@ static void retry(struct sg_backend *backend, struct sg_hsm_job *job)
     sg_engine_wake(backend->hsm);
 }
 
-static void signed_by(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
-                      const struct sg_answer *answer, int64_t now)
+/* When the token began, and how long it took; both bounded by our own times, because they are those
+ * of another process and reach metrics. */
+struct timing {
+    int64_t start_ns, hsm_ns;
+};
+
+static struct timing timing_of(const struct sg_answer *answer, int64_t send_ns, int64_t now)
 {
-    /* Times of another process are bounded by ours before they reach metrics. */
     int64_t start = answer->start_ns;
-    if (start < job->send_ns || start > now)
-        start = job->send_ns;
-    job->hsm_ns = answer->hsm_ns <= now - start ? answer->hsm_ns : now - start;
-    job->queue_ns = start - job->submit_ns;
+    if (start < send_ns || start > now)
+        start = send_ns;
+    return (struct timing){start, answer->hsm_ns <= now - start ? answer->hsm_ns : now - start};
+}
+
+/* From late answers too: of a token that became slow there may be no others. */
+static void learn(struct sg_backend *backend, const struct sg_engine_key *key, int64_t hsm_ns)
+{
+    int64_t *usual = &backend->usual_ns[key->type];
+    *usual = *usual == 0 ? hsm_ns : *usual + (hsm_ns - *usual) / 8;
+}
+
+static void signed_by(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
+                      const struct sg_answer *answer, struct timing timing)
+{
+    job->hsm_ns = timing.hsm_ns;
+    job->queue_ns = timing.start_ns - job->submit_ns;
     SG_ASSERT(answer->signature.len <= sizeof(job->signature)); /* it has the key's length */
     memcpy(job->signature, answer->signature.ptr, answer->signature.len);
     job->signature_len = answer->signature.len;
 
-    int64_t *usual = &backend->usual_ns[key->type];
-    *usual = *usual == 0 ? job->hsm_ns : *usual + (job->hsm_ns - *usual) / 8;
     key->deaths = 0;
     sg_engine_finish(backend->hsm, job, NULL, 0);
 }
@@ -191,12 +208,15 @@ bool sg_window_answer(struct sg_backend *backend, const struct sg_answer *answer
         return false;
 
     int64_t now = sg_engine_now(backend->hsm);
+    struct timing timing = timing_of(answer, place->send_ns, now);
     backend->answer_ns = now;
     leave(backend, place);
+    if (answer->outcome == SG_OUT_OK)
+        learn(backend, key, timing.hsm_ns);
     if (job == NULL) /* answered for its deadline before */
         return true;
     if (answer->outcome == SG_OUT_OK)
-        signed_by(backend, key, job, answer, now);
+        signed_by(backend, key, job, answer, timing);
     else
         not_signed(backend, key, job, answer, now);
     return true;

@@ -410,9 +410,84 @@ static void a_full_queue_and_a_hopeless_deadline_are_refused_with_advice(void **
     assert_int_equal(refused(9, 0, 0), SG_R_QUEUE_FULL);
     rig_pass(&engine, 20); /* two leave for the token process */
     assert_int_equal(refused(10, 0, 100), SG_R_DEADLINE_UNREACHABLE);
+    assert_int_equal(refused(12, 0, 600), SG_R_DEADLINE_UNREACHABLE); /* 400 is more than half */
     submit(11, 0, 5000);
     rig_run(&engine, 10, 5000);
     assert_int_equal(engine.signed_count, 10);
+    rig_engine_end(&engine);
+}
+
+/* Four times as much as it can do, for twice the deadline. */
+static void under_overload_all_that_is_admitted_is_signed_in_time(void **state)
+{
+    (void)state;
+    enum { STEPS = 80, STEP_MS = 10, TIMEOUT_MS = 400 };
+    size_t admitted = 1, refusals = 0;
+
+    begin(1, false, NULL);
+    control->of[FAULT_Sign].latency_us = 20000;
+    submit(0, 0, 0);
+    rig_run(&engine, 1, 2000);
+    for (uint64_t i = 1; i <= 2 * STEPS; i++) {
+        struct sg_err err;
+        if (rig_submit(&engine, i, 0, SG_SCHEME_ECDSA, SG_DIGEST_SHA256, TIMEOUT_MS, &err) ==
+            SG_OK) {
+            admitted++;
+        } else {
+            assert_int_equal(err.reason, SG_R_DEADLINE_UNREACHABLE);
+            refusals++;
+        }
+        if (i % 2 == 0)
+            rig_pass(&engine, STEP_MS);
+    }
+    assert_true(refusals > 0);
+    rig_run(&engine, admitted, 2000);
+    assert_int_equal(engine.signed_count, admitted);
+    assert_int_equal(control->of[FAULT_Sign].calls, admitted);
+    rig_engine_end(&engine);
+}
+
+static void what_the_token_would_sign_too_late_is_not_sent(void **state)
+{
+    (void)state;
+    begin(1, false, NULL);
+    control->of[FAULT_Sign].latency_us = 300000;
+    submit(0, 0, 0);
+    submit(1, 0, 0);
+    submit(2, 0, 500); /* nothing is known yet of how long the others take */
+    rig_run(&engine, 2, 450);
+    assert_true(engine.done[0].job->is_signed);
+    assert_int_equal(engine.done[2].job->err.reason, SG_R_DEADLINE_UNREACHABLE);
+    assert_true(engine.done[2].job->retry_ms > 0);
+    rig_run(&engine, 3, 2000);
+    assert_int_equal(control->of[FAULT_Sign].calls, 2);
+
+    /* Nothing is before this one: it is tried, and late. */
+    submit(3, 0, 200);
+    rig_run(&engine, 4, 1000);
+    assert_int_equal(engine.done[3].job->err.reason, SG_R_HSM_TIMEOUT);
+    rig_engine_end(&engine);
+}
+
+static void a_token_that_became_slow_is_known_by_answers_that_are_too_late(void **state)
+{
+    (void)state;
+    begin(1, false, NULL);
+    submit(0, 0, 0);
+    rig_run(&engine, 1, 2000);
+    control->of[FAULT_Sign].latency_us = 200000;
+    for (uint64_t i = 1; i <= 4; i++) {
+        submit(i, 0, 100);
+        rig_run(&engine, i + 1, 1000);
+        assert_int_equal(engine.done[i].job->err.reason, SG_R_HSM_TIMEOUT);
+        for (int turns = 0; token_info().in_flight > 0 && turns < 100; turns++)
+            rig_pass(&engine, 10);
+        assert_int_equal(token_info().in_flight, 0);
+    }
+    submit(5, 0, 0);
+    assert_int_equal(refused(6, 0, 100), SG_R_DEADLINE_UNREACHABLE);
+    rig_run(&engine, 6, 2000);
+    assert_true(engine.done[5].job->is_signed);
     rig_engine_end(&engine);
 }
 
@@ -435,6 +510,9 @@ int main(void)
         TEST(a_locked_pin_is_latched_too),
         TEST(a_deadline_ends_the_wait_wherever_the_job_is),
         TEST(a_full_queue_and_a_hopeless_deadline_are_refused_with_advice),
+        TEST(under_overload_all_that_is_admitted_is_signed_in_time),
+        TEST(what_the_token_would_sign_too_late_is_not_sent),
+        TEST(a_token_that_became_slow_is_known_by_answers_that_are_too_late),
     };
     return cmocka_run_group_tests(tests, make, remove_all);
 }
