@@ -1,0 +1,284 @@
+/*
+ * The load of the benchmark `overload`: calls of Sign that begin at a fixed rate, whatever becomes
+ * of those before them (an open loop), or with --closed so many at any time, which finds the peak.
+ *
+ *     bench_overload --port PORT --pki DIR --key NAME [--connections N] [--ms N] [--timeout-ms N]
+ *                    (--rate CALLS-PER-SECOND | --closed CALLS)
+ *
+ * A call counts when it begins after a second of warming up and within --ms. Prints one line:
+ * begun, good, refused (RESOURCE_EXHAUSTED or UNAVAILABLE with a RetryInfo), bare (the same without
+ * one), late (DEADLINE_EXCEEDED), failed (all else), held (not begun for want of a stream, which an
+ * open loop must not see), seconds, and the time that refusals took: p50 and p99, from the moment
+ * at which the call was due to begin, so that slowness of this program counts against it.
+ */
+#include <getopt.h>
+
+#include "base/crc32c.h"
+#include "base/queue.h"
+#include "google/rpc/error_details.pb-c.h"
+#include "google/rpc/status.pb-c.h"
+#include "sealgate/v1/signing.pb-c.h"
+#include "tests/bench/conn.h"
+
+enum {
+    CONNECTIONS_MAX = 64,
+    STREAMS_MAX = 120, /* of each connection: below the server's limit, as a proper client stays */
+    CALLS_MAX = 1 << 20,
+    WARM_MS = 1000,
+    TICK_MS = 1,
+};
+
+struct call {
+    struct conn *conn;
+    int64_t due_ns;
+    bool counts, is_signed;
+    struct call *next;
+};
+
+struct conn {
+    struct bench_conn bench;
+    size_t open;
+};
+
+static struct {
+    struct bench_conns all;
+    struct conn conns[CONNECTIONS_MAX];
+    size_t connections, ready, turn;
+    int64_t ms, timeout_ms, rate, closed;
+    uint8_t request[512];
+    size_t request_len;
+    struct sg_timer timer;
+    int64_t begin_ns, first_ns, last_ns; /* what is due from first to last counts */
+    int64_t due;                         /* calls that were due so far, in an open loop */
+    size_t open;
+    struct call *unused;
+    uint64_t begun, good, refused, bare, late, failed, held;
+    uint32_t refusals_us[CALLS_MAX];
+    size_t refusal_count;
+} load;
+
+static int64_t now_ns(void)
+{
+    return sg_mono_ns(&sg_clock_system);
+}
+
+static void make_request(const char *key)
+{
+    static uint8_t value[32] = {0x5e, 0xa1};
+    Sealgate__V1__Digest of = SEALGATE__V1__DIGEST__INIT;
+    Sealgate__V1__SignRequest request = SEALGATE__V1__SIGN_REQUEST__INIT;
+    of.algorithm = SEALGATE__V1__DIGEST_ALGORITHM__DIGEST_ALGORITHM_SHA256;
+    of.value = (ProtobufCBinaryData){sizeof(value), value};
+    request.key = (char *)(uintptr_t)key;
+    request.content_case = SEALGATE__V1__SIGN_REQUEST__CONTENT_DIGEST;
+    request.digest = &of;
+    request.content_crc32c_presence_case =
+        SEALGATE__V1__SIGN_REQUEST__CONTENT_CRC32C_PRESENCE_CONTENT_CRC32C;
+    request.content_crc32c = sg_crc32c(sg_slice_of(value, sizeof(value)));
+    if (protobuf_c_message_get_packed_size(&request.base) > sizeof(load.request))
+        bench_die("the request is too large");
+    load.request_len = protobuf_c_message_pack(&request.base, load.request);
+}
+
+static bool has_retry_info(struct sg_slice details)
+{
+    Google__Rpc__Status *status = google__rpc__status__unpack(NULL, details.len, details.ptr);
+    bool has = false;
+    for (size_t i = 0; status != NULL && i < status->n_details; i++)
+        has |=
+            strcmp(status->details[i]->type_url, "type.googleapis.com/google.rpc.RetryInfo") == 0;
+    google__rpc__status__free_unpacked(status, NULL);
+    return has;
+}
+
+static void on_message(void *arg, struct sg_rpc_client_call *call, struct sg_slice message)
+{
+    (void)call;
+    ((struct call *)arg)->is_signed = message.len > 256;
+}
+
+static void count(const struct call *call, const struct sg_status *status)
+{
+    if (status->code == SG_GRPC_OK && call->is_signed) {
+        load.good++;
+    } else if (status->code == SG_GRPC_RESOURCE_EXHAUSTED || status->code == SG_GRPC_UNAVAILABLE) {
+        if (!has_retry_info(status->details))
+            load.bare++;
+        load.refused++;
+        if (load.refusal_count == CALLS_MAX)
+            bench_die("too many refusals to remember");
+        load.refusals_us[load.refusal_count++] = (uint32_t)((now_ns() - call->due_ns) / 1000);
+    } else if (status->code == SG_GRPC_DEADLINE_EXCEEDED) {
+        load.late++;
+    } else {
+        load.failed++;
+    }
+}
+
+static void on_done(void *arg, struct sg_rpc_client_call *rpc, const struct sg_status *status,
+                    enum sg_rpc_outcome outcome)
+{
+    (void)rpc, (void)outcome;
+    struct call *call = arg;
+
+    if (call->counts)
+        count(call, status);
+    call->conn->open--;
+    load.open--;
+    call->next = load.unused;
+    load.unused = call;
+}
+
+static void begin_call(struct conn *conn, int64_t due_ns)
+{
+    struct sg_err err;
+    struct sg_rpc_client_call *rpc;
+    struct call *call = load.unused;
+    if (call != NULL)
+        load.unused = call->next;
+    else if ((call = malloc(sizeof(*call))) == NULL)
+        bench_die("out of memory");
+    *call = (struct call){
+        .conn = conn, .due_ns = due_ns, .counts = due_ns >= load.first_ns && due_ns < load.last_ns};
+    const struct sg_rpc_client_events events = {
+        .arg = call, .message = on_message, .done = on_done};
+    bench_must(sg_rpc_client_start(conn->bench.client, "/sealgate.v1.SigningService/Sign", now_ns(),
+                                   now_ns() + load.timeout_ms * SG_NS_PER_MS, NULL, 0, &events,
+                                   &rpc, &err),
+               &err);
+    bench_must(sg_rpc_client_send(rpc, sg_slice_of(load.request, load.request_len), true, &err),
+               &err);
+    conn->open++;
+    load.open++;
+    load.begun += call->counts;
+    sg_hook_arm(load.all.loop, &conn->bench.flush);
+}
+
+/* On the next connection that takes one. False: none does. */
+static bool begin_somewhere(int64_t due_ns)
+{
+    for (size_t i = 0; i < load.connections; i++) {
+        struct conn *conn = &load.conns[load.turn++ % load.connections];
+        if (conn->open >= STREAMS_MAX)
+            continue;
+        begin_call(conn, due_ns);
+        return true;
+    }
+    return false;
+}
+
+static void on_tick(void *arg)
+{
+    (void)arg;
+    struct sg_err err;
+    const int64_t now = now_ns();
+
+    if (now >= load.last_ns && load.open == 0) { /* each ends, by its deadline at the latest */
+        sg_loop_stop(load.all.loop);
+        return;
+    }
+    while (load.closed > 0 && now < load.last_ns && load.open < (size_t)load.closed)
+        if (!begin_somewhere(now))
+            break;
+    while (load.rate > 0) {
+        const int64_t due_ns = load.begin_ns + load.due * SG_NS_PER_S / load.rate;
+        if (due_ns > now || due_ns >= load.last_ns)
+            break;
+        load.due++;
+        if (!begin_somewhere(due_ns))
+            load.held++;
+    }
+    bench_must(sg_timer_set(load.all.loop, &load.timer, now + TICK_MS * SG_NS_PER_MS, &err), &err);
+}
+
+static void on_conn_ready(struct bench_conn *bench)
+{
+    (void)bench;
+    struct sg_err err;
+    if (++load.ready < load.connections)
+        return;
+    load.begin_ns = now_ns();
+    load.first_ns = load.begin_ns + WARM_MS * SG_NS_PER_MS;
+    load.last_ns = load.first_ns + load.ms * SG_NS_PER_MS;
+    load.timer = (struct sg_timer){.fn = on_tick};
+    bench_must(sg_timer_set(load.all.loop, &load.timer, load.begin_ns, &err), &err);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double percentile_ms(size_t percent)
+{
+    if (load.refusal_count == 0)
+        return 0;
+    const size_t at = (load.refusal_count - 1) * percent / 100;
+    return load.refusals_us[at] / 1000.0;
+}
+
+static int64_t number(const char *text)
+{
+    char *end;
+    const long value = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || value < 1 || value > 1000000)
+        bench_die("\"%s\" is no number from 1 to 1000000", text);
+    return value;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"port", required_argument, NULL, 'p'},
+        {"pki", required_argument, NULL, 'd'},
+        {"key", required_argument, NULL, 'k'},
+        {"connections", required_argument, NULL, 'c'},
+        {"ms", required_argument, NULL, 'm'},
+        {"timeout-ms", required_argument, NULL, 't'},
+        {"rate", required_argument, NULL, 'r'},
+        {"closed", required_argument, NULL, 'l'},
+        {0},
+    };
+    const char *pki = NULL, *key = NULL;
+    int64_t port = 0, connections = 8;
+    struct sg_err err;
+
+    load.ms = 3000;
+    load.timeout_ms = 500;
+    for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        if (option == 'd')
+            pki = optarg;
+        else if (option == 'k')
+            key = optarg;
+        else if (option == '?')
+            return 2;
+        else
+            *(option == 'p'   ? &port
+              : option == 'c' ? &connections
+              : option == 'm' ? &load.ms
+              : option == 't' ? &load.timeout_ms
+              : option == 'r' ? &load.rate
+                              : &load.closed) = number(optarg);
+    }
+    if (port == 0 || port > UINT16_MAX || pki == NULL || key == NULL ||
+        connections > CONNECTIONS_MAX || (load.rate > 0) == (load.closed > 0))
+        bench_die("wrong usage; the head of tests/bench/overload.c explains it");
+    load.connections = (size_t)connections;
+    make_request(key);
+    bench_conns_init(&load.all, pki, "dev", (uint16_t)port);
+    for (size_t i = 0; i < load.connections; i++) {
+        load.conns[i].bench.ready = on_conn_ready;
+        bench_conn_open(&load.all, &load.conns[i].bench, 1);
+    }
+    bench_must(sg_loop_run(load.all.loop, &err), &err);
+    qsort(load.refusals_us, load.refusal_count, sizeof(load.refusals_us[0]), ascending);
+    printf("begun=%llu good=%llu refused=%llu bare=%llu late=%llu failed=%llu held=%llu "
+           "seconds=%.3f refusal_p50_ms=%.3f refusal_p99_ms=%.3f\n",
+           (unsigned long long)load.begun, (unsigned long long)load.good,
+           (unsigned long long)load.refused, (unsigned long long)load.bare,
+           (unsigned long long)load.late, (unsigned long long)load.failed,
+           (unsigned long long)load.held, (double)load.ms / 1000.0, percentile_ms(50),
+           percentile_ms(99));
+    return 0;
+}
