@@ -114,8 +114,11 @@ enum sg_rc sg_note_parse(struct sg_slice bytes, struct sg_note *ret, struct sg_e
             rc = SG_FAIL(err, SG_E_LIMIT, 0, "could not read a note: it has over %d signatures",
                          SG_NOTE_SIGNATURES_MAX);
         else if (!take_signature(&rest, &name, &room))
-            rc = SG_FAIL(err, SG_E_INVALID, 0,
-                         "could not read a note: line %zu of its signatures is none", count + 1);
+            rc = room.failed
+                     ? SG_FAIL(err, SG_E_INTERNAL, 0, "could not read a note: out of memory")
+                     : SG_FAIL(err, SG_E_INVALID, 0,
+                               "could not read a note: line %zu of its signatures is none",
+                               count + 1);
     }
     sg_buf_done(&room);
     if (rc == SG_OK)

@@ -203,7 +203,8 @@ uint64_t sg_rpc_caller(const struct sg_call *call)
 
     if (!shows_tokens(call))
         return sg_rpc_connection(call)->caller;
-    /* FNV-1a over its name: both of its tokens share one queue. */
+    /* FNV-1a over its name: both of its tokens share one queue. A caller that comes by certificate
+     * as well has another there. */
     for (const char *c = state_of(call)->bearer.name; *c != '\0'; c++)
         hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
     return hash;
