@@ -6,7 +6,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -110,179 +109,6 @@ static void report_bad(void *arg, const struct sg_hsm_job *job)
     sg_hsm_report_bad(arg, job);
 }
 
-/* Certificates and CRLs ------------------------------------------------------------------- */
-
-static enum sg_rc load_trust(const struct sg_app *app, struct sg_tls_trust **ret,
-                             struct sg_err *err)
-{
-    const struct sg_config *config = app->config;
-    struct sg_tls_ca *cas = calloc(config->client_ca_count, sizeof(*cas));
-    if (cas == NULL)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the client CAs");
-    for (size_t i = 0; i < config->client_ca_count; i++)
-        cas[i] = (struct sg_tls_ca){.name = config->client_cas[i].name,
-                                    .file = config->client_cas[i].file,
-                                    .crl_file = config->client_cas[i].crl_file};
-    enum sg_rc rc = sg_tls_trust_load(cas, config->client_ca_count, config->crl_required, ret, err);
-    free(cas);
-    return rc;
-}
-
-/* `trust` NULL: for a listener that asks for no client certificate. */
-static enum sg_rc load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
-                           struct sg_tls_ctx **ret, struct sg_err *err)
-{
-    static const char *const alpn[] = {"h2", "http/1.1"};
-    const struct sg_tls_server_options options = {
-        .cert_file = app->config->tls_certificate_file,
-        .key_file = app->config->tls_key_file,
-        .client_trust = trust,
-        .alpn = alpn,
-        .alpn_count = SG_COUNT(alpn),
-    };
-    return sg_tls_server_ctx_new(&options, ret, err);
-}
-
-/* Callers --------------------------------------------------------------------------------- */
-
-static enum sg_rc make_authz(const struct sg_config *config, struct sg_authz **ret,
-                             struct sg_err *err)
-{
-    const size_t count = config->caller_count;
-    struct sg_authz_caller *callers = calloc(count == 0 ? 1 : count, sizeof(*callers));
-    if (callers == NULL)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the list of callers");
-    for (size_t i = 0; i < count; i++) {
-        const struct sg_config_caller *from = &config->callers[i];
-        callers[i] = (struct sg_authz_caller){.name = from->name,
-                                              .ca = from->ca,
-                                              .uri = from->uri,
-                                              .methods = from->methods,
-                                              .method_count = from->method_count,
-                                              .keys = from->keys,
-                                              .key_count = from->key_count,
-                                              .tokens = from->token_sha256,
-                                              .token_count = from->token_count,
-                                              .tokens_expire_s = from->token_expires};
-    }
-    enum sg_rc rc = sg_authz_new(callers, count, ret, err);
-    free(callers);
-    return rc;
-}
-
-/* The list as the file says now; whatever else it says takes a restart. */
-static enum sg_rc read_callers(const struct sg_app *app, struct sg_authz **ret, struct sg_err *err)
-{
-    SG_AUTO(sg_config_free) const struct sg_config *config = NULL;
-
-    SG_TRY(sg_config_load(app->config_path, NULL, &config, err));
-    return make_authz(config, ret, err);
-}
-
-static void set_authz(struct sg_app *app, struct sg_authz *authz)
-{
-    sg_rpc_set_authz(app->rpc, authz);
-    sg_authz_free(app->authz);
-    app->authz = authz;
-}
-
-/* Calls are judged by the new CRLs even where the server's certificate is broken. */
-static enum sg_rc reload_trust(struct sg_app *app, struct sg_tls_trust **ret, struct sg_err *err)
-{
-    SG_TRY(load_trust(app, ret, err));
-    sg_rpc_set_trust(app->rpc, *ret);
-    return SG_OK;
-}
-
-static enum sg_rc reload_tls(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
-{
-    SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *asking = NULL;
-    SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *not_asking = NULL;
-
-    SG_TRY(load_tls(app, trust, &asking, err));
-    SG_TRY(load_tls(app, NULL, &not_asking, err));
-    sg_net_set_tls(app->nets[SG_LISTENER_CERTIFICATE], SG_STEAL(asking));
-    if (app->nets[SG_LISTENER_BEARER] != NULL)
-        sg_net_set_tls(app->nets[SG_LISTENER_BEARER], SG_STEAL(not_asking));
-    return SG_OK;
-}
-
-static enum sg_rc reload_callers(struct sg_app *app, struct sg_err *err)
-{
-    struct sg_authz *authz = NULL;
-
-    SG_TRY(read_callers(app, &authz, err));
-    set_authz(app, authz);
-    return SG_OK;
-}
-
-/* A number that changes when one of the CRL files does. */
-static uint64_t look_at_files(const struct sg_app *app)
-{
-    uint64_t seen = 0;
-    for (size_t i = 0; i < app->config->client_ca_count; i++) {
-        const char *path = app->config->client_cas[i].crl_file;
-        struct stat st;
-        if (path == NULL || stat(path, &st) != 0)
-            continue;
-        seen = seen * 31 + (uint64_t)st.st_mtim.tv_sec;
-        seen = seen * 31 + (uint64_t)st.st_mtim.tv_nsec;
-        seen = seen * 31 + (uint64_t)st.st_ino;
-        seen = seen * 31 + (uint64_t)st.st_size;
-    }
-    return seen;
-}
-
-static bool is_reloaded(enum sg_rc rc, const char *what, const struct sg_err *err)
-{
-    if (rc != SG_OK)
-        sg_log(SG_LOG_ERROR, NULL, "app.reload_failed", SG_F_STR("what", what), SG_F_ERR(err),
-               SG_F_STR("effect", "what was loaded before stays in force"));
-    return rc == SG_OK;
-}
-
-/* Certificates, keys and CRLs. What fails is tried again by the timer: it may have been a file half
- * written, or want of descriptors, and a revocation must not wait for the next change of the file.
- */
-static bool reload_files(struct sg_app *app)
-{
-    SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
-    struct sg_err err;
-
-    app->files_seen = look_at_files(app);
-    const bool is_done =
-        is_reloaded(reload_trust(app, &trust, &err), "client CAs and CRLs", &err) &&
-        is_reloaded(reload_tls(app, trust, &err), "server certificate", &err);
-    app->is_reload_due = !is_done;
-    return is_done;
-}
-
-/*
- * What an operator asks for. The files and the list of callers take effect each by itself: a
- * mistake in the one must not keep what is revoked by the other in force. The list is read now and
- * never by the timer, which would apply what somebody is still writing.
- */
-static bool reload_all(struct sg_app *app)
-{
-    struct sg_err err;
-    const bool has_files = reload_files(app);
-    const bool has_callers = is_reloaded(reload_callers(app, &err), "callers", &err);
-
-    if (has_files && has_callers)
-        sg_log(SG_LOG_INFO, NULL, "app.reloaded");
-    return has_files && has_callers;
-}
-
-static void on_crl_timer(void *arg)
-{
-    struct sg_app *app = arg;
-    if ((app->is_reload_due || look_at_files(app) != app->files_seen) && reload_files(app))
-        sg_log(SG_LOG_INFO, NULL, "app.reloaded");
-    /* Setting the timer that has just fired needs no memory. */
-    SG_IGNORE(sg_timer_set(app->loop, &app->crl_timer,
-                           sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, NULL));
-}
-
 /* Listeners ------------------------------------------------------------------------------- */
 
 size_t sg_app_connections(const struct sg_app *app)
@@ -302,18 +128,6 @@ void sg_app_each_net(const struct sg_app *app, void (*fn)(struct sg_net *net))
 
 /* Signals --------------------------------------------------------------------------------- */
 
-static void reload_on_demand(struct sg_app *app)
-{
-    const bool is_serving = app->phase == SG_APP_SERVING; /* else it must not sound like it */
-
-    if (is_serving)
-        sg_notify_reloading(&app->notify, sg_mono_ns(&sg_clock_system));
-    const bool is_done = reload_all(app);
-    if (is_serving)
-        sg_notify(&app->notify, "READY=1\nSTATUS=%s",
-                  is_done ? "serving" : "serving; the last reload failed");
-}
-
 static void on_signal(void *arg, uint32_t events)
 {
     struct sg_app *app = arg;
@@ -329,7 +143,7 @@ static void on_signal(void *arg, uint32_t events)
             sg_log(SG_LOG_WARNING, NULL, "app.signal_ignored", SG_F_INT("pid", info.ssi_pid),
                    SG_F_STR("hint", "to have a new gateway take over, tell the launcher"));
         else
-            reload_on_demand(app);
+            sg_app_reload(app);
     }
 }
 
@@ -469,7 +283,7 @@ static enum sg_rc start_net(struct sg_app *app, const struct sg_net_options *opt
     struct sg_tls_ctx *tls;
 
     SG_TRY(sg_net_new(app->loop, options, &sg_methods, app->rpc, app->crypto, net, err));
-    SG_TRY(load_tls(app, trust, &tls, err));
+    SG_TRY(sg_app_load_tls(app, trust, &tls, err));
     sg_net_set_tls(*net, tls);
     return SG_OK;
 }
@@ -554,9 +368,8 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     sg_log_limit_init(&app->denied, app->loop, "rpc.refused denied");
     sg_log_limit_init(&app->internal, app->loop, "rpc.refused internal");
     SG_TRY(open_signals(app, err));
-    app->files_seen = look_at_files(app);
-    SG_TRY(load_trust(app, &trust, err));
-    SG_TRY(make_authz(app->config, &app->authz, err));
+    SG_TRY(sg_app_load_trust(app, &trust, err));
+    SG_TRY(sg_app_make_authz(app->config, &app->authz, err));
     SG_TRY(start_hsm(app, err));
     SG_TRY(sg_app_start_metrics(app, err));
     SG_TRY(start_rpc(app, trust, err));
@@ -564,9 +377,7 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     SG_TRY(start_nets(app, trust, err));
     if (!app->is_waiting)
         SG_TRY(sg_app_serve(app, err));
-    app->crl_timer = (struct sg_timer){.fn = on_crl_timer, .arg = app};
-    SG_TRY(sg_timer_set(app->loop, &app->crl_timer,
-                        sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, err));
+    SG_TRY(sg_app_watch_files(app, err));
     SG_TRY(sg_app_begin_life(app, err));
     return sg_hsm_start(app->hsm, err);
 }

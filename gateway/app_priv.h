@@ -54,6 +54,19 @@ void sg_app_end_life(struct sg_app *app);
 void sg_app_stop(struct sg_app *app);
 void sg_app_yield(struct sg_app *app);
 
+/* app_reload.c: certificates, CRLs and the list of callers, when it starts and while it runs. */
+SG_MUST_USE enum sg_rc sg_app_load_trust(struct sg_app *app, struct sg_tls_trust **ret,
+                                         struct sg_err *err);
+/* `trust` NULL: for a listener that asks for no client certificate. */
+SG_MUST_USE enum sg_rc sg_app_load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
+                                       struct sg_tls_ctx **ret, struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_app_make_authz(const struct sg_config *config, struct sg_authz **ret,
+                                         struct sg_err *err);
+/* From now on, CRLs that change are loaded anew. */
+SG_MUST_USE enum sg_rc sg_app_watch_files(struct sg_app *app, struct sg_err *err);
+/* What an operator asks for. */
+void sg_app_reload(struct sg_app *app);
+
 /* app_metrics.c: the numbers, before anybody counts; and the listener that shows them. */
 SG_MUST_USE enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err);
 SG_MUST_USE enum sg_rc sg_app_serve_metrics(struct sg_app *app, int listener, struct sg_err *err);
