@@ -38,9 +38,24 @@ size_t sg_utf8_next(struct sg_slice bytes, uint32_t *ret_char)
     return form->len;
 }
 
+/* Most of what is judged is ASCII: eight bytes of it at once. */
+static void skip_ascii(struct sg_slice *bytes)
+{
+    uint64_t word;
+    size_t at = 0;
+    for (; bytes->len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, bytes->ptr + at, sizeof(word));
+        if ((word & 0x8080808080808080U) != 0)
+            break;
+    }
+    while (at < bytes->len && bytes->ptr[at] < 0x80)
+        at++;
+    (void)sg_slice_take(bytes, at);
+}
+
 bool sg_utf8_is_valid(struct sg_slice bytes)
 {
-    while (bytes.len > 0) {
+    for (skip_ascii(&bytes); bytes.len > 0; skip_ascii(&bytes)) {
         uint32_t c;
         size_t len = sg_utf8_next(bytes, &c);
         if (len == 0)

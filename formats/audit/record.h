@@ -35,10 +35,14 @@ enum sg_audit_event {
     SG_AUDIT_EVENT_COUNT,
 };
 
-/* The fields of the message, borrowed. What is empty or zero is not in the record. */
+/*
+ * The fields of the message, borrowed. What is empty or zero is not in the record. A digest is
+ * empty or as long as its algorithm says: `digest` without one has 32 bytes (Ed25519),
+ * `document_digest` is there exactly when its algorithm is.
+ */
 struct sg_audit_record {
-    enum sg_audit_event event;
-    int64_t time_ns; /* wall time */
+    enum sg_audit_event event; /* never unset */
+    int64_t time_ns;           /* wall time, not before 1970 */
 
     struct sg_slice authority, caller, source, method, request_id;
     struct sg_slice request_sha256; /* 32 bytes */
@@ -60,12 +64,14 @@ struct sg_audit_record {
     struct sg_slice detail;
 };
 
-/* Appends the encoding. The caller keeps the limits above; texts are UTF-8 without NUL. */
+/* Appends the encoding. The caller keeps the limits above; texts are UTF-8 without NUL. A record
+ * that sg_audit_record_parse() would not take fails `out`, so what is written can be read. */
 void sg_audit_record_write(const struct sg_audit_record *record, struct sg_buf *out);
 
 /* `ret` borrows `bytes`. Errors: SG_E_INVALID: not the canonical encoding of a record of this
  * format: unknown or repeated fields, another order, defaults, long varints, numbers that mean
- * nothing, text that is no UTF-8 or has a NUL, digests of another length. SG_E_LIMIT: too long. */
+ * nothing, text that is no UTF-8 or has a NUL, digests of another length, a part that is over its
+ * limit. SG_E_LIMIT: too long. */
 SG_MUST_USE enum sg_rc sg_audit_record_parse(struct sg_slice bytes, struct sg_audit_record *ret,
                                              struct sg_err *err);
 

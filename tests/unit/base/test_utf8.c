@@ -99,6 +99,27 @@ static void text_is_valid_when_all_of_it_is(void **state)
     assert_false(sg_utf8_is_valid(SG_SLICE("abc\xe1\xbb")));
 }
 
+/* ASCII is skipped by the word: what is not must be found at every place of one. */
+static void a_wrong_byte_is_found_wherever_it_is(void **state)
+{
+    char text[40];
+    (void)state;
+    for (size_t len = 1; len <= sizeof(text); len++) {
+        for (size_t at = 0; at < len; at++) {
+            memset(text, 'a', len);
+            text[at] = '\xff';
+            assert_false(sg_utf8_is_valid(sg_slice_of(text, len)));
+            text[at] = '\x7f';
+            assert_true(sg_utf8_is_valid(sg_slice_of(text, len)));
+            if (at + 2 > len)
+                continue;
+            memcpy(text + at, "\xc3\xba", 2);
+            assert_true(sg_utf8_is_valid(sg_slice_of(text, len)));
+            assert_false(sg_utf8_is_valid(sg_slice_of(text, at + 1)));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +127,7 @@ int main(void)
         cmocka_unit_test(a_character_cut_short_is_refused),
         cmocka_unit_test(every_code_point_is_read_back_but_the_surrogates),
         cmocka_unit_test(text_is_valid_when_all_of_it_is),
+        cmocka_unit_test(a_wrong_byte_is_found_wherever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
