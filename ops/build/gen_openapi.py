@@ -16,7 +16,7 @@ import tempfile
 
 from google.protobuf import descriptor_pb2
 
-SOURCES = ["sealgate/v1/info.proto", "sealgate/v1/keys.proto", "sealgate/v1/signing.proto",
+SOURCES = ["sealgate/v1/audit.proto", "sealgate/v1/info.proto", "sealgate/v1/keys.proto", "sealgate/v1/signing.proto",
            "sealgate/v1/verification.proto", "grpc/health/v1/health.proto"]
 Field = descriptor_pb2.FieldDescriptorProto
 Method = descriptor_pb2.MethodOptions
@@ -264,8 +264,8 @@ def document(contract, reasons, version):
         "info": {
             "title": "Sealgate", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "The unary methods of Sealgate over plain HTTP, by the Connect protocol with JSON. What streams "
-                           "(SignStream, Watch) takes a client of gRPC, gRPC-Web or Connect. Generated from the .proto files by "
-                           "ops/build/gen_openapi.py; docs/api.md tells the rest."},
+                           "(SignStream, WatchLeaves, Watch) takes a client of gRPC, gRPC-Web or Connect. Generated from the "
+                           ".proto files by ops/build/gen_openapi.py; docs/api.md tells the rest."},
         "servers": [{"url": "https://localhost:8443", "description": "With client certificates."},
                     {"url": "https://localhost:8444", "description": "With bearer tokens (listen_bearer)."}],
         "security": [{"certificate": []}, {"bearer": []}],

@@ -40,7 +40,13 @@ REQUESTS = {
         {"items": [{"itemId": "good", "request": SIGN}, {"itemId": "none", "request": {**SIGN, "key": "keys/nobody"}}]},
         ({"items": [{"itemId": "twice", "request": SIGN}] * 2}, 400)),
     "/sealgate.v1.VerificationService/Verify": (None, ({"digest": DIGEST}, 400)),
+    "/sealgate.v1.AuditService/ListLeaves": ({"pageSize": 2}, None),
+    "/sealgate.v1.AuditService/GetReceipt": ({"name": "audit/dev/leaves/0"}, None),
+    "/sealgate.v1.AuditService/GetCheckpoint": ({}, None),
+    "/sealgate.v1.AuditService/GetConsistencyProof": ({"oldSize": "1"}, None),
 }
+# Methods of the contract without a handler yet: HTTP 501 for everybody.
+NOT_SERVED = {path for path in REQUESTS if path.startswith("/sealgate.v1.AuditService/")}
 
 
 def validator(reference):
@@ -92,7 +98,8 @@ class OpenApi(unittest.TestCase):
             for verb in item:
                 with self.subTest(verb + " " + path):
                     right, wrong = REQUESTS[path]
-                    self.assertTrue(self.agree(verb, path, good if right is None else right, 200))
+                    status = 501 if path in NOT_SERVED else 200
+                    self.assertTrue(self.agree(verb, path, good if right is None else right, status))
                     if wrong is not None:
                         error = self.agree(verb, path, wrong[0], wrong[1])
                         reason = error["details"][0]["debug"]["reason"]
@@ -104,7 +111,8 @@ class OpenApi(unittest.TestCase):
                 with self.subTest(verb + " " + path):
                     is_open = operation.get("security") == [{}]
                     right = REQUESTS[path][0] or {}
-                    self.agree(verb, path, right, 200 if is_open else 401, certificate=None)
+                    status = 501 if path in NOT_SERVED else 200 if is_open else 401
+                    self.agree(verb, path, right, status, certificate=None)
 
     def test_the_schemas_refuse_what_is_not_so(self):
         answer = validator("#/components/schemas/sealgate.v1.SignResponse")

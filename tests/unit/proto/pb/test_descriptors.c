@@ -130,6 +130,7 @@ static void the_services_are_those_of_the_files(void **state)
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
+        "sealgate.v1.AuditService",
         "sealgate.v1.InfoService",
         "sealgate.v1.KeyService",
         "sealgate.v1.SigningService",
