@@ -34,6 +34,9 @@ enum {
     SG_STORE_FACT_BYTES = 12,
     SG_STORE_CHECKPOINT_BYTES_MAX = 128 * 1024,
     SG_STORE_GROUP_MAX = 1024,
+    SG_STORE_RECORD_BYTES_MAX = 64 * 1024,
+    SG_STORE_FACTS_MAX = 64 * SG_STORE_GROUP_MAX, /* that are indexed at once */
+    SG_STORE_FOUND_MAX = 4096,                    /* that a search gives at once */
 };
 
 /*
