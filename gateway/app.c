@@ -244,6 +244,8 @@ static struct sg_h2_flood flood_of(const struct sg_config *config)
         .stream_errors = rate(config->stream_errors_burst, config->stream_errors_per_s),
         .glitches = rate(config->glitches_burst, config->glitches_per_s),
         .empty_bytes = rate(config->empty_bytes_burst, config->empty_bytes_per_s),
+        .settings_max = (uint32_t)config->settings_max,
+        .acks_max = (uint32_t)config->acks_max,
     };
 }
 

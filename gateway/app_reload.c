@@ -50,6 +50,7 @@ enum sg_rc sg_app_load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
         .client_trust = trust,
         .alpn = alpn,
         .alpn_count = SG_COUNT(alpn),
+        .key_updates_max = (unsigned)app->config->key_updates_max,
     };
     return sg_tls_server_ctx_new(&options, ret, err);
 }

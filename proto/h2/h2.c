@@ -21,9 +21,9 @@ static int open_session(struct sg_h2 *h2, nghttp2_session_callbacks *callbacks,
     sg_h2_recv_callbacks(callbacks);
     sg_h2_send_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_max_settings(option, SG_H2_SETTINGS_MAX);
-    nghttp2_option_set_max_outbound_ack(option, SG_H2_ACKS_MAX);
-    /* One more than our own count, which comes first and says why. */
+    nghttp2_option_set_max_outbound_ack(option, h2->limits.flood.acks_max);
+    /* One more than our own counts, which come first and say why. */
+    nghttp2_option_set_max_settings(option, h2->limits.flood.settings_max + 1);
     nghttp2_option_set_stream_reset_rate_limit(option, h2->limits.flood.resets.burst + 1,
                                                h2->limits.flood.resets.per_s);
     nghttp2_option_set_max_continuations(option, h2->limits.flood.continuations_max);

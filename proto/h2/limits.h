@@ -29,6 +29,9 @@ struct sg_h2_limits {
         struct sg_h2_rate glitches;
         struct sg_h2_rate empty_bytes; /* that bring no call further; one that is brought further
                                           makes the burst whole again */
+        uint32_t settings_max;         /* entries in one SETTINGS frame */
+        uint32_t acks_max; /* acknowledgements of PING and SETTINGS waiting for a peer that does
+                              not read */
     } flood;
 };
 
@@ -39,15 +42,13 @@ struct sg_h2_limits {
     .stream_errors = {.burst = 100, .per_s = 10},                                                  \
     .glitches = {.burst = 1000, .per_s = 500},                                                     \
     .empty_bytes = {.burst = 1 << 20, .per_s = 4096},                                              \
+    .settings_max = 32,                                                                            \
+    .acks_max = 100,                                                                               \
 }
 /* clang-format on */
 
 /* Of no use to anybody but an attacker in another size, so nobody configures them. */
 enum {
-    /* Entries in one SETTINGS frame. */
-    SG_H2_SETTINGS_MAX = 32,
-    /* PING and SETTINGS acknowledgements waiting for a peer that does not read. */
-    SG_H2_ACKS_MAX = 100,
     /* Given back for each DATA frame sent. */
     SG_H2_GLITCHES_PER_DATA = 2,
     /* What a header block over its limit counts as; beyond so many times the limit it is an

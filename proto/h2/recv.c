@@ -17,6 +17,8 @@ void sg_h2_unqueue(struct sg_h2_stream *stream)
     stream->is_writable = false;
 }
 
+enum { SETTING_BYTES = 6 }; /* RFC 9113 §6.5.1 */
+
 /* Frames that bring a call no further; a fair peer sends few. */
 static bool is_glitch(const nghttp2_frame_hd *hd)
 {
@@ -48,6 +50,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 
     if (is_glitch(hd) && !sg_bucket_take(&h2->glitches, h2->now_ns, 1))
         sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_GLITCHES);
+    if (hd->type == NGHTTP2_SETTINGS && hd->length / SETTING_BYTES > h2->limits.flood.settings_max)
+        sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_SETTINGS);
     if (hd->type == NGHTTP2_RST_STREAM && !sg_bucket_take(&h2->resets, h2->now_ns, 1))
         sg_h2_terminate(h2, SG_H2_ENHANCE_YOUR_CALM, SG_WHY_RESETS);
     return 0;

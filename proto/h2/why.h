@@ -20,7 +20,8 @@ enum sg_why {
     SG_WHY_HANDSHAKE, /* no TLS as we want it */
     SG_WHY_CERTIFICATE,
     SG_WHY_SLOW_HANDSHAKE,
-    SG_WHY_TLS, /* broken after the handshake, or negotiating without end */
+    SG_WHY_TLS,         /* broken after the handshake */
+    SG_WHY_KEY_UPDATES, /* negotiating without end after the handshake */
 
     SG_WHY_SLOW_HEADERS,
     SG_WHY_STALLED, /* takes nothing of what waits for it */
@@ -32,6 +33,7 @@ enum sg_why {
     SG_WHY_RESETS,        /* RST_STREAM by the client: rapid reset, CVE-2023-44487 */
     SG_WHY_STREAM_ERRORS, /* RST_STREAM that it makes us send: CVE-2025-8671 */
     SG_WHY_GLITCHES,      /* frames that carry nothing */
+    SG_WHY_SETTINGS,      /* too many entries in one SETTINGS frame */
     SG_WHY_PINGS,         /* more often than gRFC A8 allows */
     SG_WHY_ACKS,          /* does not read what it made us acknowledge */
     SG_WHY_EMPTY_BYTES,   /* bytes that bring no call further */

@@ -12,10 +12,10 @@ enum { RECORD_MAX = 16384, RECORD_OVERHEAD_MAX = 64 };
 
 /*
  * OpenSSL 3.0 bounds neither KeyUpdates nor refused renegotiations, each of which costs more to
- * answer than to send. So many are free, and each MiB of data received buys another: a peer that
- * changes its keys as RFC 8446 §5.5 asks does so once in many MiB.
+ * answer than to send. `key_updates_max` are free, and each MiB of data received buys another: a
+ * peer that changes its keys as RFC 8446 §5.5 asks does so once in many MiB.
  */
-enum { LATE_HANDSHAKES_FREE = 16, BYTES_PER_LATE_HANDSHAKE = 1 << 20 };
+enum { BYTES_PER_LATE_HANDSHAKE = 1 << 20 };
 
 /* Sees every record header (TLS 1.2) and every inner content type (TLS 1.3). */
 static void on_record(int is_sent, int version, int type, const void *bytes, size_t len, SSL *ssl,
@@ -154,8 +154,7 @@ void sg_tls_conn_free(struct sg_tls_conn *conn)
 
 static enum sg_rc check_late_handshakes(struct sg_tls_conn *conn, struct sg_err *err)
 {
-    uint64_t allowed = LATE_HANDSHAKES_FREE + conn->plain_bytes / BYTES_PER_LATE_HANDSHAKE;
-    if (conn->late_handshakes <= allowed)
+    if (!sg_tls_has_negotiated_on(conn))
         return SG_OK;
     conn->is_failed = true;
     return SG_FAIL(err, SG_E_LIMIT, 0, "the peer went on negotiating after the handshake");
@@ -233,6 +232,12 @@ void sg_tls_close(struct sg_tls_conn *conn)
     /* Nobody can act on a failure: the connection ends either way. */
     (void)SSL_shutdown(conn->ssl);
     ERR_clear_error();
+}
+
+bool sg_tls_has_negotiated_on(const struct sg_tls_conn *conn)
+{
+    return conn->late_handshakes >
+           conn->ctx->key_updates_max + conn->plain_bytes / BYTES_PER_LATE_HANDSHAKE;
 }
 
 struct sg_buf *sg_tls_out(struct sg_tls_conn *conn)

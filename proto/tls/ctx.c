@@ -122,6 +122,7 @@ enum sg_rc sg_tls_server_ctx_new(const struct sg_tls_server_options *options,
     SG_TRY(make(TLS_server_method(), options->alpn, options->alpn_count, &ctx, err));
     SG_TRY(load_pair(ctx->ssl, options->cert_file, options->key_file, err));
     ctx->is_server = true;
+    ctx->key_updates_max = options->key_updates_max;
     SSL_CTX_set_alpn_select_cb(ctx->ssl, alpn_select, ctx);
     SSL_CTX_set_client_hello_cb(ctx->ssl, require_alpn, NULL);
     SSL_CTX_set_max_early_data(ctx->ssl, 0);
@@ -143,6 +144,7 @@ enum sg_rc sg_tls_client_ctx_new(const struct sg_tls_client_options *options,
 {
     SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *ctx = NULL;
     SG_TRY(make(TLS_client_method(), options->alpn, options->alpn_count, &ctx, err));
+    ctx->key_updates_max = SG_TLS_KEY_UPDATES_DEFAULT;
     if (options->cert_file != NULL)
         SG_TRY(load_pair(ctx->ssl, options->cert_file, options->key_file, err));
     ERR_clear_error();

@@ -16,6 +16,9 @@
  * obligatory (RFC 9113 §3.3).
  */
 
+/* What a client of ours takes from its server, and the usual value for servers. */
+enum { SG_TLS_KEY_UPDATES_DEFAULT = 16 };
+
 /*
  * Certificate, key and rules of many connections. Immutable and counted, as sg_tls_trust is:
  * connections keep the one that they began with.
@@ -32,6 +35,7 @@ struct sg_tls_server_options {
     struct sg_tls_trust *client_trust;
     const char *const *alpn; /* in the order of preference: "h2" */
     size_t alpn_count;
+    unsigned key_updates_max; /* of each connection, beyond one a MiB of data from the client */
 };
 
 struct sg_tls_client_options {
@@ -92,6 +96,9 @@ SG_MUST_USE enum sg_rc sg_tls_send(struct sg_tls_conn *conn, struct sg_slice pla
 
 /* Says that we send no more (close_notify, RFC 8446 §6.1). */
 void sg_tls_close(struct sg_tls_conn *conn);
+
+/* It failed because the peer went on negotiating: KeyUpdates, or renegotiations refused. */
+bool sg_tls_has_negotiated_on(const struct sg_tls_conn *conn);
 
 /* What is to be written to the peer; the owner drops what it has written. */
 struct sg_buf *sg_tls_out(struct sg_tls_conn *conn);

@@ -14,6 +14,7 @@ struct sg_tls_ctx {
     struct sg_tls_trust *trust; /* of a server that asks for certificates; counted */
     uint8_t alpn[64];           /* ProtocolNameList of RFC 7301 §3.1, without its length */
     unsigned alpn_len;
+    unsigned key_updates_max;
     atomic_uint owners;
 };
 

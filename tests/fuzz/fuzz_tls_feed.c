@@ -32,7 +32,8 @@ static struct sg_tls_ctx *server(void)
     const struct sg_tls_ca row = {"a", ca->cert_file, NULL};
     struct sg_tls_trust *trust = NULL;
     require(sg_tls_trust_load(&row, 1, false, &trust, NULL) == SG_OK);
-    const struct sg_tls_server_options options = {id->cert_file, id->key_file, trust, h2, 1};
+    const struct sg_tls_server_options options = {
+        id->cert_file, id->key_file, trust, h2, 1, SG_TLS_KEY_UPDATES_DEFAULT};
     require(sg_tls_server_ctx_new(&options, &ctx, NULL) == SG_OK);
     sg_tls_trust_free(trust);
     sg_pki_free(pki);

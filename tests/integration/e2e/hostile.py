@@ -228,7 +228,7 @@ ATTACKS = [
     ("headers over the limit", flood(long_headers), "headers"),
     ("slow headers", slow_headers, "slow_headers"),
     ("silent connections", silent, "slow_handshake"),
-    ("KeyUpdate", key_updates, "tls"),
+    ("KeyUpdate", key_updates, "key_updates"),
     ("answers that nobody takes", hoard, None),
     ("half-sent messages", half_sent, None),
 ]

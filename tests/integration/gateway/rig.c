@@ -61,7 +61,8 @@ static void set_tls(struct rig *rig)
                                                   .key_file = rig->server_id->key_file,
                                                   .client_trust = rig->trust,
                                                   .alpn = alpn,
-                                                  .alpn_count = 1};
+                                                  .alpn_count = 1,
+                                                  .key_updates_max = SG_TLS_KEY_UPDATES_DEFAULT};
     struct sg_tls_ctx *tls;
     assert_int_equal(sg_tls_server_ctx_new(&options, &tls, NULL), SG_OK);
     sg_net_set_tls(rig->net, tls);

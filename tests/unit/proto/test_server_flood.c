@@ -17,6 +17,8 @@ static const struct sg_h2_flood strict = {
     .stream_errors = {.burst = 20, .per_s = 1},
     .glitches = {.burst = 40, .per_s = 1},
     .empty_bytes = {.burst = 2000, .per_s = 1},
+    .settings_max = 9,
+    .acks_max = 12,
 };
 
 static void start(struct peer *peer)
@@ -44,6 +46,25 @@ static void settings(struct peer *peer, size_t i)
 {
     (void)i;
     raw(peer, SG_SLICE("\0\0\0\4\0\0\0\0\0"));
+}
+
+/* Frames of one entry, of two, and so on; 0xfa is a setting that nobody knows. */
+static void many_settings(struct peer *peer, size_t i)
+{
+    enum { MAX = 64 };
+    uint8_t frame[9 + 6 * MAX] = {0, 0, 0, 4};
+    const size_t entries = i + 1 < MAX ? i + 1 : MAX;
+    for (size_t j = 0; j < entries; j++)
+        frame[9 + 6 * j + 1] = 0xfa;
+    sg_put_be32(frame, (uint32_t)(6 * entries) << 8 | 4);
+    raw(peer, sg_slice_of(frame, 9 + 6 * entries));
+}
+
+/* Nothing is read, so that the acknowledgements pile up. */
+static void settings_unread(struct peer *peer, size_t i)
+{
+    (void)i;
+    peer_raw(peer, SG_SLICE("\0\0\0\4\0\0\0\0\0"));
 }
 
 /* :method POST, :path /, :scheme https and :authority a, in HPACK; then CANCEL. */
@@ -103,6 +124,8 @@ static const struct {
 } floods[] = {
     {"PING", ping, SG_WHY_PINGS, 3, 4},
     {"SETTINGS", settings, SG_WHY_GLITCHES, 38, 42},
+    {"SETTINGS of many entries", many_settings, SG_WHY_SETTINGS, 10, 10},
+    {"SETTINGS, not reading", settings_unread, SG_WHY_ACKS, 13, 13},
     {"rapid reset", reset_a_call, SG_WHY_RESETS, 20, 22},
     {"made you reset", break_a_call, SG_WHY_STREAM_ERRORS, 20, 22},
     {"CONTINUATION", continue_headers, SG_WHY_CONTINUATIONS, 3, 6},

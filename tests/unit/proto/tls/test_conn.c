@@ -20,7 +20,8 @@ static struct sg_tls_ctx *server_ctx(const struct sg_pki_id *id, struct sg_tls_t
 {
     struct sg_err err;
     struct sg_tls_ctx *ctx = NULL;
-    const struct sg_tls_server_options options = {id->cert_file, id->key_file, trust, h2, 1};
+    const struct sg_tls_server_options options = {
+        id->cert_file, id->key_file, trust, h2, 1, SG_TLS_KEY_UPDATES_DEFAULT};
     if (sg_tls_server_ctx_new(&options, &ctx, &err) != SG_OK)
         fail_msg("%s", err.msg);
     return ctx;
@@ -287,8 +288,8 @@ static void files_that_do_not_fit_are_refused(void **state)
         print_message("  %s\n", rows[i].name);
         struct sg_tls_ctx *ctx = NULL;
         struct sg_err err = {0};
-        const struct sg_tls_server_options options = {rows[i].cert_file, rows[i].key_file, NULL, h2,
-                                                      1};
+        const struct sg_tls_server_options options = {
+            rows[i].cert_file, rows[i].key_file, NULL, h2, 1, SG_TLS_KEY_UPDATES_DEFAULT};
         assert_int_equal(sg_tls_server_ctx_new(&options, &ctx, &err), SG_E_INVALID);
         assert_null(ctx);
         assert_non_null(strstr(err.msg, "could not use"));

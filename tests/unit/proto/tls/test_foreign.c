@@ -9,6 +9,9 @@
 #include "tests/support/pki.h"
 #include "tests/support/unit.h"
 
+/* Not the usual value, to see that it is obeyed. */
+enum { KEY_UPDATES_MAX = 5 };
+
 static struct {
     struct sg_pki *pki;
     const struct sg_pki_id *ca, *server, *client;
@@ -45,8 +48,9 @@ static int set_up(void **state)
     const struct sg_tls_ca ca = {"services", world.ca->cert_file, NULL};
     if (sg_tls_trust_load(&ca, 1, false, &world.trust, &err) != SG_OK)
         fail_msg("%s", err.msg);
-    const struct sg_tls_server_options options = {world.server->cert_file, world.server->key_file,
-                                                  world.trust, protocols, 1};
+    const struct sg_tls_server_options options = {
+        world.server->cert_file, world.server->key_file, world.trust, protocols, 1,
+        KEY_UPDATES_MAX};
     if (sg_tls_server_ctx_new(&options, &world.ctx, &err) != SG_OK)
         fail_msg("%s", err.msg);
     return 0;
@@ -255,10 +259,12 @@ static void key_updates_are_counted(void **state)
     struct foreign foreign;
     foreign_init(&foreign, TLS1_3_VERSION, NULL, "\2h2");
     assert_true(shake_hands(&foreign));
-    update_keys(&foreign, 16, 0);
+    update_keys(&foreign, KEY_UPDATES_MAX, 0);
     assert_int_equal(foreign.rc, SG_OK);
+    assert_false(sg_tls_has_negotiated_on(foreign.server));
     update_keys(&foreign, 1, 0);
     assert_int_equal(foreign.rc, SG_E_LIMIT);
+    assert_true(sg_tls_has_negotiated_on(foreign.server));
     foreign_done(&foreign);
 }
 
