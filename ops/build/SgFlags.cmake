@@ -3,11 +3,14 @@
 #   SG_FUZZ      build libFuzzer programs too (clang)
 #   SG_COVERAGE  gcov counters
 #   SG_HARDEN    what a release is built with
+#   SG_LTO       whole-program optimisation: "shipped", of the programs that are shipped or measured;
+#                "all", of those that test, too. The compiler goes over all of ours for each of those.
 #   SG_WERROR    warnings are errors (developers and CI)
 set(SG_SANITIZE "" CACHE STRING "sanitizers, comma separated")
 option(SG_FUZZ "build libFuzzer programs" OFF)
 option(SG_COVERAGE "count coverage" OFF)
 option(SG_HARDEN "hardening flags of a release" OFF)
+set(SG_LTO "" CACHE STRING "whole-program optimisation: shipped or all")
 option(SG_WERROR "warnings are errors" ON)
 
 set(CMAKE_C_STANDARD 17)
@@ -37,6 +40,15 @@ endif()
 if(SG_FUZZ)
     target_compile_options(sg_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+if(SG_LTO AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    # Objects that can be linked in both ways; sg_whole_program() names those for the other.
+    target_compile_options(sg_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-flto -ffat-lto-objects>)
+    set(whole $<BOOL:$<TARGET_PROPERTY:SG_WHOLE_PROGRAM>>)
+    target_link_options(sg_flags INTERFACE
+        $<IF:$<OR:${whole},$<STREQUAL:${SG_LTO},all>>,-flto=auto,-fno-lto>)
+elseif(SG_LTO)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+endif()
 if(SG_HARDEN)
     target_compile_options(sg_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
         -fstack-protector-strong -fstack-clash-protection -fcf-protection)
@@ -44,3 +56,8 @@ if(SG_HARDEN)
     include(CheckPIESupported)
     check_pie_supported()
 endif()
+
+# sg_whole_program(target...): these are optimised as a whole where SG_LTO says so.
+function(sg_whole_program)
+    set_target_properties(${ARGN} PROPERTIES SG_WHOLE_PROGRAM ON)
+endfunction()

@@ -21,12 +21,14 @@ function(sg_library name)
         VERSION 0.${PROJECT_VERSION} LINKER_LANGUAGE C LINK_DEPENDS ${map}
         LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 
+    sg_whole_program(${name}_shared)
+
     # One object out of all, in which everything else has become local; then an archive of it.
     set(relocatable ${PROJECT_BINARY_DIR}/CMakeFiles/${name}.o)
     set(archive ${PROJECT_BINARY_DIR}/lib/lib${name}.a)
     set(whole_program "")
-    if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
-        set(whole_program -flto -flinker-output=nolto-rel)
+    if(SG_LTO AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        set(whole_program -flto=auto -flinker-output=nolto-rel)
     endif()
     add_custom_command(OUTPUT ${archive}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/lib

@@ -7,6 +7,7 @@ enum { FIELDS_ON_STACK = 16 };
 
 static void to_library(const struct sg_h2_field *fields, size_t count, nghttp2_nv *ret)
 {
+    SG_ASSERT(count > 0); /* a :status, a :method, or trailers that somebody wanted */
     for (size_t i = 0; i < count; i++) {
         /* The library does not write to names and values, but its struct has no const. */
         ret[i] = (nghttp2_nv){

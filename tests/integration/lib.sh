@@ -22,9 +22,9 @@ own_instance() {
     mkdir -p "$work"
 }
 
-# Stops the instance however the test ended.
+# Stops the instance however the test ended: as the trap of EXIT, or with the status from another.
 instance_end() {
-    local rc=$?
+    local rc=${1:-$?}
     trap - EXIT
     [ "$rc" = 0 ] || { echo "end of $dir/log:"; tail -n 30 "$dir/log"; } >&2
     instance_down || rc=1

@@ -16,8 +16,7 @@ end() {
     [ "$rc" = 0 ] || { echo "end of $second/log:"; tail -n 30 "$second/log"; } >&2
     at "$second" instance_down || rc=1
     [ -z "${bench:-}" ] || kill "$bench" 2>/dev/null || true
-    (exit $rc)
-    instance_end
+    instance_end $rc
 }
 trap end EXIT
 export SEALGATE_DEV_DIR=$first

@@ -25,8 +25,7 @@ end() {
     wait "$launcher" 2>/dev/null || true
     [ $rc = 0 ] || tail -n 40 log >&2
     cat log >>"$dir/log" # where sanitizers are looked for
-    (exit $rc)
-    instance_end
+    instance_end $rc
 }
 trap end EXIT
 signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig >/dev/null 2>&1; }

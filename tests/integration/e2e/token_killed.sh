@@ -23,8 +23,7 @@ end() { # whatever happened: the load ends first
     local rc=$?
     touch "$work/stop"
     wait
-    (exit $rc)
-    instance_end
+    instance_end $rc
 }
 trap end EXIT
 gateway=$(role_pid gateway)
