@@ -166,6 +166,8 @@ struct sg_notice sg_notice_read(struct sg_slice message)
         const struct sg_slice line = sg_slice_of(message.ptr, len);
         notice.is_ready |= sg_slice_is(line, "READY=1");
         notice.is_watchdog |= sg_slice_is(line, "WATCHDOG=1");
+        if (sg_slice_starts(line, SG_SLICE("STATUS=")))
+            notice.status = sg_slice_of(line.ptr + strlen("STATUS="), len - strlen("STATUS="));
         message = sg_slice_of(message.ptr + len, message.len - len);
         if (message.len > 0)
             message = sg_slice_of(message.ptr + 1, message.len - 1);

@@ -48,6 +48,7 @@ void sg_notify_reloading(const struct sg_notify *notify, int64_t mono_ns);
 /* What a message says, of that which the launcher heeds. */
 struct sg_notice {
     bool is_ready, is_watchdog;
+    struct sg_slice status; /* the last line of it, within the message; may hold any bytes */
 };
 
 /* Judges a message. Lines that are not known are no error, as they are none to systemd. */

@@ -29,6 +29,8 @@ struct sg_app {
     bool *was_up;        /* of each token, when it was last heard of */
     uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
     bool is_reload_due;  /* the last one of certificates, keys and CRLs failed */
+    /* Why the last one of each failed; zero: it did not. */
+    struct sg_err files_failed, callers_failed;
     /* Calls that are refused, in the log. */
     struct sg_log_limit unauthenticated, denied, internal;
     struct sg_notify notify;

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -144,12 +145,13 @@ static bool is_reloaded(enum sg_rc rc, const char *what, const struct sg_err *er
 static bool reload_files(struct sg_app *app)
 {
     SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
-    struct sg_err err;
+    struct sg_err err = {0};
 
     const bool is_done =
         is_reloaded(reload_trust(app, &trust, &err), "client CAs and CRLs", &err) &&
         is_reloaded(reload_tls(app, trust, &err), "server certificate", &err);
     app->is_reload_due = !is_done;
+    app->files_failed = is_done ? (struct sg_err){0} : err;
     return is_done;
 }
 
@@ -158,22 +160,52 @@ static bool reload_files(struct sg_app *app)
  * mistake in the one must not keep what is revoked by the other in force. The list is read now and
  * never by the timer, which would apply what somebody is still writing.
  */
-static bool reload_all(struct sg_app *app)
+static void reload_all(struct sg_app *app)
 {
-    struct sg_err err;
+    struct sg_err err = {0};
     const bool has_files = reload_files(app);
     const bool has_callers = is_reloaded(reload_callers(app, &err), "callers", &err);
+    app->callers_failed = has_callers ? (struct sg_err){0} : err;
 
     if (has_files && has_callers)
         sg_log(SG_LOG_INFO, NULL, "app.reloaded");
-    return has_files && has_callers;
+}
+
+/* That it serves, and what of the last reload failed. */
+static void describe(const struct sg_app *app, char *ret, size_t size)
+{
+    const struct sg_err *files = &app->files_failed, *callers = &app->callers_failed;
+
+    if (files->rc == SG_OK && callers->rc == SG_OK)
+        snprintf(ret, size, "serving");
+    else if (callers->rc == SG_OK)
+        snprintf(ret, size, "serving by what was loaded before: %s", files->msg);
+    else if (files->rc == SG_OK)
+        snprintf(ret, size, "serving the callers that were listed before: %s", callers->msg);
+    else
+        snprintf(ret, size, "serving by what was loaded before: %s; %s", files->msg, callers->msg);
+}
+
+static void tell_status(const struct sg_app *app, const char *before)
+{
+    char status[SG_NOTIFY_BYTES_MAX];
+
+    describe(app, status, sizeof(status));
+    sg_notify(&app->notify, "%sSTATUS=%s", before, status);
 }
 
 static void on_crl_timer(void *arg)
 {
     struct sg_app *app = arg;
-    if ((app->is_reload_due || look_at_files(app) != app->files_seen) && reload_files(app))
-        sg_log(SG_LOG_INFO, NULL, "app.reloaded");
+    const bool is_due = app->is_reload_due;
+
+    if (is_due || look_at_files(app) != app->files_seen) {
+        if (reload_files(app))
+            sg_log(SG_LOG_INFO, NULL, "app.reloaded");
+        /* Only what has changed: it is tried again and again. */
+        if (app->is_reload_due != is_due && app->phase == SG_APP_SERVING)
+            tell_status(app, "");
+    }
     /* Setting the timer that has just fired needs no memory. */
     SG_IGNORE(sg_timer_set(app->loop, &app->crl_timer,
                            sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, NULL));
@@ -192,8 +224,7 @@ void sg_app_reload(struct sg_app *app)
 
     if (is_serving)
         sg_notify_reloading(&app->notify, sg_mono_ns(&sg_clock_system));
-    const bool is_done = reload_all(app);
+    reload_all(app);
     if (is_serving)
-        sg_notify(&app->notify, "READY=1\nSTATUS=%s",
-                  is_done ? "serving" : "serving; the last reload failed");
+        tell_status(app, "READY=1\n");
 }

@@ -207,11 +207,19 @@ static void begin_stop(struct launcher *launcher)
 
 /* Being ready ------------------------------------------------------------------------------ */
 
+/* What the gateway says of itself, where there is one. */
+static const char *status_of(struct launcher *launcher)
+{
+    struct sg_process *gateway = &launcher->roles[0].process;
+    gateway->is_status_new = false;
+    return gateway->pid != 0 && gateway->status[0] != '\0' ? gateway->status : "serving";
+}
+
 static void tell_ready(struct launcher *launcher)
 {
     launcher->is_reloading = false;
     launcher->is_ready_told = true;
-    sg_notify(launcher->options.notify, "READY=1\nSTATUS=serving");
+    sg_notify(launcher->options.notify, "READY=1\nSTATUS=%s", status_of(launcher));
 }
 
 /* Taking over ------------------------------------------------------------------------------ */
@@ -378,18 +386,33 @@ static void hear(struct launcher *launcher)
         if (process == &launcher->next && !process->is_given_up)
             end_takeover(launcher);
     }
+    if (launcher->roles[0].process.is_status_new && launcher->is_ready_told &&
+        !launcher->is_stopping)
+        sg_notify(launcher->options.notify, "STATUS=%s", status_of(launcher));
 }
 
-/* A process that has said that it is ready, and then falls silent, is ended: first so that it
- * leaves a core, then in a way that also one that was stopped cannot outlast. */
+/* How long it may be silent: until it is ready, and then by the watchdog. -1: for ever, or it is
+ * looked at elsewhere. */
+static int64_t silence_ms_max(struct launcher *launcher, size_t i)
+{
+    const struct sg_process *process = process_at(launcher, i);
+
+    if (process->is_ready)
+        return watchdog_ms(launcher) > 0 ? watchdog_ms(launcher) : -1;
+    return i < launcher->count ? launcher->config->start_ms_max : -1; /* else look_at_takeover() */
+}
+
+/* A process that falls silent, or never says that it is ready, is ended: first so that it leaves a
+ * core, then in a way that also one that was stopped cannot outlast. */
 static bool is_a_process_hung(struct launcher *launcher)
 {
-    const int64_t now = now_ms(), limit = watchdog_ms(launcher);
+    const int64_t now = now_ms();
     bool is_hung = false;
 
-    for (size_t i = 0; limit > 0 && i < process_count(launcher); i++) {
+    for (size_t i = 0; i < process_count(launcher); i++) {
         struct sg_process *process = process_at(launcher, i);
-        if (process->pid == 0 || !process->is_ready || now - process->heard_ms <= limit)
+        const int64_t limit = silence_ms_max(launcher, i);
+        if (process->pid == 0 || limit < 0 || now - process->heard_ms <= limit)
             continue;
         is_hung = true;
         if (now - process->heard_ms > limit + ABORT_MS_MAX) {
@@ -397,7 +420,8 @@ static bool is_a_process_hung(struct launcher *launcher)
         } else if (!process->is_given_up) {
             sg_log(SG_LOG_ERROR, NULL, "launcher.hung",
                    SG_F_STR("role", i < launcher->count ? launcher->roles[i].name : "gateway"),
-                   SG_F_INT("pid", process->pid), SG_F_INT("silent_ms", now - process->heard_ms));
+                   SG_F_INT("pid", process->pid), SG_F_INT("silent_ms", now - process->heard_ms),
+                   SG_F_INT("was_ready", process->is_ready));
             kill(process->pid, SIGABRT);
             process->is_given_up = true;
         }
@@ -410,8 +434,9 @@ static bool is_a_process_hung(struct launcher *launcher)
 static void feed_watchdog(struct launcher *launcher)
 {
     const int64_t limit = watchdog_ms(launcher), now = now_ms();
+    const bool is_hung = is_a_process_hung(launcher);
 
-    if (limit == 0 || is_a_process_hung(launcher) || now - launcher->fed_ms < limit / 3)
+    if (limit == 0 || is_hung || now - launcher->fed_ms < limit / 3)
         return;
     launcher->fed_ms = now;
     sg_notify(launcher->options.notify, "WATCHDOG=1");
@@ -486,8 +511,11 @@ static void wait_for_events(struct launcher *launcher, struct pollfd *fds, int64
         if (process_at(launcher, i)->pid != 0)
             fds[count++] =
                 (struct pollfd){.fd = process_at(launcher, i)->channel, .events = POLLIN};
-    if (watchdog_ms(launcher) > 0)
-        earlier(&wait, watchdog_ms(launcher) / 6);
+    for (size_t i = 0; i < process_count(launcher); i++) {
+        const int64_t part = silence_ms_max(launcher, i) / 6;
+        if (process_at(launcher, i)->pid != 0 && part > 0)
+            earlier(&wait, part < ABORT_MS_MAX ? part : ABORT_MS_MAX);
+    }
     poll(fds, count, (int)wait);
 }
 

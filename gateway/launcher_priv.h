@@ -9,6 +9,9 @@
 /* What a child that cannot become its user ends with; exec itself ends with 127. */
 enum { SG_EXIT_NO_USER = 126 };
 
+/* A status with its NUL; the rest of a longer one is left out. */
+enum { SG_STATUS_MAX = 256 };
+
 /* A process of a role, and what is known of it. */
 struct sg_process {
     pid_t pid;   /* 0: none */
@@ -16,6 +19,8 @@ struct sg_process {
     bool is_ready;
     bool is_given_up; /* it was told to end for good */
     int64_t started_ms, heard_ms;
+    char status[SG_STATUS_MAX]; /* what it said last of how it is; "": nothing yet */
+    bool is_status_new;         /* it was not passed on */
 };
 
 #define SG_PROCESS_NONE ((struct sg_process){.channel = -1})

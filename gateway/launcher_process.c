@@ -135,6 +135,19 @@ bool sg_process_start(const struct sg_process_spec *spec, int64_t now_ms, struct
     return true;
 }
 
+/* It is passed on in our own name, so it must be one line and readable. */
+static void take_status(struct sg_process *process, struct sg_slice status)
+{
+    const size_t len = status.len < SG_STATUS_MAX ? status.len : SG_STATUS_MAX - 1;
+
+    if (len == 0)
+        return;
+    for (size_t i = 0; i < len; i++)
+        process->status[i] = status.ptr[i] < ' ' || status.ptr[i] > '~' ? '?' : (char)status.ptr[i];
+    process->status[len] = '\0';
+    process->is_status_new = true;
+}
+
 bool sg_process_hear(struct sg_process *process, int64_t now_ms)
 {
     enum { MESSAGES_MAX = 64 }; /* a turn; whoever floods us must not keep us from the others */
@@ -146,9 +159,11 @@ bool sg_process_hear(struct sg_process *process, int64_t now_ms)
         if (len < 0)
             break;
         const struct sg_notice notice = sg_notice_read(sg_slice_of(bytes, (size_t)len));
-        if (notice.is_ready || notice.is_watchdog)
+        /* Before it is ready, whatever else it says buys it no time. */
+        if (notice.is_ready || (notice.is_watchdog && process->is_ready))
             process->heard_ms = now_ms;
         says_ready |= notice.is_ready;
+        take_status(process, notice.status);
     }
     process->is_ready |= says_ready;
     return says_ready;

@@ -18,6 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (whole.is_ready != (first.is_ready || second.is_ready) ||
             whole.is_watchdog != (first.is_watchdog || second.is_watchdog))
             abort();
+        const struct sg_slice status = second.status.ptr != NULL ? second.status : first.status;
+        if (whole.status.ptr != status.ptr || whole.status.len != status.len)
+            abort();
     }
     return 0;
 }

@@ -19,8 +19,7 @@ end() {
     kill -9 "$launcher" 2>/dev/null || true
     [ $rc = 0 ] || tail -n 40 "$work/log" >&2
     cat "$work"/log* >>"$dir/log" # where sanitizers are looked for
-    (exit $rc)
-    instance_end
+    instance_end $rc
 }
 trap end EXIT
 signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig >/dev/null 2>&1; }
@@ -109,6 +108,33 @@ status_of
 [ $rc = 0 ] || fail "stopped while a role waits to be started, the launcher ended with status $rc"
 ok "a role that dies at once is started ever later ($waits ms), and no more when told to stop"
 mv log log.4
+
+# A token process that never gets ready: it is ended, and the next one is as good as any.
+sed 's/^listen:/start_ms_max: 5000\n&/' "$dir/sealgate.yaml" >"$dir/hurried.yaml"
+mkdir -p late
+cp "$sealgated" late/sealgated
+sealgated=late/sealgated
+start "$dir/hurried.yaml"
+within 10 signs || fail "the roles do not serve in a hurry"
+mv late/sealgated late/good
+cat >late/sealgated <<'HANGS'
+#!/bin/sh
+[ -e late/hung ] || { : >late/hung; exec sleep 60; }
+exec late/good "$@"
+HANGS
+rm -f late/hung
+chmod +x late/sealgated
+kill -9 "$(pid_of token)"
+within 15 has 'event=launcher.hung role=softhsm .*was_ready=0' || fail "a token process that hangs at its start is left"
+within 10 signs || fail "no token process comes after one that hung at its start"
+[ "$(grep -c 'event=launcher.hung' log)" = 1 ] || fail "a process that was ready was ended as well"
+[ "$(grep -c 'event=launcher.started role=gateway' log)" = 1 ] || fail "the gateway was started again too"
+kill -TERM "$launcher"
+status_of
+[ $rc = 0 ] || fail "the launcher ended with status $rc after a process that hung"
+ok "a process that is not ready in time is ended and started anew"
+mv log log.5
+sealgated=$SEALGATE_BUILD/bin/sealgated
 
 # refused NAME CONFIG TEXT [COMMAND...]: nothing is left running, and the log has TEXT.
 refused() {

@@ -17,8 +17,7 @@ end() {
     wait 2>/dev/null || true
     [ $rc = 0 ] || tail -n 40 log said >&2
     cat log >>"$dir/log" # where sanitizers are looked for
-    (exit $rc)
-    instance_end
+    instance_end $rc
 }
 trap end EXIT
 signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig >/dev/null 2>&1; }
@@ -71,6 +70,25 @@ said '^RELOADING=1 | MONOTONIC_USEC=[1-9][0-9]*$' || fail "the reload is not tol
     fail "the reload ends before it begins"
 grep -q 'process=gateway event=app.reloaded' log || fail "nothing was reloaded"
 ok "a reload is told with its time, and its end when the gateway has made it"
+
+# What failed is told until it is mended, by whichever way it is read again.
+cp "$dir/pki/server.pem" server.pem
+echo "no certificate" >"$dir/pki/server.pem"
+kill -HUP "$watched"
+within 5 said '^READY=1 | STATUS=serving by what was loaded before: .*certificate' || fail "a reload that fails is not told"
+signs || fail "it does not sign any more"
+told=$(times 'STATUS=serving$')
+cp server.pem "$dir/pki/server.pem"
+within 10 has_more "$told" 'STATUS=serving$' || fail "what was mended is not told"
+cp "$dir/sealgate.yaml" good.yaml
+echo "no_such_option: 1" >>"$dir/sealgate.yaml"
+kill -HUP "$watched"
+within 5 said '^READY=1 | STATUS=serving the callers that were listed before: .*no_such_option' || fail "a list that is not read is not told"
+told=$(times 'READY=1 | STATUS=serving$')
+cp good.yaml "$dir/sealgate.yaml"
+kill -HUP "$watched"
+within 5 has_more "$told" 'READY=1 | STATUS=serving$' || fail "a reload that succeeds is not told"
+ok "what failed of a reload is told until it succeeds"
 
 gateway=$(children "$watched" gateway) token=$(children "$watched" token)
 for role in "$gateway" "$token"; do

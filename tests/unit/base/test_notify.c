@@ -216,6 +216,26 @@ static void messages_are_judged_by_their_lines(void **state)
     }
 }
 
+static void the_last_status_counts(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"STATUS=serving", "serving"},
+        {"READY=1\nSTATUS=a b", "a b"},
+        {"STATUS=one\nSTATUS=two\n", "two"},
+        {"STATUS=one\nSTATUS=", ""},
+        {"STATUS=READY=1\nREADY=1", "READY=1"},
+        {"status=x", ""},
+        {"XSTATUS=x", ""},
+        {"READY=1", ""},
+    };
+    for (size_t i = 0; i < SG_COUNT(rows); i++) {
+        print_message("  %s\n", rows[i][0]);
+        const struct sg_notice notice = sg_notice_read(sg_slice_str(rows[i][0]));
+        assert_true(sg_slice_is(notice.status, rows[i][1]));
+    }
+}
+
 static void a_message_that_was_cut_says_only_what_is_whole(void **state)
 {
     (void)state;
@@ -237,6 +257,7 @@ int main(void)
         cmocka_unit_test(a_watcher_that_takes_nothing_is_not_waited_for),
         cmocka_unit_test(the_environment_follows_the_table),
         cmocka_unit_test(messages_are_judged_by_their_lines),
+        cmocka_unit_test(the_last_status_counts),
         cmocka_unit_test(a_message_that_was_cut_says_only_what_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
