@@ -37,9 +37,11 @@ void bench_must(enum sg_rc rc, const struct sg_err *err)
 static void begin(struct bench_conn *conn)
 {
     struct sg_err err;
-    bench_must(sg_rpc_client_new(&sg_rpc_client_limits_default, "localhost", "bench/1",
-                                 sg_loop_now(conn->all->loop), &conn->client, &err),
-               &err);
+    conn->is_ready = true;
+    if (!conn->all->is_http1)
+        bench_must(sg_rpc_client_new(&sg_rpc_client_limits_default, "localhost", "bench/1",
+                                     sg_loop_now(conn->all->loop), &conn->client, &err),
+                   &err);
     if (conn->ready != NULL)
         conn->ready(conn);
 }
@@ -60,9 +62,11 @@ static void on_ready(void *arg, uint32_t events)
     sg_buf_clear(&all->plain);
     bench_must(sg_tls_feed(conn->tls, sg_slice_of(all->read_bytes, (size_t)len), &all->plain, &err),
                &err);
-    if (conn->client == NULL && sg_tls_is_ready(conn->tls))
+    if (!conn->is_ready && sg_tls_is_ready(conn->tls))
         begin(conn);
-    if (all->plain.len > 0)
+    if (all->plain.len > 0 && all->is_http1)
+        conn->text(conn, sg_buf_slice(&all->plain));
+    else if (all->plain.len > 0)
         bench_must(sg_rpc_client_feed(conn->client, sg_loop_now(all->loop),
                                       sg_buf_slice(&all->plain), &err),
                    &err);
@@ -94,9 +98,10 @@ static void on_flush(void *arg)
     sg_watch_set(all->loop, &conn->watch, out->len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-void bench_conns_init(struct bench_conns *all, const char *pki, const char *client, uint16_t port)
+static void init(struct bench_conns *all, const char *pki, const char *client, uint16_t port,
+                 const char *protocol)
 {
-    static const char *const alpn[] = {"h2"};
+    const char *const alpn[] = {protocol};
     char ca[256], cert[256], key[256];
     struct sg_err err;
     snprintf(ca, sizeof(ca), "%s/ca.pem", pki);
@@ -112,6 +117,18 @@ void bench_conns_init(struct bench_conns *all, const char *pki, const char *clie
     sg_buf_init(&all->plain, PLAIN_BYTES_MAX);
     sg_buf_init(&all->pulled, PULLED_BYTES_MAX);
     all->port = port;
+}
+
+void bench_conns_init(struct bench_conns *all, const char *pki, const char *client, uint16_t port)
+{
+    init(all, pki, client, port, "h2");
+}
+
+void bench_conns_init_http1(struct bench_conns *all, const char *pki, const char *client,
+                            uint16_t port)
+{
+    init(all, pki, client, port, "http/1.1");
+    all->is_http1 = true;
 }
 
 void bench_conn_open(struct bench_conns *all, struct bench_conn *conn, unsigned host)

@@ -2,8 +2,9 @@
  * The crowd of the benchmarks `idle` and `reconnect`: many connections with client certificates,
  * each of which makes one call, and then only is there.
  *
- *     bench_crowd --port PORT --pki DIR --pid PID --connections N [--at-once N]
+ *     bench_crowd --port PORT --pki DIR --pid PID --connections N [--at-once N] [--http1]
  *
+ * With --http1 the crowd speaks Connect over HTTP/1.1, and gRPC over HTTP/2 else.
  * Opens them --at-once at a time (all, without it) in a process of its own, while this one asks
  * grpc.health.v1.Health/Check every PROBE_MS on a connection that was there before. Prints one
  * line: how many were ready, the seconds until then, how long the checks took meanwhile, and what
@@ -35,7 +36,7 @@ static struct crowd {
     struct bench_conns conns;
     struct member *members;
     size_t count, at_once, opened, ready;
-    int tell_fd;
+    int tell_fd, is_http1;
 } crowd;
 
 static void on_message(void *arg, struct sg_rpc_client_call *call, struct sg_slice message)
@@ -50,16 +51,41 @@ static void open_members(void)
                         (unsigned)(1 + crowd.opened % HOSTS));
 }
 
+static void count_one(void)
+{
+    if (++crowd.ready < crowd.count)
+        open_members();
+    else if (write(crowd.tell_fd, "r", 1) != 1)
+        bench_die("could not tell that all are ready: %m");
+}
+
 static void on_answered(void *arg, struct sg_rpc_client_call *call, const struct sg_status *status,
                         enum sg_rpc_outcome outcome)
 {
     (void)arg, (void)call, (void)outcome;
     if (status->code != SG_GRPC_OK)
         bench_die("a connection's call ended with %s", sg_grpc_code_name(status->code));
-    if (++crowd.ready < crowd.count)
-        open_members();
-    else if (write(crowd.tell_fd, "r", 1) != 1)
-        bench_die("could not tell that all are ready: %m");
+    count_one();
+}
+
+/* By HTTP/1.1: the answer is one record. */
+static void ask_by_text(struct bench_conn *conn)
+{
+    static const char request[] = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\n"
+                                  "host: localhost\r\n"
+                                  "content-type: application/proto\r\n"
+                                  "content-length: 0\r\n\r\n";
+    struct sg_err err;
+    bench_must(sg_tls_send(conn->tls, sg_slice_str(request), &err), &err);
+}
+
+static void on_text(struct bench_conn *conn, struct sg_slice text)
+{
+    struct member *member = SG_CONTAINER(conn, struct member, bench);
+    if (member->has_asked || !sg_slice_starts(text, SG_SLICE("HTTP/1.1 200 ")))
+        bench_die("a connection was answered: %.*s", (int)text.len, (const char *)text.ptr);
+    member->has_asked = true;
+    count_one();
 }
 
 static void check_once(struct bench_conn *conn)
@@ -85,9 +111,16 @@ static void run_crowd(const char *pki, uint16_t port)
     crowd.members = calloc(crowd.count, sizeof(*crowd.members));
     if (crowd.members == NULL)
         bench_die("no memory for %zu connections", crowd.count);
-    bench_conns_init(&crowd.conns, pki, "dev", port);
-    for (size_t i = 0; i < crowd.count; i++)
-        crowd.members[i].bench.fill = check_once;
+    if (crowd.is_http1)
+        bench_conns_init_http1(&crowd.conns, pki, "dev", port);
+    else
+        bench_conns_init(&crowd.conns, pki, "dev", port);
+    for (size_t i = 0; i < crowd.count; i++) {
+        struct bench_conn *bench = &crowd.members[i].bench;
+        bench->ready = crowd.is_http1 ? ask_by_text : NULL;
+        bench->fill = crowd.is_http1 ? NULL : check_once;
+        bench->text = on_text;
+    }
     open_members();
     bench_must(sg_loop_run(crowd.conns.loop, &err), &err);
 }
@@ -195,17 +228,20 @@ static double resident_kb(pid_t pid)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"port", required_argument, NULL, 'p'},    {"pki", required_argument, NULL, 'k'},
-        {"pid", required_argument, NULL, 'i'},     {"connections", required_argument, NULL, 'c'},
-        {"at-once", required_argument, NULL, 'a'}, {0}};
+    static const struct option names[] = {{"port", required_argument, NULL, 'p'},
+                                          {"pki", required_argument, NULL, 'k'},
+                                          {"pid", required_argument, NULL, 'i'},
+                                          {"connections", required_argument, NULL, 'c'},
+                                          {"at-once", required_argument, NULL, 'a'},
+                                          {"http1", no_argument, &crowd.is_http1, 1},
+                                          {0}};
     const char *pki = NULL;
     unsigned long port = 0, pid = 0;
     int option, fds[2];
     struct sg_err err;
 
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        unsigned long value = option == 'k' ? 0 : strtoul(optarg, NULL, 10);
+        unsigned long value = option == 'k' || option == 0 ? 0 : strtoul(optarg, NULL, 10);
         if (option == 'k')
             pki = optarg;
         else if (option == 'p')

@@ -24,10 +24,16 @@ crowd_start() {
     export SEALGATE_BUILD=$build SEALGATE_DEV_DIR=$work/dev
     SEALGATE_DEV_PORT=$(free_port)
     SEALGATE_DEV_METRICS_PORT=$(free_port)
-    SEALGATE_DEV_BEARER_PORT=$(free_port)
+    SEALGATE_DEV_BEARER_PORT=none # it would keep half of the descriptors for itself
     export SEALGATE_DEV_PORT SEALGATE_DEV_METRICS_PORT SEALGATE_DEV_BEARER_PORT
     # One process plays all the clients, and each is as slow as ten thousand.
     export SEALGATE_DEV_OPTIONS='handshake_ms_max: 60000'
+    crowd_gateway
+}
+
+# A gateway that has had no connection yet: memory that was used before would not be seen to be used again.
+crowd_gateway() {
+    "$top/ops/dev" down 2>/dev/null
     "$top/ops/dev" up
     gateway=$("$top/ops/dev" status | sed -n 's/^\([0-9][0-9]*\) .*sealgated gateway.*/\1/p')
 }

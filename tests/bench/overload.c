@@ -5,6 +5,9 @@
  *     bench_overload --port PORT --pki DIR --key NAME [--connections N] [--ms N] [--timeout-ms N]
  *                    (--rate CALLS-PER-SECOND | --closed CALLS)
  *
+ * Beside that, on a connection of its own, grpc.health.v1.Health/Check every PROBE_MS: at the end
+ * how many of them counted, and how long they took.
+ *
  * A call counts when it begins after a second of warming up and within --ms. Prints one line:
  * begun, good, refused (RESOURCE_EXHAUSTED or UNAVAILABLE with a RetryInfo), bare (the same without
  * one), late (DEADLINE_EXCEEDED), failed (all else), held (not begun for want of a stream, which an
@@ -25,6 +28,8 @@ enum {
     STREAMS_MAX = 120, /* of each connection: below the server's limit, as a proper client stays */
     CALLS_MAX = 1 << 20,
     WARM_MS = 1000,
+    PROBE_MS = 5,
+    PROBES_MAX = 1 << 18, /* of a --ms of 1000000, and some */
     TICK_MS = 1,
 };
 
@@ -56,6 +61,15 @@ static struct {
     uint32_t refusals_us[CALLS_MAX];
     size_t refusal_count;
 } load;
+
+/* Whoever asks for health: one check after the other, the next due when it is due. */
+static struct {
+    struct bench_conn bench;
+    int64_t due_ns; /* of the check that is under way or comes next */
+    bool is_asking, counts;
+    uint32_t took_us[PROBES_MAX];
+    size_t count;
+} probe;
 
 static int64_t now_ns(void)
 {
@@ -167,13 +181,52 @@ static bool begin_somewhere(int64_t due_ns)
     return false;
 }
 
+static void on_checked(void *arg, struct sg_rpc_client_call *rpc, const struct sg_status *status,
+                       enum sg_rpc_outcome outcome)
+{
+    (void)arg, (void)rpc, (void)outcome;
+    if (status->code != SG_GRPC_OK)
+        bench_die("a check of health ended with %s", sg_grpc_code_name(status->code));
+    if (probe.counts && probe.count < PROBES_MAX)
+        probe.took_us[probe.count++] = (uint32_t)((now_ns() - probe.due_ns) / 1000);
+    probe.is_asking = false;
+    /* A check that took long delays the next, and is not counted for those that it delayed. */
+    const int64_t next_ns = probe.due_ns + PROBE_MS * SG_NS_PER_MS;
+    probe.due_ns = next_ns > now_ns() ? next_ns : now_ns();
+}
+
+static void on_check_message(void *arg, struct sg_rpc_client_call *call, struct sg_slice message)
+{
+    (void)arg, (void)call, (void)message;
+}
+
+static void ask_health(int64_t now)
+{
+    static const char path[] = "/grpc.health.v1.Health/Check";
+    const struct sg_rpc_client_events events = {.message = on_check_message, .done = on_checked};
+    struct sg_rpc_client_call *call;
+    struct sg_err err;
+
+    if (probe.is_asking || now < probe.due_ns || now >= load.last_ns)
+        return;
+    probe.is_asking = true;
+    probe.counts = probe.due_ns >= load.first_ns;
+    bench_must(sg_rpc_client_start(probe.bench.client, path, now, 0, NULL, 0, &events, &call, &err),
+               &err);
+    bench_must(sg_rpc_client_send(call, (struct sg_slice){0}, true, &err), &err);
+    sg_hook_arm(load.all.loop, &probe.bench.flush);
+}
+
 static void on_tick(void *arg)
 {
     (void)arg;
     struct sg_err err;
     const int64_t now = now_ns();
 
-    if (now >= load.last_ns && load.open == 0) { /* each ends, by its deadline at the latest */
+    ask_health(now);
+
+    if (now >= load.last_ns && load.open == 0 &&
+        !probe.is_asking) { /* each ends, by its deadline at the latest */
         sg_loop_stop(load.all.loop);
         return;
     }
@@ -195,9 +248,10 @@ static void on_conn_ready(struct bench_conn *bench)
 {
     (void)bench;
     struct sg_err err;
-    if (++load.ready < load.connections)
+    if (++load.ready < load.connections + 1) /* the last is the one that asks for health */
         return;
     load.begin_ns = now_ns();
+    probe.due_ns = load.begin_ns;
     load.first_ns = load.begin_ns + WARM_MS * SG_NS_PER_MS;
     load.last_ns = load.first_ns + load.ms * SG_NS_PER_MS;
     load.timer = (struct sg_timer){.fn = on_tick};
@@ -210,12 +264,10 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static double percentile_ms(size_t percent)
+/* Of times in order. */
+static double percentile_ms(const uint32_t *us, size_t count, size_t percent)
 {
-    if (load.refusal_count == 0)
-        return 0;
-    const size_t at = (load.refusal_count - 1) * percent / 100;
-    return load.refusals_us[at] / 1000.0;
+    return count == 0 ? 0 : us[(count - 1) * percent / 100] / 1000.0;
 }
 
 static int64_t number(const char *text)
@@ -271,14 +323,21 @@ int main(int argc, char **argv)
         load.conns[i].bench.ready = on_conn_ready;
         bench_conn_open(&load.all, &load.conns[i].bench, 1);
     }
+    probe.bench.ready = on_conn_ready;
+    bench_conn_open(&load.all, &probe.bench, 2);
     bench_must(sg_loop_run(load.all.loop, &err), &err);
     qsort(load.refusals_us, load.refusal_count, sizeof(load.refusals_us[0]), ascending);
+    qsort(probe.took_us, probe.count, sizeof(probe.took_us[0]), ascending);
     printf("begun=%llu good=%llu refused=%llu bare=%llu late=%llu failed=%llu held=%llu "
-           "seconds=%.3f refusal_p50_ms=%.3f refusal_p99_ms=%.3f\n",
+           "seconds=%.3f refusal_p50_ms=%.3f refusal_p99_ms=%.3f checks=%zu health_p50_ms=%.3f "
+           "health_p99_ms=%.3f\n",
            (unsigned long long)load.begun, (unsigned long long)load.good,
            (unsigned long long)load.refused, (unsigned long long)load.bare,
            (unsigned long long)load.late, (unsigned long long)load.failed,
-           (unsigned long long)load.held, (double)load.ms / 1000.0, percentile_ms(50),
-           percentile_ms(99));
+           (unsigned long long)load.held, (double)load.ms / 1000.0,
+           percentile_ms(load.refusals_us, load.refusal_count, 50),
+           percentile_ms(load.refusals_us, load.refusal_count, 99), probe.count,
+           percentile_ms(probe.took_us, probe.count, 50),
+           percentile_ms(probe.took_us, probe.count, 99));
     return 0;
 }
