@@ -40,8 +40,9 @@ challenged 'Bearer error="invalid_token"' "it is not said that the token is wron
 [ "$(curl -sS --cacert "$SEALGATE_CA" -D head -o body -w '%{http_code}' -H 'content-type: application/json' -d '{}' \
     "$url/$info")" = 401 ] && grep -q '"BEARER_REQUIRED"' body || fail "no token is needed"
 challenged Bearer "it is not said what to show"
-printf '\0\0\0\0\0' | curl -sS --http2 --cacert "$SEALGATE_CA" -D head -o body -H 'content-type: application/grpc' -H 'te: trailers' \
-    --data-binary @- "$url/$info"
+# An answer without a body that comes before curl 7.88 has sent its own is taken, and then waited for.
+printf '\0\0\0\0\0' | curl -sS --http2 --max-time 5 --cacert "$SEALGATE_CA" -D head -o body -H 'content-type: application/grpc' \
+    -H 'te: trailers' --data-binary @- "$url/$info" 2>err || [ $? = 28 ] || fail "gRPC without a token: $(cat err)"
 grep -qi '^grpc-status: 16' head && ! grep -qi '^www-authenticate' head || fail "gRPC tells it otherwise"
 ok "no token, a wrong one and two are refused, as HTTP and gRPC have it"
 
