@@ -2,9 +2,9 @@
 
 #include "base/base64.h"
 #include "formats/audit/note_priv.h"
+#include "formats/audit/record.h"
 
-/* Digits without a zero before them. */
-static bool number(struct sg_slice text, uint64_t *ret)
+bool sg_note_is_number(struct sg_slice text, uint64_t *ret)
 {
     uint64_t value = 0;
     if (text.len == 0 || (text.len > 1 && text.ptr[0] == '0'))
@@ -19,7 +19,7 @@ static bool number(struct sg_slice text, uint64_t *ret)
     return true;
 }
 
-static bool hash(struct sg_slice text, struct sg_tree_hash *ret)
+bool sg_note_is_hash(struct sg_slice text, struct sg_tree_hash *ret)
 {
     uint8_t room[36]; /* of ours, so that only the text can be at fault */
     struct sg_buf bytes = {.ptr = room, .cap = sizeof(room), .max = sizeof(room)};
@@ -63,8 +63,9 @@ enum sg_rc sg_checkpoint_parse(struct sg_slice text, struct sg_checkpoint *ret, 
 
     if (!sg_note_take_line(&text, &checkpoint.origin) || !sg_note_take_line(&text, &size) ||
         !sg_note_take_line(&text, &root) || text.len != 0 ||
-        !sg_checkpoint_origin_is_good(checkpoint.origin) || !number(size, &checkpoint.head.size) ||
-        !hash(root, &checkpoint.head.root))
+        !sg_checkpoint_origin_is_good(checkpoint.origin) ||
+        !sg_note_is_number(size, &checkpoint.head.size) ||
+        !sg_note_is_hash(root, &checkpoint.head.root))
         return SG_FAIL(err, SG_E_INVALID, 0,
                        "could not read a checkpoint: it is not an origin, a size and a root hash");
     *ret = checkpoint;
@@ -75,17 +76,39 @@ enum sg_rc sg_checkpoint_parse(struct sg_slice text, struct sg_checkpoint *ret, 
 
 static const char first_line[] = "c2sp.org/tlog-proof@v1";
 
-void sg_receipt_write(const struct sg_receipt *receipt, struct sg_buf *out)
+_Static_assert(SG_RECEIPT_EXTRA_BYTES_MAX == (SG_AUDIT_RECORD_BYTES_MAX + 2) / 3 * 4,
+               "any record fits into a receipt");
+
+static void write_behind_extra(const struct sg_receipt *receipt, struct sg_buf *out)
 {
-    sg_buf_printf(out, "%s\nindex %llu\n", first_line, (unsigned long long)receipt->index);
+    sg_buf_printf(out, "index %llu\n", (unsigned long long)receipt->index);
     for (size_t i = 0; i < receipt->proof.count; i++)
         add_hash(&receipt->proof.hashes[i], out);
     sg_buf_add_u8(out, '\n');
     sg_buf_add_slice(out, receipt->checkpoint);
 }
 
-/* "NAME VALUE", with the value in `line` after. */
-static bool is_field(struct sg_slice *line, const char *name)
+void sg_receipt_write(const struct sg_receipt *receipt, struct sg_buf *out)
+{
+    sg_buf_printf(out, "%s\n", first_line);
+    if (receipt->extra.len > 0) {
+        sg_buf_add_str(out, "extra ");
+        sg_buf_add_slice(out, receipt->extra);
+        sg_buf_add_u8(out, '\n');
+    }
+    write_behind_extra(receipt, out);
+}
+
+void sg_receipt_write_with(const struct sg_receipt *receipt, struct sg_slice record,
+                           struct sg_buf *out)
+{
+    sg_buf_printf(out, "%s\nextra ", first_line);
+    sg_base64_encode(record, SG_BASE64_STD, SG_BASE64_PADDED, out);
+    sg_buf_add_u8(out, '\n');
+    write_behind_extra(receipt, out);
+}
+
+bool sg_note_is_field(struct sg_slice *line, const char *name)
 {
     struct sg_slice prefix = sg_slice_str(name);
     if (!sg_slice_starts(*line, prefix))
@@ -94,12 +117,20 @@ static bool is_field(struct sg_slice *line, const char *name)
     return true;
 }
 
+/* Appends it, decoded, if it is not longer than a record. */
+static bool decode_extra(struct sg_slice value, struct sg_buf *out)
+{
+    size_t before = out->len;
+    return value.len <= SG_RECEIPT_EXTRA_BYTES_MAX &&
+           sg_base64_decode(value, SG_BASE64_STD, SG_BASE64_PADDED, out, NULL) == SG_OK &&
+           out->len - before <= SG_AUDIT_RECORD_BYTES_MAX;
+}
+
 static bool is_extra(struct sg_slice value)
 {
-    uint8_t room[SG_RECEIPT_EXTRA_BYTES_MAX];
+    uint8_t room[SG_RECEIPT_EXTRA_BYTES_MAX]; /* the decoder wants more than it needs */
     struct sg_buf bytes = {.ptr = room, .cap = sizeof(room), .max = sizeof(room)};
-    return value.len <= SG_RECEIPT_EXTRA_BYTES_MAX &&
-           sg_base64_decode(value, SG_BASE64_STD, SG_BASE64_PADDED, &bytes, NULL) == SG_OK;
+    return decode_extra(value, &bytes);
 }
 
 /* The lines before the checkpoint. */
@@ -110,14 +141,18 @@ static bool parse_head(struct sg_slice *text, struct sg_receipt *receipt)
     if (!sg_note_take_line(text, &line) || !sg_slice_is(line, first_line) ||
         !sg_note_take_line(text, &line))
         return false;
-    if (is_field(&line, "extra ") && (!is_extra(line) || !sg_note_take_line(text, &line)))
-        return false;
-    if (!is_field(&line, "index ") || !number(line, &receipt->index))
+    receipt->extra = SG_SLICE("");
+    if (sg_note_is_field(&line, "extra ")) {
+        receipt->extra = line;
+        if (!is_extra(line) || !sg_note_take_line(text, &line))
+            return false;
+    }
+    if (!sg_note_is_field(&line, "index ") || !sg_note_is_number(line, &receipt->index))
         return false;
     for (receipt->proof.count = 0; sg_note_take_line(text, &line) && line.len > 0;
          receipt->proof.count++)
         if (receipt->proof.count == SG_TREE_LEVELS_MAX ||
-            !hash(line, &receipt->proof.hashes[receipt->proof.count]))
+            !sg_note_is_hash(line, &receipt->proof.hashes[receipt->proof.count]))
             return false;
     return line.len == 0;
 }
@@ -137,28 +172,52 @@ enum sg_rc sg_receipt_parse(struct sg_slice text, struct sg_receipt *ret, struct
     return SG_OK;
 }
 
+enum sg_rc sg_receipt_read_record(const struct sg_receipt *receipt, struct sg_buf *out,
+                                  struct sg_err *err)
+{
+    if (receipt->extra.len == 0)
+        return SG_FAIL(err, SG_E_NOT_FOUND, 0, "the receipt has no record in it");
+    if (!decode_extra(receipt->extra, out))
+        return SG_FAIL(err, SG_E_LIMIT, 0, "could not read the record of a receipt");
+    return SG_OK;
+}
+
+enum sg_rc sg_receipt_prove(struct sg_tree_hasher *hasher, const struct sg_receipt *receipt,
+                            struct sg_slice record, const struct sg_note_key *log_key,
+                            struct sg_checkpoint *ret, struct sg_err *err)
+{
+    struct sg_note note;
+    struct sg_checkpoint checkpoint;
+    struct sg_tree_hash leaf;
+    enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
+    uint64_t time;
+
+    SG_TRY(sg_note_parse(receipt->checkpoint, &note, err));
+    if (log_key != NULL)
+        SG_TRY(sg_note_judge(&note, log_key, &verdict, &time, err));
+    if (log_key != NULL && verdict != SG_NOTE_SIGNED)
+        return SG_FAIL(err, SG_E_INVALID, 0, "the receipt's checkpoint is not signed by the log");
+    SG_TRY(sg_checkpoint_parse(note.text, &checkpoint, err));
+    sg_tree_hash_leaf(hasher, record, &leaf);
+    SG_TRY(
+        sg_tree_check_leaf(hasher, &leaf, receipt->index, &checkpoint.head, &receipt->proof, err));
+    *ret = checkpoint;
+    return SG_OK;
+}
+
 enum sg_rc sg_receipt_check(struct sg_tree_hasher *hasher, struct sg_slice text,
                             struct sg_slice record, struct sg_slice origin,
                             const struct sg_note_key *log_key, struct sg_tree_head *ret,
                             struct sg_err *err)
 {
     struct sg_receipt receipt;
-    struct sg_note note;
     struct sg_checkpoint checkpoint;
-    struct sg_tree_hash leaf;
-    enum sg_note_verdict verdict;
-    uint64_t time;
 
+    SG_ASSERT(log_key != NULL);
     SG_TRY(sg_receipt_parse(text, &receipt, err));
-    SG_TRY(sg_note_parse(receipt.checkpoint, &note, err));
-    SG_TRY(sg_note_judge(&note, log_key, &verdict, &time, err));
-    if (verdict != SG_NOTE_SIGNED)
-        return SG_FAIL(err, SG_E_INVALID, 0, "the receipt's checkpoint is not signed by the log");
-    SG_TRY(sg_checkpoint_parse(note.text, &checkpoint, err));
+    SG_TRY(sg_receipt_prove(hasher, &receipt, record, log_key, &checkpoint, err));
     if (!sg_slice_eq(checkpoint.origin, origin))
         return SG_FAIL(err, SG_E_INVALID, 0, "the receipt is of another log");
-    sg_tree_hash_leaf(hasher, record, &leaf);
-    SG_TRY(sg_tree_check_leaf(hasher, &leaf, receipt.index, &checkpoint.head, &receipt.proof, err));
     *ret = checkpoint.head;
     return SG_OK;
 }

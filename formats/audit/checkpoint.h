@@ -11,8 +11,8 @@
 
 enum {
     SG_CHECKPOINT_ORIGIN_BYTES_MAX = 255,
-    SG_RECEIPT_BYTES_MAX = SG_NOTE_BYTES_MAX + 8 * 1024,
-    SG_RECEIPT_EXTRA_BYTES_MAX = 1024,
+    SG_RECEIPT_BYTES_MAX = SG_NOTE_BYTES_MAX + 32 * 1024,
+    SG_RECEIPT_EXTRA_BYTES_MAX = 21848, /* of base64: the longest record */
 };
 
 struct sg_checkpoint {
@@ -30,26 +30,46 @@ SG_MUST_USE enum sg_rc sg_checkpoint_parse(struct sg_slice text, struct sg_check
 /* Not empty, not too long, nothing that a line or a key's name cannot hold. */
 bool sg_checkpoint_origin_is_good(struct sg_slice origin);
 
-/* A record's place in the log, and the checkpoint from which it can be proved. */
+/*
+ * A record's place in the log, and the checkpoint from which it can be proved. As a text it is what
+ * others write too; its "extra", which they leave to the log, is the record here, so that one file
+ * says what is proved and proves it.
+ */
 struct sg_receipt {
     uint64_t index;
     struct sg_tree_proof proof;
     struct sg_slice checkpoint; /* the whole note */
+    struct sg_slice extra;      /* in base64; empty: there is none */
 };
 
-/* Appends it in its published form. */
+/* Appends it in its published form, `extra` as it stands. */
 void sg_receipt_write(const struct sg_receipt *receipt, struct sg_buf *out);
-/* `ret->checkpoint` is part of `text`. Judges the form of everything but the note. "extra" is read
- * over: nothing vouches for it. Errors: SG_E_INVALID, SG_E_LIMIT. */
+/* The same with this record as its extra. */
+void sg_receipt_write_with(const struct sg_receipt *receipt, struct sg_slice record,
+                           struct sg_buf *out);
+/* `ret->checkpoint` and `ret->extra` are part of `text`. Judges the form of everything but the
+ * note. Errors: SG_E_INVALID, SG_E_LIMIT. */
 SG_MUST_USE enum sg_rc sg_receipt_parse(struct sg_slice text, struct sg_receipt *ret,
                                         struct sg_err *err);
+/* Appends the record that is in it; `out` needs room for SG_RECEIPT_EXTRA_BYTES_MAX. Nothing
+ * vouches for it but sg_receipt_prove(). Errors: SG_E_NOT_FOUND, it has none. */
+SG_MUST_USE enum sg_rc sg_receipt_read_record(const struct sg_receipt *receipt, struct sg_buf *out,
+                                              struct sg_err *err);
 
 /*
- * The whole of it, offline: that the log with this key and origin promised a tree in which this
- * record is. `ret` has the head that it promised; compare it with others, by a proof of growth.
+ * That the record is in the tree of the receipt's checkpoint, and that the log with this key has
+ * signed that; without a key (NULL) the signature is not judged, and the checkpoint is anybody's.
+ * `ret` is what the log promised: compare it with others, by a proof of growth; `ret->origin` is
+ * part of the receipt's text.
  *
- * Errors: SG_E_INVALID, it is not proved; SG_E_INTERNAL, it could not be judged.
+ * Errors: SG_E_INVALID, it is not proved; SG_E_LIMIT; SG_E_INTERNAL, it could not be judged.
  */
+SG_MUST_USE enum sg_rc sg_receipt_prove(struct sg_tree_hasher *hasher,
+                                        const struct sg_receipt *receipt, struct sg_slice record,
+                                        const struct sg_note_key *log_key,
+                                        struct sg_checkpoint *ret, struct sg_err *err);
+
+/* The same of a text, for the log with this origin. */
 SG_MUST_USE enum sg_rc sg_receipt_check(struct sg_tree_hasher *hasher, struct sg_slice text,
                                         struct sg_slice record, struct sg_slice origin,
                                         const struct sg_note_key *log_key, struct sg_tree_head *ret,

@@ -1,4 +1,8 @@
 #include "formats/audit/checkpoint.h"
+
+#include <stdlib.h>
+
+#include "formats/audit/record.h"
 #include "tests/unit/formats/audit_log.h"
 
 /* Checkpoints and receipts: as others write them, and as nobody may forge them. */
@@ -235,6 +239,106 @@ static void receipts_of_others_are_read(void **state)
     }
 }
 
+/* The receipt of record 4 with a record in it, which need not be that one. */
+static void write_with(const char *record, struct sg_slice note, struct sg_buf *out)
+{
+    struct sg_receipt receipt = {.index = 4, .checkpoint = note};
+    assert_int_equal(sg_tree_prove_leaf(hasher, 4, LEAVES, find, NULL, &receipt.proof, NULL),
+                     SG_OK);
+    sg_receipt_write_with(&receipt, sg_slice_str(record), out);
+}
+
+static enum sg_rc check_alone(struct sg_slice text, const struct sg_note_key *key)
+{
+    struct sg_receipt receipt;
+    struct sg_checkpoint checkpoint;
+    struct sg_buf record;
+    sg_buf_init(&record, SG_RECEIPT_EXTRA_BYTES_MAX);
+    enum sg_rc rc = sg_receipt_parse(text, &receipt, NULL);
+    if (rc == SG_OK)
+        rc = sg_receipt_read_record(&receipt, &record, NULL);
+    if (rc == SG_OK)
+        rc = sg_receipt_prove(hasher, &receipt, sg_buf_slice(&record), key, &checkpoint, NULL);
+    if (rc == SG_OK) {
+        assert_true(sg_slice_is(checkpoint.origin, origin));
+        assert_memory_equal(&checkpoint.head, &head, sizeof(head));
+    }
+    sg_buf_done(&record);
+    return rc;
+}
+
+static void a_receipt_with_its_record_is_checked_alone(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *record;
+        bool is_stranger, is_judged;
+        enum sg_rc rc;
+    } rows[] = {
+        {"its record", records[4], false, true, SG_OK},
+        {"its record, by anybody's checkpoint", records[4], true, false, SG_OK},
+        {"its record, by a stranger's checkpoint", records[4], true, true, SG_E_INVALID},
+        {"another record", records[5], false, true, SG_E_INVALID},
+        {"another record, by anybody's checkpoint", records[5], false, false, SG_E_INVALID},
+        {"no record", "", false, true, SG_E_NOT_FOUND},
+    };
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(rows); i++) {
+        struct sg_buf note, text;
+        print_message("  %s\n", rows[i].name);
+        sg_buf_init(&note, 4096);
+        sg_buf_init(&text, 8192);
+        write_note(origin, &head, rows[i].is_stranger ? &stranger : &signer, &note);
+        write_with(rows[i].record, sg_buf_slice(&note), &text);
+        assert_int_equal(check_alone(sg_buf_slice(&text), rows[i].is_judged ? signer.key : NULL),
+                         rows[i].rc);
+        sg_buf_done(&text);
+        sg_buf_done(&note);
+    }
+}
+
+static void no_byte_of_a_receipt_with_its_record_may_differ(void **state)
+{
+    struct sg_buf note, text;
+    (void)state;
+    sg_buf_init(&note, 4096);
+    sg_buf_init(&text, 8192);
+    write_note(origin, &head, &signer, &note);
+    write_with(records[4], sg_buf_slice(&note), &text);
+    for (size_t i = 0; i < text.len; i++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            text.ptr[i] ^= (uint8_t)(1U << bit);
+            assert_int_not_equal(check_alone(sg_buf_slice(&text), signer.key), SG_OK);
+            text.ptr[i] ^= (uint8_t)(1U << bit);
+        }
+        assert_int_not_equal(check_alone(sg_slice_of(text.ptr, i), signer.key), SG_OK);
+    }
+    assert_int_equal(check_alone(sg_buf_slice(&text), signer.key), SG_OK);
+    sg_buf_done(&text);
+    sg_buf_done(&note);
+}
+
+static void any_record_fits_into_a_receipt(void **state)
+{
+    static uint8_t bytes[SG_AUDIT_RECORD_BYTES_MAX + 1];
+    (void)state;
+    for (size_t len = sizeof(bytes) - 1; len <= sizeof(bytes); len++) {
+        struct sg_receipt receipt = {.checkpoint = SG_SLICE("c\n")};
+        struct sg_buf text, record;
+        sg_buf_init(&text, 2 * sizeof(bytes));
+        sg_buf_init(&record, SG_RECEIPT_EXTRA_BYTES_MAX);
+        sg_receipt_write_with(&receipt, sg_slice_of(bytes, len), &text);
+        assert_int_equal(sg_receipt_parse(sg_buf_slice(&text), &receipt, NULL),
+                         len < sizeof(bytes) ? SG_OK : SG_E_INVALID);
+        if (len < sizeof(bytes)) {
+            assert_int_equal(sg_receipt_read_record(&receipt, &record, NULL), SG_OK);
+            assert_slice_equal(sg_buf_slice(&record), sg_slice_of(bytes, len));
+        }
+        sg_buf_done(&text);
+        sg_buf_done(&record);
+    }
+}
+
 static void receipts_have_limits(void **state)
 {
     struct sg_receipt receipt;
@@ -271,6 +375,9 @@ int main(void)
         cmocka_unit_test(no_byte_of_a_receipt_may_differ_or_be_missing),
         cmocka_unit_test(a_forged_checkpoint_proves_nothing),
         cmocka_unit_test(receipts_of_others_are_read),
+        cmocka_unit_test(a_receipt_with_its_record_is_checked_alone),
+        cmocka_unit_test(no_byte_of_a_receipt_with_its_record_may_differ),
+        cmocka_unit_test(any_record_fits_into_a_receipt),
         cmocka_unit_test(receipts_have_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
