@@ -31,7 +31,7 @@ bool sg_note_is_hash(struct sg_slice text, struct sg_tree_hash *ret)
     return is_hash;
 }
 
-static void add_hash(const struct sg_tree_hash *hash, struct sg_buf *out)
+void sg_note_add_hash(const struct sg_tree_hash *hash, struct sg_buf *out)
 {
     sg_base64_encode(sg_slice_of(hash->bytes, sizeof(hash->bytes)), SG_BASE64_STD, SG_BASE64_PADDED,
                      out);
@@ -53,7 +53,7 @@ void sg_checkpoint_write(const struct sg_checkpoint *checkpoint, struct sg_buf *
     SG_ASSERT(sg_checkpoint_origin_is_good(checkpoint->origin));
     sg_buf_add_slice(out, checkpoint->origin);
     sg_buf_printf(out, "\n%llu\n", (unsigned long long)checkpoint->head.size);
-    add_hash(&checkpoint->head.root, out);
+    sg_note_add_hash(&checkpoint->head.root, out);
 }
 
 enum sg_rc sg_checkpoint_parse(struct sg_slice text, struct sg_checkpoint *ret, struct sg_err *err)
@@ -83,7 +83,7 @@ static void write_behind_extra(const struct sg_receipt *receipt, struct sg_buf *
 {
     sg_buf_printf(out, "index %llu\n", (unsigned long long)receipt->index);
     for (size_t i = 0; i < receipt->proof.count; i++)
-        add_hash(&receipt->proof.hashes[i], out);
+        sg_note_add_hash(&receipt->proof.hashes[i], out);
     sg_buf_add_u8(out, '\n');
     sg_buf_add_slice(out, receipt->checkpoint);
 }
