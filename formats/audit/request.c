@@ -19,7 +19,7 @@ static void add(struct sg_buf *out, uint8_t number, struct sg_slice bytes)
 }
 
 /* A number, as one byte; nothing for zero. */
-static void add_number(struct sg_buf *out, uint8_t number, int value)
+static void add_number(struct sg_buf *out, uint8_t number, unsigned value)
 {
     const uint8_t byte = (uint8_t)value;
     add(out, number, sg_slice_of(&byte, value == 0 ? 0 : 1));
