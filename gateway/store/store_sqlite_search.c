@@ -22,8 +22,8 @@ static const char *const sql[] = {
     [LOG_FORGET] = "DELETE FROM logs WHERE log = ?1",
     [FACT_FORGET] = "DELETE FROM facts WHERE log = ?1",
     [FACT_ADD] = "INSERT OR IGNORE INTO facts (log, fact, seq) VALUES (?1, ?2, ?3)",
-    [FACT_FIND] = "SELECT seq FROM facts WHERE log = ?1 AND fact = ?2 AND seq >= ?3"
-                  " ORDER BY seq LIMIT ?4",
+    [FACT_FIND] = ("SELECT seq FROM facts WHERE log = ?1 AND fact = ?2 AND seq >= ?3"
+                   " ORDER BY seq LIMIT ?4"),
 };
 
 /* Of this file alone: it has no steps from one to the next, but is made anew. */
