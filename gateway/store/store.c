@@ -6,7 +6,7 @@
 
 #include "gateway/store/store_priv.h"
 
-static const struct sg_store_backend *const backends[] = {&sg_store_sqlite};
+static const struct sg_store_backend *const backends[] = {&sg_store_sqlite, &sg_store_pg};
 
 #define SEQ_MAX ((UINT64_C(1) << SG_STORE_SEQ_BITS) - 1)
 
@@ -22,7 +22,7 @@ static enum sg_rc find_backend(const char *url, const struct sg_store_backend **
     }
     /* Not the URL itself: it may hold a password. */
     return SG_FAIL(err, SG_E_INVALID, 0,
-                   "could not open the store: its address must be sqlite:FOLDER");
+                   "could not open the store: its address must be sqlite:FOLDER or postgresql://");
 }
 
 enum sg_rc sg_store_judge_schema(int64_t schema, int64_t serves, struct sg_err *err)

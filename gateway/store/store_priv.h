@@ -50,7 +50,7 @@ struct sg_store_backend {
     enum sg_rc (*room)(struct sg_store *store, uint64_t *ret, struct sg_err *err);
 };
 
-extern const struct sg_store_backend sg_store_sqlite;
+extern const struct sg_store_backend sg_store_sqlite, sg_store_pg;
 
 /* The beginning of what a backend calls a store. */
 struct sg_store {

@@ -59,7 +59,7 @@ static enum sg_rc read_version(struct sg_sqlite *sqlite, int64_t *ret_schema, in
     if (rc == SG_OK)
         rc = sg_sqlite_number(sqlite, "SELECT value FROM meta WHERE name = 'serves'",
                               "read the store's version", ret_serves, err);
-    if (rc == SG_E_NOT_FOUND)
+    if (rc == SG_E_NOT_FOUND || (rc == SG_OK && *ret_schema < 1))
         return SG_REFUSE(err, SG_R_STORE_BROKEN, "the store does not say which version it has");
     return rc;
 }
