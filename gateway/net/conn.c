@@ -127,7 +127,8 @@ static enum sg_rc begin_rpc(struct sg_conn *conn, struct sg_err *err)
 
 static void fail_tls(struct sg_conn *conn, const struct sg_err *err)
 {
-    enum sg_why why = sg_tls_has_negotiated_on(conn->tls)    ? SG_WHY_KEY_UPDATES
+    const bool has_negotiated_on = conn->tls != NULL && sg_tls_has_negotiated_on(conn->tls);
+    enum sg_why why = has_negotiated_on                      ? SG_WHY_KEY_UPDATES
                       : sg_net_server_is_open(&conn->server) ? SG_WHY_TLS
                       : err->rc == SG_E_UNAUTHENTICATED      ? SG_WHY_CERTIFICATE
                       : err->rc == SG_E_INTERNAL             ? SG_WHY_MEMORY
