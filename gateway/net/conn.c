@@ -93,26 +93,12 @@ static void on_wants_write(void *arg)
     sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
-/* FNV-1a over the identity: equal callers share a queue, whatever connection they use. */
-static uint64_t caller_hash(const struct sg_tls_peer *peer)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    const char *const parts[] = {peer->ca, "\n", peer->uri};
-
-    for (size_t i = 0; i < SG_COUNT(parts); i++) {
-        for (const char *c = parts[i]; *c != '\0'; c++)
-            hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
-
 /* The handshake is over: from here on there are calls. */
 static enum sg_rc begin_rpc(struct sg_conn *conn, struct sg_err *err)
 {
     struct sg_net *net = conn->net;
 
     conn->peer.peer = sg_tls_peer(conn->tls);
-    conn->peer.caller = caller_hash(conn->peer.peer);
     SG_TRY(sg_net_server_open(&conn->server, sg_tls_alpn(conn->tls), &net->options.rpc,
                               net->methods, sg_rpc_handler(net->rpc), &conn->peer, now(conn), err));
     sg_log(SG_LOG_DEBUG, &conn->scope, "conn.ready", SG_F_STR("version", sg_tls_version(conn->tls)),

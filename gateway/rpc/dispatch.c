@@ -197,19 +197,6 @@ enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call, s
                              err);
 }
 
-uint64_t sg_rpc_caller(const struct sg_call *call)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    if (!shows_tokens(call))
-        return sg_rpc_connection(call)->caller;
-    /* FNV-1a over its name: both of its tokens share one queue. A caller that comes by certificate
-     * as well has another there. */
-    for (const char *c = state_of(call)->bearer.name; *c != '\0'; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena)
 {
     const struct sg_tls_peer *peer = sg_rpc_connection(call)->peer;

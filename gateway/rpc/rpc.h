@@ -44,7 +44,6 @@ struct sg_rpc_connection {
     uint64_t id;
     enum sg_listener listener;
     const struct sg_tls_peer *peer; /* not present: nobody */
-    uint64_t caller;                /* hash of its identity, for fairness */
     uint64_t calls;                 /* begun so far; id and this make a request id */
     struct sg_sign_tally *tally;    /* made for its first signature; NULL before */
     /* Something is to be pulled from the connection's server: call sg_rpc_server_pull() soon. */

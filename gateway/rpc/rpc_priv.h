@@ -58,9 +58,7 @@ const char *sg_rpc_request_id(const struct sg_call *call, struct sg_arena *arena
  * short, which could make it another's. */
 enum { SG_RULE_LEN_MAX = SG_AUTHZ_NAME_LEN_MAX };
 
-/* Who calls, once authenticated: a hash of it, for fairness; and as people read it: in `arena`,
- * NULL without memory. */
-uint64_t sg_rpc_caller(const struct sg_call *call);
+/* Who calls, once authenticated, as people read it: in `arena`, NULL without memory. */
 char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena);
 
 /* Whether the caller is somebody at this moment. Judged when a call begins; a call that lasts

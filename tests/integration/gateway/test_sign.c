@@ -71,6 +71,36 @@ static void the_crc_is_checked_and_said_to_be(void **state)
     rig_call_free(call);
 }
 
+/* By the row's name, and not by the connection or what it shows. */
+static void a_caller_has_one_turn_at_the_token(void **state)
+{
+    struct rig *rig = *state;
+    static const struct {
+        enum rig_caller caller;
+        const char *key;
+    } rows[] = {{A, "keys/alpha"}, {A, "keys/ron"}, {B, "keys/beta"}};
+    struct rig_call *calls[SG_COUNT(rows)];
+    uint64_t row_a = UINT64_C(0xcbf29ce484222325);
+    for (const char *c = "row-a"; *c != '\0'; c++)
+        row_a = (row_a ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+
+    for (size_t i = 0; i < SG_COUNT(rows); i++) {
+        struct rig_sign sign;
+        rig_sign_init(&sign, rows[i].key);
+        calls[i] = rig_ask(rig_connect(rig, rows[i].caller), SIGN, &sign.request.base);
+        RIG_UNTIL(rig, rig->job_count == i + 1);
+    }
+    assert_true(rig->jobs[0]->caller == row_a);
+    assert_true(rig->jobs[1]->caller == row_a);
+    assert_true(rig->jobs[2]->caller != row_a);
+    rig_jobs(rig, WELL);
+    for (size_t i = 0; i < SG_COUNT(rows); i++) {
+        RIG_UNTIL(rig, calls[i]->done == 1);
+        assert_int_equal(calls[i]->code, SG_GRPC_OK);
+        rig_call_free(calls[i]);
+    }
+}
+
 static void a_dry_run_submits_nothing(void **state)
 {
     struct rig *rig = *state;
@@ -520,6 +550,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_kind_of_key_signs_and_the_signature_verifies),
         TEST(the_crc_is_checked_and_said_to_be),
+        TEST(a_caller_has_one_turn_at_the_token),
         TEST(a_dry_run_submits_nothing),
         TEST(a_refused_request_leaves_no_job_with_the_token),
         TEST(bytes_that_are_no_request_are_refused_as_such),
