@@ -18,7 +18,7 @@ struct sg_option {
     bool repeats;
 };
 
-enum { SG_ARGS_VALUES_MAX = 16, SG_ARGS_OPTIONS_MAX = 40, SG_ARGS_WORDS_MAX = 4 };
+enum { SG_ARGS_VALUES_MAX = 16, SG_ARGS_OPTIONS_MAX = 40, SG_ARGS_WORDS_MAX = 256 };
 
 struct sg_args {
     const struct sg_option *const *tables; /* NULL-ended list of tables, each ended by a zero row */

@@ -21,6 +21,10 @@ const struct sg_option sg_cli_common_options[] = {
      false},
     {"server-name", "NAME", "the name to expect in the gateway's certificate\n(default: the host)",
      false},
+    {"log-key", "KEY",
+     "the key of an audit log that is believed; may be repeated. With one\na signature without a "
+     "receipt is refused (SEALGATE_LOG_KEY)",
+     true},
     {"timeout", "SECONDS", "for one call, connecting included (default 30)", false},
     {"output", "FORM", "text (default) or json", false},
     {"help", NULL, "this text", false},
@@ -49,6 +53,22 @@ static enum sg_exit read_bearer(struct sg_cli *cli, const char *path)
         return SG_EXIT_OK;
     return sg_cli_fail(cli, SG_EXIT_FILE, "FILE_NOT_READ", "%s%s", err.msg,
                        rc == SG_E_DENIED ? " (it should be yours, of mode 0600)" : "");
+}
+
+const char *sg_cli_log_keys(struct sg_cli *cli)
+{
+    const char *const *values;
+    size_t count = sg_args_all(&cli->args, "log-key", &values);
+    const char *variable = getenv("SEALGATE_LOG_KEY");
+
+    if (count == 0)
+        return variable == NULL || variable[0] == '\0' ? NULL : variable;
+    sg_buf_done(&cli->log_keys);
+    sg_buf_init(&cli->log_keys, 64 << 10);
+    for (size_t i = 0; i < count; i++)
+        sg_buf_printf(&cli->log_keys, "%s%s", i == 0 ? "" : " ", values[i]);
+    sg_buf_add_u8(&cli->log_keys, '\0');
+    return cli->log_keys.failed ? "" : (const char *)cli->log_keys.ptr;
 }
 
 enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret)
@@ -86,6 +106,7 @@ enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret)
         .user_agent = "sealgate-cli",
         .timeout_ms = cli->timeout_ms,
         .wait_for_ready = cli->is_patient,
+        .log_key = sg_cli_log_keys(cli),
     };
     return SG_EXIT_OK;
 }

@@ -50,6 +50,7 @@ struct sg_cli {
     struct sealgate_client *client; /* NULL until sg_cli_connect() */
     struct sg_bearer_file *bearer;  /* NULL: there is none, or it was not needed yet */
     bool is_patient;                /* it waits for a gateway to come back */
+    struct sg_buf log_keys;         /* of the options or the environment, with blanks between */
     struct sealgate_error *collect; /* where failures go instead of stderr; NULL: stderr */
 };
 
@@ -59,6 +60,9 @@ extern const struct sg_option sg_cli_common_options[];
 /* Fills sealgate_options from the options and the environment; a flag beats a variable. They are
  * good as long as the program's bearer token is, which is its end. */
 enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret);
+/* The keys of logs, NAME+ID+BASE64 with blanks between them; NULL: none is given. Good as long as
+ * `cli`. */
+const char *sg_cli_log_keys(struct sg_cli *cli);
 /* Makes cli->client. Nothing is sent yet. */
 enum sg_exit sg_cli_connect(struct sg_cli *cli);
 
@@ -98,6 +102,6 @@ extern const char sg_exit_codes[];
 
 extern const struct sg_command sg_cmd_sign, sg_cmd_verify, sg_cmd_keys_list, sg_cmd_keys_show,
     sg_cmd_keys_public_key, sg_cmd_keys_csr, sg_cmd_info, sg_cmd_health, sg_cmd_bench,
-    sg_cmd_token_new;
+    sg_cmd_token_new, sg_cmd_audit_verify;
 
 #endif

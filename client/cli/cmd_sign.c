@@ -16,6 +16,7 @@ static const struct sg_option options[] = {
      false},
     {"purpose", "TEXT", "why, for the record", false},
     {"request-id", "UUID", "makes the call idempotent, where the gateway serves it", false},
+    {"receipt", "FILE", "write the receipt there, which proves that it was recorded", false},
     {"dry-run", NULL, "decide and check everything, sign nothing", false},
     {"manifest", "FILE", "sign many: a file with the path of a document in each line", false},
     {"results", "FILE", "where a line of JSON for each of them goes", false},
@@ -107,6 +108,9 @@ static enum sg_exit print_json(const struct sg_cli *cli, const struct sealgate_s
     sg_json_str(&json, "rule_set", signature->rule_set);
     sg_json_str(&json, "rule", signature->rule);
     sg_json_bool(&json, "replayed", signature->replayed);
+    if (signature->receipt != NULL)
+        sg_json_text(&json, "receipt",
+                     sg_slice_of(signature->receipt->file.ptr, signature->receipt->file.len));
     sg_json_begin_object(&json, "timing");
     sg_json_int(&json, "queue_us", signature->queue_us);
     sg_json_int(&json, "hsm_us", signature->hsm_us);
@@ -160,6 +164,18 @@ static enum sg_exit print_text(const struct sg_cli *cli, const struct sg_content
     return sg_cli_flush(cli, SG_EXIT_OK);
 }
 
+static enum sg_exit keep_receipt(const struct sg_cli *cli, const struct sealgate_receipt *receipt)
+{
+    const char *path = sg_args_get(&cli->args, "receipt");
+
+    if (path == NULL)
+        return SG_EXIT_OK;
+    if (receipt == NULL)
+        return sg_cli_fail(cli, SG_EXIT_REFUSED, "RECEIPT_MISSING",
+                           "the gateway signed, but gave no receipt: it keeps no audit log");
+    return sg_cli_write_file(cli, path, sg_slice_of(receipt->file.ptr, receipt->file.len));
+}
+
 static enum sg_exit hand_out(const struct sg_cli *cli, const struct sg_content *content,
                              const struct sealgate_signature *signature)
 {
@@ -169,6 +185,8 @@ static enum sg_exit hand_out(const struct sg_cli *cli, const struct sg_content *
     if (path != NULL && signature->signature.len > 0)
         code = sg_cli_write_file(cli, path,
                                  sg_slice_of(signature->signature.ptr, signature->signature.len));
+    if (code == SG_EXIT_OK && signature->signature.len > 0)
+        code = keep_receipt(cli, signature->receipt);
     if (code != SG_EXIT_OK)
         return code;
     return cli->is_json ? print_json(cli, signature) : print_text(cli, content, signature);
@@ -191,6 +209,10 @@ static enum sg_exit run_many(struct sg_cli *cli, struct sealgate_sign_request *r
     enum sg_exit code = sg_sign_many_check(cli);
     bool is_message;
 
+    if (code == SG_EXIT_OK && sg_args_has(&cli->args, "receipt"))
+        code = sg_cli_fail(cli, SG_EXIT_USAGE, "BAD_OPTIONS",
+                           "--receipt is for one document: with --manifest receipts are in "
+                           "--results");
     if (code == SG_EXIT_OK)
         code = sg_content_kind(cli, &kind);
     if (code != SG_EXIT_OK)
@@ -260,7 +282,8 @@ const struct sg_command sg_cmd_sign = {
         "at\n"
         "once. --results gets a line of JSON for each: \"file\", \"signed\", and then the "
         "signature\n"
-        "(base64) with what belongs to it, or the error. What became of a document is on the disk\n"
+        "(base64) with what belongs to it and the receipt, or the error. What became of a document "
+        "is on the disk\n"
         "before another is begun; after a crash --resume signs what has no signature in "
         "--results,\n"
         "the failed ones too, and with them again the few that were under way. A gateway that is\n"

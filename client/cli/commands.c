@@ -1,16 +1,18 @@
 #include "client/cli/cli.h"
 
 const struct sg_command *const sg_commands[] = {
-    &sg_cmd_sign,     &sg_cmd_verify, &sg_cmd_keys_list, &sg_cmd_keys_show, &sg_cmd_keys_public_key,
-    &sg_cmd_keys_csr, &sg_cmd_info,   &sg_cmd_health,    &sg_cmd_bench,     &sg_cmd_token_new,
+    &sg_cmd_sign,      &sg_cmd_verify,          &sg_cmd_keys_list,
+    &sg_cmd_keys_show, &sg_cmd_keys_public_key, &sg_cmd_keys_csr,
+    &sg_cmd_info,      &sg_cmd_health,          &sg_cmd_bench,
+    &sg_cmd_token_new, &sg_cmd_audit_verify,
 };
 
 const size_t sg_command_count = SG_COUNT(sg_commands);
 
 const char sg_exit_codes[] = "Exit codes:\n"
                              "  0  done; the signature is valid; the gateway is serving\n"
-                             "  1  answered, and the answer is no: not valid, not serving,\n"
-                             "     not every document signed\n"
+                             "  1  answered, and the answer is no: not valid, not proved,\n"
+                             "     not serving, not every document signed\n"
                              "  2  the command line is wrong\n"
                              "  3  no connection, or the gateway or its token is away\n"
                              "  4  not authenticated, or not allowed\n"

@@ -48,6 +48,14 @@ static void help(const struct sg_command *command)
     (void)fputs(sg_exit_codes, stdout);
 }
 
+static bool is_group_name(const char *word)
+{
+    for (size_t i = 0; i < sg_command_count; i++)
+        if (sg_commands[i]->group != NULL && strcmp(sg_commands[i]->group, word) == 0)
+            return true;
+    return false;
+}
+
 /* The command that the first words name, and how many words that took; NULL: none. */
 static const struct sg_command *find(int argc, const char *const *argv, int *ret_words)
 {
@@ -104,6 +112,7 @@ static enum sg_exit run(struct sg_cli *cli, int argc, const char *const *argv)
         code = cli->command->run(cli);
     sealgate_client_free(cli->client);
     sg_bearer_file_free(cli->bearer);
+    sg_buf_done(&cli->log_keys);
     return code;
 }
 
@@ -115,7 +124,7 @@ int main(int argc, char **argv)
 
     argc--;
     for (int i = 0; i < argc && i < 2; i++) {
-        bool is_group = i == 1 && (strcmp(words[0], "keys") == 0 || strcmp(words[0], "token") == 0);
+        bool is_group = i == 1 && is_group_name(words[0]);
         if ((i == 0 || is_group) &&
             (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0 ||
              (i == 0 && strcmp(words[i], "help") == 0))) {

@@ -160,6 +160,9 @@ static void signed_line(const struct job *job, const struct sealgate_signature *
     sg_json_base64(&json, "signature",
                    sg_slice_of(signature->signature.ptr, signature->signature.len));
     sg_json_time(&json, "sign_time", signature->sign_time_ns);
+    if (signature->receipt != NULL)
+        sg_json_text(&json, "receipt",
+                     sg_slice_of(signature->receipt->file.ptr, signature->receipt->file.len));
     end_line(job->many, &json);
 }
 

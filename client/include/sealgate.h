@@ -39,7 +39,8 @@
  *   DEADLINE_EXCEEDED    the time was up; outcome UNKNOWN when it had been sent
  *   CANCELLED            by sealgate_call_cancel() or sealgate_client_free()
  *   UNIMPLEMENTED        this server does not serve it
- *   DATA_LOSS            the answer was damaged on the way: nothing of it was returned
+ *   DATA_LOSS            the answer was damaged on the way, or its receipt proves nothing
+ *                        (RECEIPT_WRONG, RECEIPT_MISSING): nothing of it was returned
  *   INTERNAL, UNKNOWN    the server failed, its answer made no sense, or there was no memory
  *
  * Units are in the names: _ms and _us are milli- and microseconds, _ns nanoseconds since
@@ -124,7 +125,8 @@ struct sealgate_error {
      * own when is_local: CONNECT_FAILED, NAME_NOT_RESOLVED, TLS_FAILED, CLIENT_CERT_REFUSED,
      * TOKEN_NOT_GIVEN, CONNECTION_LOST, NOT_PROCESSED, STREAM_OVER, WRONG_MOMENT, DEADLINE,
      * CANCELLED, BAD_ARGUMENT, BAD_OPTIONS, RESPONSE_MALFORMED, RESPONSE_CRC_MISMATCH,
-     * REQUEST_NOT_CHECKED, TOO_MUCH_WAITING, OUT_OF_MEMORY. Empty when the server gave none. */
+     * REQUEST_NOT_CHECKED, RECEIPT_MISSING, RECEIPT_WRONG, TOO_MUCH_WAITING, OUT_OF_MEMORY. Empty
+     * when the server gave none. */
     char reason[64];
     bool is_local;
 
@@ -164,6 +166,13 @@ struct sealgate_client;
  */
 typedef enum sealgate_code sealgate_authorization_fn(void *user, char *value, size_t room);
 
+/* What a signature without a receipt is worth. Receipts that come are always checked. */
+enum sealgate_receipts {
+    SEALGATE_RECEIPTS_UNSET = 0,    /* REQUIRED when there is a log_key, else CHECKED */
+    SEALGATE_RECEIPTS_CHECKED = 1,  /* taken, for a server may keep no log */
+    SEALGATE_RECEIPTS_REQUIRED = 2, /* refused: RECEIPT_MISSING */
+};
+
 struct sealgate_options {
     /* "host:port", "[IPv6]:port", or a host alone, which means port 8443; or several of these with
      * commas between them (at most 16), in the order of preference. */
@@ -195,6 +204,12 @@ struct sealgate_options {
      * the same (GOAWAY too_many_pings), it is doubled. */
     uint32_t keepalive_ms;
     uint32_t keepalive_timeout_ms;
+
+    /* The keys of the audit logs that are believed, NAME+ID+BASE64 as their operators publish them,
+     * with blanks between them (at most 16; each gateway may have its own). Without one, everything
+     * about a receipt is checked but who signed its checkpoint. */
+    const char *log_key;
+    enum sealgate_receipts receipts;
 };
 
 /*
@@ -346,6 +361,20 @@ struct sealgate_sign_request {
 };
 
 /*
+ * That the server's audit log has a record of the signature. It was checked before it got here: the
+ * record is in the tree of the checkpoint, and says what was asked and answered. `file` is worth
+ * keeping beside the signature: it proves it to anybody who knows the log's key.
+ */
+struct sealgate_receipt {
+    const char *log; /* audit/{log} */
+    uint64_t leaf_index, tree_size;
+    struct sealgate_bytes record; /* sealgate.v1.AuditRecord; sealgate_receipt_verify() reads it */
+    struct sealgate_bytes checkpoint; /* a signed note */
+    struct sealgate_bytes file;       /* all of it as text, c2sp.org/tlog-proof: docs/audit.md */
+    bool is_signed;                   /* a log_key of the options vouches for the checkpoint */
+};
+
+/*
  * A signature. Its CRC-32C was right, and so was that of the request at the server: a mismatch of
  * either never gets here.
  */
@@ -359,6 +388,7 @@ struct sealgate_signature {
     const char *rule_set, *rule; /* by which the caller was allowed */
     bool replayed;               /* answered from an earlier call with the same request_id */
     uint32_t queue_us, hsm_us, total_us;
+    const struct sealgate_receipt *receipt; /* NULL: the server keeps no log, or a dry run */
 };
 
 typedef void sealgate_sign_fn(void *user, const struct sealgate_error *error,
@@ -461,6 +491,74 @@ SEALGATE_API enum sealgate_code sealgate_stream_send(struct sealgate_call *strea
  * Thread: the client's. Owns: the stream stays the client's, until `done` has returned.
  */
 SEALGATE_API void sealgate_stream_close(struct sealgate_call *stream);
+
+/* ---- The audit log ------------------------------------------------------------------------ */
+
+/* What a record tells of; numbers of sealgate.v1.AuditEvent. */
+enum sealgate_event {
+    SEALGATE_EVENT_UNSET = 0,
+    SEALGATE_EVENT_LOG_STARTED = 1,
+    SEALGATE_EVENT_SIGNATURE = 2,
+    SEALGATE_EVENT_DENIAL = 3,
+    SEALGATE_EVENT_DENIALS = 4,
+    SEALGATE_EVENT_GATEWAY_STARTED = 5,
+    SEALGATE_EVENT_CSR = 6,
+};
+
+/*
+ * "signature", "denial"; "" for a number that is none. Static.
+ *
+ * Thread: any. Owns: nothing to free.
+ */
+SEALGATE_API const char *sealgate_event_name(enum sealgate_event event);
+
+/* A record of the log. What is empty or zero is not in it. */
+struct sealgate_record {
+    const char *origin; /* of the log; "" where only the server's word tells which it is */
+    uint64_t leaf_index, tree_size;
+    bool is_signed; /* a log_key vouches for the tree that it is in */
+
+    enum sealgate_event event;
+    int64_t time_ns;
+    const char *authority, *caller, *source, *method, *request_id;
+    struct sealgate_bytes request_sha256;
+    const char *rule_set, *rule;
+    const char *const *grants;
+    size_t grant_count;
+
+    const char *key_version;
+    struct sealgate_bytes public_key_sha256;
+    enum sealgate_scheme scheme;
+    enum sealgate_encoding encoding;
+    enum sealgate_digest digest;
+    struct sealgate_bytes hash; /* what was signed; without `digest` the SHA-256 of the message */
+    enum sealgate_digest document_digest;
+    struct sealgate_bytes document_hash;
+    const char *document_number, *purpose;
+    struct sealgate_bytes signature;
+    const char *token;
+
+    const char *reason; /* of a denial */
+    uint64_t count;
+    const char *detail;
+
+    struct sealgate_bytes bytes; /* the record itself, which is hashed */
+};
+
+/*
+ * Offline: what the receipt in `file` (the text of a file, at most 160 KiB) proves. `log_key` is as
+ * in the options; with NULL nobody vouches for the checkpoint, and is_signed is false. `ret` may be
+ * NULL.
+ *
+ * Errors: DATA_LOSS with reason RECEIPT_WRONG: it proves nothing, and the message says why;
+ * BAD_OPTIONS: the key is none; OUT_OF_MEMORY.
+ *
+ * Thread: any. Owns: `*ret` is the caller's, for sealgate_free().
+ */
+SEALGATE_API enum sealgate_code sealgate_receipt_verify(struct sealgate_bytes file,
+                                                        const char *log_key,
+                                                        struct sealgate_record **ret,
+                                                        struct sealgate_error *error);
 
 /* ---- Verifying ---------------------------------------------------------------------------- */
 

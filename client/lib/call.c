@@ -43,6 +43,11 @@ void sg_client_call_free(struct sealgate_call *call)
         return;
     sg_box_free(call->body);
     sg_buf_done(&call->request);
+    free(call->asked);
+    for (struct sg_client_item *item = call->items.first, *next; item != NULL; item = next) {
+        next = item->next;
+        free(item);
+    }
     free(call);
 }
 

@@ -9,6 +9,7 @@
 #include "client/lib/box.h"
 #include "client/lib/conn.h"
 #include "client/lib/error.h"
+#include "client/lib/receipt.h"
 #include "proto/grpc/client.h"
 
 /*
@@ -68,6 +69,18 @@ union sg_client_fn {
     struct sealgate_watch_events watch;
 };
 
+/* An item of a stream that has no answer yet. */
+struct sg_client_item {
+    struct sg_client_item *next;
+    char id[65];
+    struct sg_client_asked asked;
+};
+
+/* In the order in which they were sent, in which most are answered. */
+struct sg_client_items {
+    struct sg_client_item *first, **end; /* `end` NULL: empty */
+};
+
 struct sealgate_call {
     struct sealgate_client *client;
     const struct sg_client_method *method;
@@ -81,8 +94,10 @@ struct sealgate_call {
     /* Unary: the request, kept for the one retry. Stream: what waits for a connection, each
      * message behind its length. */
     struct sg_buf request;
-    size_t item_count; /* of a batch, which its answer must have too */
-    bool has_dry_run;  /* an answer without a signature is in order */
+    size_t item_count;             /* of a batch, which its answer must have too */
+    struct sg_client_asked *asked; /* of Sign and BatchSign: one for each item */
+    struct sg_client_items items;  /* of SignStream: what is under way */
+    bool has_dry_run;              /* an answer without a signature is in order */
 
     struct sg_conn *conn; /* NULL: waiting */
     struct sg_rpc_client_call *rpc;
@@ -114,6 +129,8 @@ struct sealgate_client {
     /* Calls that were not done wait for another endpoint, or for the same one to come back, as
      * long as they have time. Otherwise they fail with the connection that was to carry them. */
     bool is_patient;
+
+    struct sg_client_receipts *receipts;
 
     struct sg_client_list waiting; /* for a connection, or for a free stream on it */
     struct sg_client_list running;

@@ -94,6 +94,9 @@ static enum sealgate_code client_init(struct sealgate_client *client,
     client->clock = &sg_clock_system;
     if (sg_tls_client_ctx_new(&tls, &client->config.tls, &err) != SG_OK)
         return bad_options(error, err.msg);
+    code = sg_client_receipts_new(options->log_key, options->receipts, &client->receipts, error);
+    if (code != SEALGATE_OK)
+        return code;
     client->authorization = options->authorization;
     client->authorization_user = options->authorization_user;
     if (client->authorization != NULL &&
@@ -146,6 +149,7 @@ void sealgate_client_free(struct sealgate_client *client)
     if (client->epoll_fd >= 0)
         (void)close(client->epoll_fd);
     sg_secret_free(client->token);
+    sg_client_receipts_free(client->receipts);
     free(client->config.user_agent);
     free(client);
 }

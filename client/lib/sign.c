@@ -41,7 +41,8 @@ void sg_client_sign_encode(const struct sealgate_sign_request *in,
 
 enum sealgate_code sg_client_sign_decode(const struct sealgate_call *call,
                                          const Sealgate__V1__SignResponse *in,
-                                         struct sealgate_signature *ret,
+                                         const struct sg_client_asked *asked,
+                                         struct sg_arena *arena, struct sealgate_signature *ret,
                                          struct sealgate_error *error)
 {
     struct sg_slice signature = sg_slice_of(in->signature.data, in->signature.len);
@@ -75,7 +76,28 @@ enum sealgate_code sg_client_sign_decode(const struct sealgate_call *call,
         ret->hsm_us = in->timing->hsm_us;
         ret->total_us = in->timing->total_us;
     }
-    return SEALGATE_OK;
+    if (signature.len == 0)
+        return SEALGATE_OK; /* a dry run leaves no record */
+    return sg_client_receipt_decode(call->client->receipts, in, asked, arena, &ret->receipt, error);
+}
+
+/* What the records of the answers must say. */
+static enum sealgate_code ask(const struct sealgate_sign_request *requests, size_t count,
+                              struct sg_client_asked **ret, struct sealgate_error *error)
+{
+    struct sg_client_asked *asked = calloc(count, sizeof(*asked));
+    enum sealgate_code code = SEALGATE_OK;
+
+    if (asked == NULL)
+        return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
+                              "could not make a call: out of memory");
+    for (size_t i = 0; i < count && code == SEALGATE_OK; i++)
+        code = sg_client_asked_of(&requests[i], &asked[i], error);
+    if (code == SEALGATE_OK)
+        *ret = asked;
+    else
+        free(asked);
+    return code;
 }
 
 /* ---- Sign ----------------------------------------------------------------------------------- */
@@ -84,8 +106,8 @@ static enum sealgate_code sign_decode(struct sealgate_call *call, const Protobuf
                                       struct sg_arena *arena, void *body,
                                       struct sealgate_error *error)
 {
-    (void)arena;
-    return sg_client_sign_decode(call, (const Sealgate__V1__SignResponse *)answer, body, error);
+    return sg_client_sign_decode(call, (const Sealgate__V1__SignResponse *)answer, call->asked,
+                                 arena, body, error);
 }
 
 static void sign_deliver(struct sealgate_call *call, const struct sealgate_error *error, void *body)
@@ -109,13 +131,19 @@ enum sealgate_code sealgate_sign_start(struct sealgate_client *client,
 {
     struct sg_client_sign_message message;
     struct sealgate_call *call;
-    enum sealgate_code code;
+    struct sg_client_asked *asked;
+    enum sealgate_code code = ask(request, 1, &asked, error);
 
+    if (code != SEALGATE_OK)
+        return code;
     sg_client_sign_encode(request, &message);
     code = sg_client_unary(client, &sign_method, &message.request.base, timeout_ms,
                            (union sg_client_fn){.sign = fn}, user, &call, error);
-    if (code != SEALGATE_OK)
+    if (code != SEALGATE_OK) {
+        free(asked);
         return code;
+    }
+    call->asked = asked;
     call->has_dry_run = request->dry_run;
     if (ret != NULL)
         *ret = call;
@@ -145,8 +173,8 @@ enum { ITEM_ID_BYTES = 12 };
 /* One result into its place; what it points to lives in the arena. */
 static enum sealgate_code item_decode(struct sealgate_call *call,
                                       const Sealgate__V1__BatchSignResult *in,
-                                      struct sg_arena *arena, struct sealgate_batch_item *ret,
-                                      struct sealgate_error *error)
+                                      const struct sg_client_asked *asked, struct sg_arena *arena,
+                                      struct sealgate_batch_item *ret, struct sealgate_error *error)
 {
     struct sealgate_signature *signature = sg_arena_alloc(arena, sizeof(*signature));
     struct sealgate_error *failed, why;
@@ -155,7 +183,8 @@ static enum sealgate_code item_decode(struct sealgate_call *call,
         return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_ANSWERED,
                               "could not keep the answer: out of memory");
     if (in->result_case == SEALGATE__V1__BATCH_SIGN_RESULT__RESULT_RESPONSE) {
-        if (sg_client_sign_decode(call, in->response, signature, &why) == SEALGATE_OK) {
+        if (sg_client_sign_decode(call, in->response, asked, arena, signature, &why) ==
+            SEALGATE_OK) {
             ret->signature = signature;
             return SEALGATE_OK;
         }
@@ -199,7 +228,7 @@ static enum sealgate_code batch_decode(struct sealgate_call *call, const Protobu
         if (strcmp(response->results[i]->item_id, item_id) != 0)
             return sg_client_fail(error, SG_CLIENT_RESPONSE_MALFORMED, SEALGATE_OUTCOME_ANSWERED,
                                   "the answers are not in the order of the items");
-        code = item_decode(call, response->results[i], arena, &items[i], error);
+        code = item_decode(call, response->results[i], &call->asked[i], arena, &items[i], error);
         if (code != SEALGATE_OK)
             return code;
     }
@@ -253,13 +282,17 @@ enum sealgate_code sealgate_batch_sign_start(struct sealgate_client *client,
     Sealgate__V1__BatchSignRequest batch;
     struct batch_message *messages = NULL;
     Sealgate__V1__BatchSignItem **items = NULL;
+    struct sg_client_asked *asked;
     struct sealgate_call *call;
-    enum sealgate_code code = SEALGATE_INTERNAL;
+    enum sealgate_code code;
 
     sealgate__v1__batch_sign_request__init(&batch);
     if (count == 0 || count > UINT32_MAX)
         return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
                               "a batch needs at least one item");
+    code = ask(requests, count, &asked, error);
+    if (code != SEALGATE_OK)
+        return code;
     messages = calloc(count, sizeof(*messages));
     items = calloc(count, sizeof(Sealgate__V1__BatchSignItem *));
     if (messages != NULL && items != NULL) {
@@ -270,6 +303,7 @@ enum sealgate_code sealgate_batch_sign_start(struct sealgate_client *client,
                                (union sg_client_fn){.batch = fn}, user, &call, error);
         if (code == SEALGATE_OK) {
             call->item_count = count;
+            call->asked = SG_STEAL(asked);
             for (size_t i = 0; i < count; i++)
                 call->has_dry_run |= requests[i].dry_run;
             if (ret != NULL)
@@ -281,6 +315,7 @@ enum sealgate_code sealgate_batch_sign_start(struct sealgate_client *client,
     }
     free(messages);
     free(items);
+    free(asked);
     return code;
 }
 

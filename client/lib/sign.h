@@ -15,11 +15,13 @@ struct sg_client_sign_message {
 void sg_client_sign_encode(const struct sealgate_sign_request *in,
                            struct sg_client_sign_message *out);
 
-/* Judges a SignResponse: its CRC-32C, that the server checked ours, and that there is a signature
- * unless the call had a dry run in it. `*ret` borrows from it. */
+/* Judges a SignResponse: its CRC-32C, that the server checked ours, that there is a signature
+ * unless the call had a dry run in it, and the receipt by what was asked (NULL: that is not known).
+ * `*ret` borrows from it and from the arena. */
 enum sealgate_code sg_client_sign_decode(const struct sealgate_call *call,
                                          const Sealgate__V1__SignResponse *in,
-                                         struct sealgate_signature *ret,
+                                         const struct sg_client_asked *asked,
+                                         struct sg_arena *arena, struct sealgate_signature *ret,
                                          struct sealgate_error *error);
 
 #endif

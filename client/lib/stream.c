@@ -12,21 +12,46 @@ struct result {
     struct sealgate_error error;
 };
 
+static void add_item(struct sg_client_items *items, struct sg_client_item *item)
+{
+    struct sg_client_item **end = items->end == NULL ? &items->first : items->end;
+    *end = item;
+    items->end = &item->next;
+}
+
+/* Takes the item off the list; NULL: it was not asked for, or has been answered. */
+static struct sg_client_item *take_item(struct sg_client_items *items, const char *id)
+{
+    for (struct sg_client_item **at = &items->first; *at != NULL; at = &(*at)->next) {
+        struct sg_client_item *item = *at;
+        if (strcmp(item->id, id) != 0)
+            continue;
+        *at = item->next;
+        if (item->next == NULL)
+            items->end = at == &items->first ? NULL : at;
+        return item;
+    }
+    return NULL;
+}
+
 static enum sealgate_code stream_decode(struct sealgate_call *call, const ProtobufCMessage *answer,
                                         struct sg_arena *arena, void *body,
                                         struct sealgate_error *error)
 {
     const Sealgate__V1__SignStreamResponse *in = (const Sealgate__V1__SignStreamResponse *)answer;
     struct result *result = body;
+    struct sg_client_item *item = take_item(&call->items, in->item_id);
 
-    (void)arena;
     result->item_id = in->item_id;
     if (in->result_case == SEALGATE__V1__SIGN_STREAM_RESPONSE__RESULT_RESPONSE) {
         /* A bad item is that item's failure; the others may be whole. */
-        result->is_signed = sg_client_sign_decode(call, in->response, &result->signature,
-                                                  &result->error) == SEALGATE_OK;
+        result->is_signed =
+            sg_client_sign_decode(call, in->response, item == NULL ? NULL : &item->asked, arena,
+                                  &result->signature, &result->error) == SEALGATE_OK;
+        free(item);
         return SEALGATE_OK;
     }
+    free(item);
     if (in->result_case != SEALGATE__V1__SIGN_STREAM_RESPONSE__RESULT_ERROR)
         return sg_client_fail(error, SG_CLIENT_RESPONSE_MALFORMED, SEALGATE_OUTCOME_ANSWERED,
                               "an item has neither a signature nor an error");
@@ -91,13 +116,24 @@ enum sealgate_code sealgate_stream_send(struct sealgate_call *stream, const char
 {
     Sealgate__V1__SignStreamRequest item;
     struct sg_client_sign_message message;
+    struct sg_client_item *kept;
     struct sg_buf packed;
-    enum sealgate_code code = SEALGATE_OK;
+    enum sealgate_code code;
 
     sealgate__v1__sign_stream_request__init(&item);
     if (stream->is_closed || stream->is_cancelled || (stream->conn != NULL && stream->rpc == NULL))
         return sg_client_fail(error, SG_CLIENT_STREAM_OVER, SEALGATE_OUTCOME_NOT_DONE,
                               "the stream takes no more items");
+    kept = calloc(1, sizeof(*kept));
+    if (kept == NULL)
+        return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
+                              "could not keep the item: out of memory");
+    (void)snprintf(kept->id, sizeof(kept->id), "%s", item_id == NULL ? "" : item_id);
+    code = sg_client_asked_of(request, &kept->asked, error);
+    if (code != SEALGATE_OK) {
+        free(kept);
+        return code;
+    }
     sg_client_sign_encode(request, &message);
     item.item_id = sg_client_text(item_id);
     item.request = &message.request;
@@ -122,7 +158,9 @@ enum sealgate_code sealgate_stream_send(struct sealgate_call *stream, const char
     if (code == SEALGATE_OK) {
         stream->has_dry_run |= request->dry_run;
         stream->client->has_news = true;
+        add_item(&stream->items, SG_STEAL(kept));
     }
+    free(kept);
     sg_buf_done(&packed);
     return code;
 }

@@ -3,12 +3,12 @@ _sealgate() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command options
     command=${COMP_WORDS[1]-}
     case "$command" in
-    keys|token) command="$command ${COMP_WORDS[2]-}" ;;
+    keys|token|audit) command="$command ${COMP_WORDS[2]-}" ;;
     esac
     compopt +o default 2>/dev/null
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W '--help --version sign verify info health bench keys token' -- "$word"))
+        COMPREPLY=($(compgen -W '--help --version sign verify info health bench keys token audit' -- "$word"))
         return
     fi
     if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = keys ]; then
@@ -19,8 +19,12 @@ _sealgate() {
         COMPREPLY=($(compgen -W '--help new' -- "$word"))
         return
     fi
+    if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = audit ]; then
+        COMPREPLY=($(compgen -W '--help verify' -- "$word"))
+        return
+    fi
     case "$before" in
-    --ca|--cert|--cert-key|--token-file|--file|--out|--manifest|--results|--public-key|--certificate|--signature)
+    --ca|--cert|--cert-key|--token-file|--file|--out|--receipt|--manifest|--results|--public-key|--certificate|--signature)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$word"))
         return
@@ -29,10 +33,10 @@ _sealgate() {
         COMPREPLY=($(compgen -W 'text json' -- "$word"))
         return
         ;;
-    --endpoint|--server-name|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--service|--connections|--duration|--requests|--batch) return ;;
+    --endpoint|--server-name|--log-key|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--service|--connections|--duration|--requests|--batch) return ;;
     esac
     case "$command" in
-    'sign') options=' --key --file --digest --algorithm --hash --message --scheme --encoding --out --format --purpose --request-id --dry-run --manifest --results --resume --concurrency' ;;
+    'sign') options=' --key --file --digest --algorithm --hash --message --scheme --encoding --out --format --purpose --request-id --receipt --dry-run --manifest --results --resume --concurrency' ;;
     'verify') options=' --key --public-key --certificate --signature --file --digest --algorithm --hash --message --scheme --encoding --offline' ;;
     'keys list') options='' ;;
     'keys show') options='' ;;
@@ -42,8 +46,9 @@ _sealgate() {
     'health') options=' --service --watch' ;;
     'bench') options=' --key --connections --concurrency --duration --requests --batch --scheme' ;;
     'token new') options=' --out' ;;
+    'audit verify') options=' --any-log --list' ;;
     *) return ;;
     esac
-    COMPREPLY=($(compgen -W "$options --endpoint --ca --cert --cert-key --token-file --server-name --timeout --output --help" -- "$word"))
+    COMPREPLY=($(compgen -W "$options --endpoint --ca --cert --cert-key --token-file --server-name --log-key --timeout --output --help" -- "$word"))
 }
 complete -F _sealgate sealgate

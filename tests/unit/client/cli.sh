@@ -4,7 +4,7 @@ set -u
 sealgate=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-unset SEALGATE_ENDPOINT SEALGATE_CA SEALGATE_CERT SEALGATE_KEY SEALGATE_SERVER_NAME SEALGATE_TOKEN_FILE
+unset SEALGATE_ENDPOINT SEALGATE_CA SEALGATE_CERT SEALGATE_KEY SEALGATE_SERVER_NAME SEALGATE_TOKEN_FILE SEALGATE_LOG_KEY
 failed=0
 
 # ends CODE ARGUMENT...: the exit code; what was said is in $work/out and $work/err.
@@ -25,7 +25,7 @@ silent() { [ ! -s "$work/$1" ] || { echo "$1 should be empty: $(cat "$work/$1")"
 ends 0 --help
 says out "Exit codes:"
 silent err
-for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" info health bench "token new"; do
+for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" info health bench "token new" "audit verify"; do
     ends 0 $command --help
     says out "^Usage: sealgate $command"
     says out "Exit codes:"
@@ -148,5 +148,42 @@ printf 'two words\n' >"$work/words"
 chmod 600 "$work/words"
 ends 9 info --endpoint 127.0.0.1:1 --ca "$work/none.pem" --token-file "$work/words"
 says err "not one line with a token"
+
+# Receipts and exports of an audit log, offline.
+corpus=$(dirname "$0")/../../fuzz/corpus
+receipt=$corpus/receipt/with_record
+export=$corpus/export/good-3-9-300.export
+forged=$corpus/export/forged.export
+log_key=sealgate.example/log-1+c3c57014+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
+ends 2 audit verify
+ends 2 audit verify "$receipt"
+says err "--log-key is missing"
+ends 2 audit verify "$receipt" --log-key no-key
+ends 2 audit verify "$receipt" --log-key "$log_key" --any-log
+ends 0 audit verify "$receipt" "$export" --log-key "$log_key"
+says out "^$receipt: proved: leaf 3 of 7 in sealgate.example/log-1\$"
+says out "^$export: proved: 6 leaves from 3 on, of 300 in sealgate.example/log-1\$"
+says out "^document number *3/TB-CCT\$"
+ends 0 audit verify "$export" --log-key "$log_key" --list
+says out "^6 .* denial for spiffe://example.vn/back-office"
+ends 0 audit verify "$export" --log-key "$log_key" --list --output json
+says out '"leaf_index": *"8"'
+says out '"signed_by_log": *true'
+ends 1 audit verify "$forged" "$export" --log-key "$log_key"
+says out "^$forged: NOT proved: the checkpoint is not signed by the log's key\$"
+says out "^$export: proved"
+ends 0 audit verify "$forged" --any-log
+says out "signed by anybody"
+head -c 1700 "$export" >"$work/cut.export"
+ends 1 audit verify "$work/cut.export" --log-key "$log_key"
+says out "ends too early"
+sed 's/back-office/back-0ffice/' "$export" >"$work/changed.export"
+ends 1 audit verify "$work/changed.export" --log-key "$log_key"
+says out "NOT proved: leaf 3: a leaf is not what was in the log"
+ends 9 audit verify "$work/none" "$receipt" --log-key "$log_key"
+ends 1 audit verify "$0" --log-key "$log_key"
+export SEALGATE_LOG_KEY="$log_key"
+ends 0 audit verify "$receipt"
+unset SEALGATE_LOG_KEY
 
 exit $failed

@@ -91,7 +91,6 @@ static const struct {
     {"a value for a flag", {"--dry-run=yes"}},
     {"an option given twice", {"--key", "a", "--key", "b"}},
     {"a flag given twice", {"--dry-run", "--dry-run"}},
-    {"a word too many", {"1", "2", "3", "4", "5"}},
 };
 
 static void what_is_wrong_is_refused_and_named(void **state)
@@ -102,6 +101,20 @@ static void what_is_wrong_is_refused_and_named(void **state)
         print_message("  %s\n", refused[i].name);
         assert_int_equal(parse(refused[i].argv, &args), SG_E_INVALID);
     }
+}
+
+static void words_come_up_to_the_bound(void **state)
+{
+    const char *argv[SG_ARGS_WORDS_MAX + 2] = {NULL};
+    struct sg_args args;
+
+    (void)state;
+    for (size_t i = 0; i < SG_ARGS_WORDS_MAX; i++)
+        argv[i] = "x";
+    assert_int_equal(parse(argv, &args), SG_OK);
+    assert_int_equal(args.word_count, SG_ARGS_WORDS_MAX);
+    argv[SG_ARGS_WORDS_MAX] = "x";
+    assert_int_equal(parse(argv, &args), SG_E_INVALID);
 }
 
 static void an_option_repeats_up_to_the_bound(void **state)
@@ -129,6 +142,7 @@ int main(void)
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(help_is_heard_anywhere),
         cmocka_unit_test(what_is_wrong_is_refused_and_named),
+        cmocka_unit_test(words_come_up_to_the_bound),
         cmocka_unit_test(an_option_repeats_up_to_the_bound),
     };
 

@@ -1,0 +1,362 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/record.h"
+#include "client/cli/text.h"
+#include "formats/audit/export.h"
+
+/* Receipts and exports, offline: nothing is asked of any gateway. */
+
+static const struct sg_option options[] = {
+    {"any-log", NULL, "without --log-key: do not ask who signed the checkpoint", false},
+    {"list", NULL, "show every record of an export", false},
+    {0},
+};
+
+enum { KEYS_MAX = SG_ARGS_VALUES_MAX, PIECE_BYTES = 64 << 10 };
+
+struct judge {
+    struct sg_cli *cli;
+    struct sg_note_key *keys[KEYS_MAX];
+    size_t key_count;
+    struct sg_tree_hasher *hasher;
+    struct sg_json json;
+    struct sg_buf out;
+    bool is_listing;
+    uint8_t *piece;
+};
+
+/* ---- Keys ----------------------------------------------------------------------------------- */
+
+static enum sg_exit add_key(struct judge *judge, struct sg_slice text)
+{
+    struct sg_err err;
+
+    if (judge->key_count == KEYS_MAX)
+        return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS", "there are over %d keys",
+                           KEYS_MAX);
+    if (sg_note_key_parse(text, &judge->keys[judge->key_count], &err) != SG_OK)
+        return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS", "--log-key: %s", err.msg);
+    judge->key_count++;
+    return SG_EXIT_OK;
+}
+
+static enum sg_exit take_keys(struct judge *judge)
+{
+    const char *keys = sg_cli_log_keys(judge->cli);
+    enum sg_exit code = SG_EXIT_OK;
+
+    if (sg_args_has(&judge->cli->args, "any-log")) {
+        if (sg_args_has(&judge->cli->args, "log-key"))
+            return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS",
+                               "--any-log and --log-key exclude each other");
+        return SG_EXIT_OK;
+    }
+    while (keys != NULL && code == SG_EXIT_OK && *keys != '\0') {
+        size_t len = strcspn(keys, " ");
+        if (len > 0)
+            code = add_key(judge, sg_slice_of(keys, len));
+        keys += len + strspn(keys + len, " ");
+    }
+    if (code == SG_EXIT_OK && judge->key_count == 0)
+        return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS",
+                           "--log-key is missing, and SEALGATE_LOG_KEY is not set: without the "
+                           "log's key a file proves only that it fits together (--any-log)");
+    return code;
+}
+
+/* ---- Telling -------------------------------------------------------------------------------- */
+
+static void begin_file(struct judge *judge, const char *path, const char *kind, bool is_proved)
+{
+    if (judge->cli->is_json) {
+        sg_json_begin_object(&judge->json, NULL);
+        sg_json_str(&judge->json, "file", path);
+        sg_json_str(&judge->json, "kind", kind);
+        sg_json_bool(&judge->json, "proved", is_proved);
+        sg_json_bool(&judge->json, "signed_by_log", is_proved && judge->key_count > 0);
+        return;
+    }
+    sg_cli_put(stdout, path);
+    printf(is_proved ? judge->key_count > 0 ? ": proved" : ": fits together, signed by anybody"
+                     : ": NOT proved");
+}
+
+static enum sg_exit not_proved(struct judge *judge, const char *path, const char *kind,
+                               const char *why)
+{
+    begin_file(judge, path, kind, false);
+    if (judge->cli->is_json) {
+        sg_json_str(&judge->json, "why", why);
+        sg_json_end(&judge->json);
+        return SG_EXIT_NO;
+    }
+    printf(": ");
+    sg_cli_put(stdout, why);
+    printf("\n");
+    return SG_EXIT_NO;
+}
+
+static void put_origin(struct sg_slice origin)
+{
+    printf("%.*s", (int)origin.len, (const char *)origin.ptr); /* printable, by its form */
+}
+
+/* ---- Receipts ------------------------------------------------------------------------------- */
+
+static enum sg_rc prove_receipt(struct judge *judge, const struct sg_receipt *receipt,
+                                struct sg_slice record, struct sg_checkpoint *ret,
+                                struct sg_err *err)
+{
+    enum sg_rc rc;
+
+    if (judge->key_count == 0)
+        return sg_receipt_prove(judge->hasher, receipt, record, NULL, ret, err);
+    for (size_t i = 0; i < judge->key_count; i++) {
+        rc = sg_receipt_prove(judge->hasher, receipt, record, judge->keys[i], ret, err);
+        if (rc == SG_OK)
+            return rc;
+    }
+    return SG_E_INVALID; /* err is of the last */
+}
+
+static enum sg_exit tell_receipt(struct judge *judge, const char *path,
+                                 const struct sg_checkpoint *checkpoint, uint64_t index,
+                                 const struct sg_audit_record *record)
+{
+    begin_file(judge, path, "receipt", true);
+    if (judge->cli->is_json) {
+        sg_json_text(&judge->json, "origin", checkpoint->origin);
+        sg_json_begin_object(&judge->json, "record");
+        sg_cli_json_record(&judge->json, index, record);
+        sg_json_end(&judge->json);
+        sg_json_end(&judge->json);
+        return SG_EXIT_OK;
+    }
+    printf(": leaf %llu of %llu in ", (unsigned long long)index,
+           (unsigned long long)checkpoint->head.size);
+    put_origin(checkpoint->origin);
+    printf("\n");
+    sg_cli_put_record_whole(index, record);
+    return SG_EXIT_OK;
+}
+
+static enum sg_exit judge_receipt(struct judge *judge, const char *path)
+{
+    static const char kind[] = "receipt";
+    struct sg_audit_record record;
+    struct sg_checkpoint checkpoint;
+    struct sg_receipt receipt;
+    struct sg_buf file, bytes;
+    struct sg_err err;
+
+    sg_buf_init(&file, SG_RECEIPT_BYTES_MAX + 1);
+    sg_buf_init(&bytes, SG_RECEIPT_EXTRA_BYTES_MAX);
+    enum sg_exit code = sg_cli_read_file(judge->cli, path, SG_RECEIPT_BYTES_MAX, &file);
+    if (code == SG_EXIT_OK) {
+        if (sg_receipt_parse(sg_buf_slice(&file), &receipt, &err) != SG_OK ||
+            sg_receipt_read_record(&receipt, &bytes, &err) != SG_OK ||
+            sg_audit_record_parse(sg_buf_slice(&bytes), &record, &err) != SG_OK ||
+            prove_receipt(judge, &receipt, sg_buf_slice(&bytes), &checkpoint, &err) != SG_OK)
+            code = not_proved(judge, path, kind, err.msg);
+        else
+            code = tell_receipt(judge, path, &checkpoint, receipt.index, &record);
+    }
+    sg_buf_done(&bytes);
+    sg_buf_done(&file);
+    return code;
+}
+
+/* ---- Exports -------------------------------------------------------------------------------- */
+
+/* Feeds the file from its beginning. SG_E_UNAVAILABLE: it could not be read. */
+static enum sg_rc feed(struct judge *judge, int fd, struct sg_export_reader *reader,
+                       struct sg_err *err)
+{
+    off_t at = 0;
+
+    for (;;) {
+        ssize_t len = pread(fd, judge->piece, PIECE_BYTES, at);
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0)
+            return SG_FAIL(err, SG_E_UNAVAILABLE, (unsigned long)errno, "%s", strerror(errno));
+        if (len == 0)
+            return sg_export_finish(reader, err);
+        SG_TRY(sg_export_read(reader, sg_slice_of(judge->piece, (size_t)len), err));
+        at += len;
+    }
+}
+
+static enum sg_rc list_leaf(void *arg, uint64_t index, struct sg_slice bytes,
+                            const struct sg_audit_record *record, struct sg_err *err)
+{
+    struct judge *judge = arg;
+
+    (void)bytes;
+    if (!judge->cli->is_json) {
+        sg_cli_put_record(index, record);
+        return SG_OK;
+    }
+    sg_json_begin_object(&judge->json, NULL);
+    sg_cli_json_record(&judge->json, index, record);
+    sg_json_end(&judge->json);
+    return sg_buf_check(&judge->out, err);
+}
+
+/* The leaves, once they are proved. The file might be another by now: it is proved once more. */
+static enum sg_exit list(struct judge *judge, const char *path, int fd,
+                         const struct sg_note_key *key)
+{
+    SG_AUTO(sg_export_reader_free) struct sg_export_reader *reader = NULL;
+    struct sg_err err;
+    enum sg_rc rc = sg_export_reader_new(key, list_leaf, judge, &reader, &err);
+
+    if (judge->cli->is_json)
+        sg_json_begin_array(&judge->json, "records");
+    if (rc == SG_OK)
+        rc = feed(judge, fd, reader, &err);
+    if (judge->cli->is_json)
+        sg_json_end(&judge->json);
+    if (rc == SG_OK)
+        return SG_EXIT_OK;
+    return sg_cli_fail(judge->cli, SG_EXIT_FILE, "FILE_CHANGED", "%s: %s", path, err.msg);
+}
+
+static enum sg_exit tell_export(struct judge *judge, const char *path, int fd,
+                                struct sg_export_reader *reader, const struct sg_note_key *key)
+{
+    const struct sg_export_head *head = sg_export_reader_head(reader);
+    struct sg_export_result result;
+    enum sg_exit code = SG_EXIT_OK;
+
+    sg_export_result(reader, &result);
+    begin_file(judge, path, "export", true);
+    if (judge->cli->is_json) {
+        sg_json_text(&judge->json, "origin", head->origin);
+        sg_json_int(&judge->json, "first", (int64_t)head->first);
+        sg_json_int(&judge->json, "end", (int64_t)head->end);
+        sg_json_int(&judge->json, "tree_size", (int64_t)result.head.size);
+    } else {
+        printf(": %llu leaves from %llu on, of %llu in ",
+               (unsigned long long)(head->end - head->first), (unsigned long long)head->first,
+               (unsigned long long)result.head.size);
+        put_origin(head->origin);
+        printf("\n");
+    }
+    if (judge->is_listing)
+        code = list(judge, path, fd, key);
+    if (judge->cli->is_json)
+        sg_json_end(&judge->json);
+    return code;
+}
+
+static enum sg_exit judge_export(struct judge *judge, const char *path, int fd)
+{
+    struct sg_err err = {0};
+    enum sg_rc rc = SG_OK;
+
+    for (size_t i = 0; i == 0 || i < judge->key_count; i++) {
+        const struct sg_note_key *key = judge->key_count == 0 ? NULL : judge->keys[i];
+        SG_AUTO(sg_export_reader_free) struct sg_export_reader *reader = NULL;
+        struct sg_export_result result = {0};
+        rc = sg_export_reader_new(key, NULL, NULL, &reader, &err);
+        if (rc == SG_OK)
+            rc = feed(judge, fd, reader, &err);
+        if (rc == SG_OK)
+            return tell_export(judge, path, fd, reader, key);
+        if (reader != NULL)
+            sg_export_result(reader, &result);
+        if (result.verdict != SG_EXPORT_NOT_SIGNED)
+            break;
+    }
+    if (rc != SG_E_INVALID)
+        return sg_cli_fail(judge->cli, SG_EXIT_FILE, "FILE_NOT_READ", "could not read %s: %s", path,
+                           err.msg);
+    return not_proved(judge, path, "export", err.msg);
+}
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+static enum sg_exit judge_file(struct judge *judge, const char *path)
+{
+    static const char export[] = "sealgate-audit-export";
+    char begin[sizeof(export) - 1];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum sg_exit code;
+
+    if (fd < 0)
+        return sg_cli_fail(judge->cli, SG_EXIT_FILE, "FILE_NOT_READ", "could not read %s: %s", path,
+                           strerror(errno));
+    bool is_export = pread(fd, begin, sizeof(begin), 0) == (ssize_t)sizeof(begin) &&
+                     memcmp(begin, export, sizeof(begin)) == 0;
+    code = is_export ? judge_export(judge, path, fd) : judge_receipt(judge, path);
+    (void)close(fd);
+    return code;
+}
+
+static enum sg_exit judge_all(struct judge *judge)
+{
+    enum sg_exit code = SG_EXIT_OK;
+
+    sg_json_begin_object(&judge->json, NULL);
+    sg_json_begin_array(&judge->json, "files");
+    for (size_t i = 0; i < judge->cli->args.word_count; i++) {
+        enum sg_exit one = judge_file(judge, judge->cli->args.words[i]);
+        if (one > code) /* a file that could not be read outweighs one that proves nothing */
+            code = one;
+    }
+    sg_json_end(&judge->json);
+    sg_json_end(&judge->json);
+    return code;
+}
+
+static enum sg_exit run(struct sg_cli *cli)
+{
+    struct judge judge = {.cli = cli, .is_listing = sg_args_has(&cli->args, "list")};
+    struct sg_err err;
+    enum sg_exit code;
+
+    sg_buf_init(&judge.out, 1 << 30);
+    judge.json = sg_json_of(&judge.out);
+    judge.piece = malloc(PIECE_BYTES);
+    code = take_keys(&judge);
+    if (code == SG_EXIT_OK &&
+        (judge.piece == NULL || sg_tree_hasher_new(&judge.hasher, &err) != SG_OK))
+        code = sg_cli_fail(cli, SG_EXIT_INTERNAL, "OUT_OF_MEMORY", "out of memory");
+    if (code == SG_EXIT_OK) {
+        code = judge_all(&judge);
+        if (cli->is_json)
+            code = sg_cli_print_json(cli, &judge.out, code);
+        else
+            code = sg_cli_flush(cli, code);
+    }
+    for (size_t i = 0; i < judge.key_count; i++)
+        sg_note_key_free(judge.keys[i]);
+    sg_tree_hasher_free(judge.hasher);
+    free(judge.piece);
+    sg_buf_done(&judge.out);
+    return code;
+}
+
+const struct sg_command sg_cmd_audit_verify = {
+    .group = "audit",
+    .name = "verify",
+    .synopsis = "FILE... [--log-key KEY] [--list]",
+    .summary = "prove receipts and exports of an audit log, offline",
+    .text =
+        "Each FILE is a receipt (sign --receipt) or an export (audit export). What it says is\n"
+        "proved when the log with the key has promised it; else the part that fails is named,\n"
+        "and of an export the first leaf that is wrong, where that can be known. No gateway is\n"
+        "asked. docs/audit.md has the formats, for those who would rather use other programs.\n"
+        "\n"
+        "Examples:\n"
+        "  sealgate audit verify README.receipt --log-key \"$(cat log.key)\"\n",
+    .options = options,
+    .words_min = 1,
+    .words_max = SG_ARGS_WORDS_MAX,
+    .is_local = true,
+    .run = run,
+};
