@@ -255,7 +255,8 @@ SEALGATE_API int sealgate_client_timeout_ms(const struct sealgate_client *client
  * not step, block or free.
  *
  * One thing in it can block: resolving a host name (getaddrinfo), in the step that begins a
- * connection. An endpoint written as an IP address never does.
+ * connection. An endpoint written as an IP address never does; `server_name` then says which name
+ * its certificate must have.
  *
  * Thread: the client's, which callbacks run on too.
  */
