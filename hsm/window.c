@@ -270,8 +270,12 @@ void sg_window_lost(struct sg_backend *backend, const struct sg_err *err)
 
 void sg_window_expire(struct sg_backend *backend, int64_t now)
 {
-    for (size_t i = 0; i < SG_PLACES_MAX; i++) {
+    size_t seen = 0;
+    for (size_t i = 0; i < SG_PLACES_MAX && seen < backend->in_flight; i++) {
         struct sg_place *place = &backend->places[i];
+        if (place->serial == 0)
+            continue;
+        seen++;
         if (place->job == NULL || place->job->deadline_ns == 0 || now < place->job->deadline_ns)
             continue;
         struct sg_err err;
