@@ -233,6 +233,11 @@ static enum sg_rc open_alone(struct sg_sqlite *sqlite, struct sg_err *err)
 static enum sg_rc set_up_writing(struct sg_sqlite *sqlite, enum sg_sqlite_safety safety,
                                  struct sg_err *err)
 {
+    if (sqlite3_db_readonly(sqlite->db, "main") != 0) /* what SQLite makes of it in silence */
+        return SG_REFUSE(err, SG_R_STORE_UNAVAILABLE,
+                         "could not open \"%.100s\": it may not be "
+                         "written",
+                         sqlite->path);
     SG_TRY(sg_sqlite_exec(sqlite, "PRAGMA journal_mode = WAL", "open the store", err));
     return sg_sqlite_exec(sqlite,
                           safety == SG_SQLITE_FULL
@@ -255,8 +260,9 @@ enum sg_rc sg_sqlite_open(struct sg_sqlite *sqlite, enum sg_sqlite_safety safety
     enum sg_rc rc = open_uri(sqlite, "", &first);
     if (rc == SG_OK)
         rc = look(sqlite, &first);
-    if (rc != SG_OK && sqlite->is_read_only && (first.native & 0xff) == SQLITE_CANTOPEN &&
-        !is_not_empty(sqlite->path, "-shm"))
+    unsigned long code = first.native & 0xff;
+    if (rc != SG_OK && sqlite->is_read_only &&
+        (code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !is_not_empty(sqlite->path, "-shm"))
         rc = open_alone(sqlite, &first);
     if (rc == SG_OK && !sqlite->is_read_only)
         rc = set_up_writing(sqlite, safety, &first);

@@ -9,14 +9,7 @@
 /* cmocka's header comes first */
 #include "tests/unit/gateway/store/suite.h"
 
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        struct sg_err *told_ = &suite_err;                                                         \
-        *told_ = (struct sg_err){0};                                                               \
-        if ((call) != SG_OK)                                                                       \
-            fail_msg("%s: %s", #call, told_->msg);                                                 \
-    } while (0)
-static struct sg_err suite_err;
+struct sg_err suite_err;
 
 static struct sg_store_leaf leaves[SG_STORE_GROUP_MAX];
 static char records[SG_STORE_GROUP_MAX][64];
@@ -189,6 +182,36 @@ int64_t suite_last_told(int fd)
         last = (int64_t)told;
     close(fd);
     return last;
+}
+
+void suite_make(const char *url)
+{
+    struct store_suite suite = {.log = {.name = "log", .origin = "sealgate.test/log", .epoch = 1}};
+    unsigned from;
+    assert_ok(sg_store_migrate(url, &from, &suite_err));
+    suite.store = suite_open(url);
+    assert_ok(
+        sg_store_create_log(suite.store, &suite.log, suite_group(&suite.log, 0, 1, 0), &suite_err));
+    suite_append(&suite, suite.store, 257, 50);
+    sg_store_close(suite.store);
+}
+
+void suite_check_made(const char *url)
+{
+    static uint8_t key[SG_STORE_REQUEST_KEY_BYTES], hashes[SG_STORE_TILE_BYTES], seal[32];
+    struct store_suite suite = {.store = suite_open(url)};
+    uint64_t log_id = 0, seq = 0;
+    assert_ok(sg_store_find_log(suite.store, "log", &suite.log, &suite_err));
+    assert_int_equal(suite.log.size, 258);
+    suite_check(suite.store, &suite.log, 0, 258);
+    set_key(key, 50);
+    assert_ok(sg_store_find_request(suite.store, key, &log_id, &seq, &suite_err));
+    assert_int_equal(seq, 1);
+    assert_ok(sg_store_find_tile(suite.store, suite.log.id, 0, 0, hashes, &suite_err));
+    assert_ok(sg_store_seal_key(suite.store, seal, &suite_err));
+    suite_append(&suite, suite.store, 300, 5000);
+    suite_check(suite.store, &suite.log, 0, 558);
+    sg_store_close(suite.store);
 }
 
 /* ---- the tests ---- */

@@ -40,6 +40,18 @@ pid_t suite_appender(const char *url, uint64_t first_key, int *ret_fd);
 /* The last number that it wrote, after it has ended; -1: none. */
 int64_t suite_last_told(int fd);
 
+/* Makes a store as the dumps of earlier versions hold it; and whether one is as it was made. */
+void suite_make(const char *url);
+void suite_check_made(const char *url);
+
+extern struct sg_err suite_err;
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        suite_err = (struct sg_err){0};                                                            \
+        if ((call) != SG_OK)                                                                       \
+            fail_msg("%s: %s", #call, suite_err.msg);                                              \
+    } while (0)
+
 #define SUITE_TEST(name) cmocka_unit_test_setup_teardown(name, suite_setup, suite_teardown)
 
 extern const struct CMUnitTest suite_tests[];

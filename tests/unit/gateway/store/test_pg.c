@@ -282,6 +282,61 @@ static void copies_are_made_by_its_own_tools(void **state)
     assert_true(room == UINT64_MAX);
 }
 
+static char *read_text(const char *path)
+{
+    static char text[1 << 20];
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        fail_msg("there is no %s: each version has a dump", path);
+    size_t len = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    return text;
+}
+
+/* Every column, constraint and index of ours, by what the server says of them. */
+static char *tables_of(const char *database)
+{
+    return ask(database,
+               "SELECT string_agg(line, E'\\n' ORDER BY line) FROM ("
+               "SELECT c.relname || '.' || a.attname || ' '"
+               " || format_type(a.atttypid, a.atttypmod) || a.attnotnull || a.attstorage"
+               " || a.attidentity || coalesce(array_to_string(c.reloptions, ','), '') AS line"
+               " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+               " WHERE c.relnamespace = 'sealgate'::regnamespace AND c.relkind = 'r'"
+               " AND a.attnum > 0 AND NOT a.attisdropped"
+               " UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'sealgate'"
+               " UNION ALL SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint"
+               " WHERE connamespace = 'sealgate'::regnamespace) AS lines");
+}
+
+/* tests/golden/store/pg-N.sql is what `pg_dump --inserts` said when N was the newest. */
+static void every_earlier_version_becomes_this_one(void **state)
+{
+    struct store_suite *suite = *state;
+    char own[32];
+    name_of(suite->url, own);
+    char *expected = tables_of(own);
+    assert_non_null(expected);
+    for (unsigned version = 1; version <= SG_STORE_SCHEMA; version++) {
+        char dump[64], name[32];
+        char *url = suite_backend_new();
+        unsigned from = 99;
+        name_of(url, name);
+        snprintf(dump, sizeof(dump), "tests/golden/store/pg-%u.sql", version);
+        tell(name, read_text(dump));
+        assert_ok(sg_store_migrate(url, &from, &suite_err));
+        assert_int_equal(from, version);
+        char *tables = tables_of(name);
+        assert_string_equal(tables, expected);
+        free(tables);
+        suite_check_made(url);
+        suite_backend_drop(url);
+        free(url);
+    }
+    free(expected);
+}
+
 /* Two processes put the same keys in by opposite orders, again and again: without an order of our
  * own PostgreSQL would end one of them by deadlock_timeout. */
 static void the_same_keys_at_once_do_not_lock_each_other_out(void **state)
@@ -338,7 +393,7 @@ static void the_same_keys_at_once_do_not_lock_each_other_out(void **state)
     assert_int_equal(sizes, 2 + 60 * 200);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const struct CMUnitTest own[] = {
         SUITE_TEST(a_server_that_is_killed_and_comes_back_is_found_again),
@@ -349,6 +404,7 @@ int main(void)
         SUITE_TEST(a_store_of_the_future_is_used_where_it_serves_us),
         SUITE_TEST(a_table_that_is_gone_is_a_broken_store),
         cmocka_unit_test(no_password_is_told),
+        SUITE_TEST(every_earlier_version_becomes_this_one),
         SUITE_TEST(copies_are_made_by_its_own_tools),
         SUITE_TEST(the_same_keys_at_once_do_not_lock_each_other_out),
     };
@@ -358,6 +414,10 @@ int main(void)
         return 1;
     }
     cmocka_set_message_output(CM_OUTPUT_STDOUT);
+    if (argc == 3 && strcmp(argv[1], "--make") == 0) { /* for tests/golden/store */
+        suite_make(argv[2]);
+        return 0;
+    }
     int failed = _cmocka_run_group_tests("store.pg", suite_tests, suite_test_count, NULL, NULL);
     return failed + cmocka_run_group_tests_name("store.pg.own", own, NULL, NULL);
 }
