@@ -10,6 +10,7 @@
 #include "gateway/app.h"
 #include "gateway/config/config.h"
 #include "gateway/launcher.h"
+#include "gateway/main_store.h"
 #include "gateway/user.h"
 #include "hsm/token.h"
 
@@ -17,6 +18,9 @@ enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const char usage[] =
     "Usage: sealgated ROLE --config FILE\n"
+    "       sealgated migrate --config FILE\n"
+    "       sealgated backup --to FOLDER --config FILE\n"
+    "       sealgated restore --from FOLDER --config FILE\n"
     "       sealgated --check-config --config FILE\n"
     "\n"
     "The Sealgate signing gateway: signs with keys in a PKCS#11 token, over gRPC.\n"
@@ -27,8 +31,15 @@ static const char usage[] =
     "  gateway         serves callers; holds no PIN and no PKCS#11 module\n"
     "  token NAME      serves one token of the configuration; loads its module and its PIN\n"
     "\n"
+    "Commands:\n"
+    "  migrate         makes the store, or brings it to the version that this program needs\n"
+    "  backup          copies the store, in SQLite, while it is in use, into a new folder\n"
+    "  restore         puts such a copy where the configuration says, if nothing is there\n"
+    "\n"
     "Options:\n"
     "  --config FILE   the configuration (YAML)\n"
+    "  --to FOLDER     where backup makes its copy\n"
+    "  --from FOLDER   the copy that restore puts back\n"
     "  --check-config  reads and checks the configuration, says what is wrong with it, and ends\n"
     "  --example       prints a commented example of the configuration\n"
     "  --help-config   explains every option of the configuration\n"
@@ -42,6 +53,7 @@ static const char usage[] =
 struct arguments {
     const char *program;
     const char *role, *name, *config; /* name: of the token, or of what to run */
+    const char *to, *from;            /* folders of backup and restore */
     bool check_config, example, help_config, help, version;
 };
 
@@ -74,17 +86,34 @@ static int fail_usage(const char *what, const char *word)
     return EXIT_USAGE;
 }
 
+/* Whether `word` is an option with a value, here or in the next word; NULL in `*ret`: it lacks. */
+static bool parse_value(const char *word, const char *option, int argc, char **argv, int *at,
+                        const char **ret)
+{
+    size_t len = strlen(option);
+    if (strncmp(word, option, len) != 0 || (word[len] != '\0' && word[len] != '='))
+        return false;
+    if (word[len] == '=')
+        *ret = word + len + 1;
+    else
+        *ret = *at + 1 < argc ? argv[++*at] : NULL;
+    return true;
+}
+
 /* 0, or an exit status with the reason told. */
 static int parse(int argc, char **argv, struct arguments *ret)
 {
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
-        if (strcmp(word, "--config") == 0) {
-            if (++i == argc)
+        if (parse_value(word, "--config", argc, argv, &i, &ret->config)) {
+            if (ret->config == NULL)
                 return fail_usage("--config wants a file", NULL);
-            ret->config = argv[i];
-        } else if (strncmp(word, "--config=", strlen("--config=")) == 0) {
-            ret->config = word + strlen("--config=");
+        } else if (parse_value(word, "--to", argc, argv, &i, &ret->to)) {
+            if (ret->to == NULL)
+                return fail_usage("--to wants a folder", NULL);
+        } else if (parse_value(word, "--from", argc, argv, &i, &ret->from)) {
+            if (ret->from == NULL)
+                return fail_usage("--from wants a folder", NULL);
         } else if (parse_flag(ret, word)) {
             continue;
         } else if (word[0] == '-') {
@@ -243,6 +272,44 @@ static int run_role(const struct arguments *arguments, const struct sg_config *c
     return EXIT_FAILED;
 }
 
+/* What is done with the store and then ends; -1: the role is none of these. */
+static int run_command(const struct arguments *arguments, const struct sg_config *config)
+{
+    const char *role = arguments->role;
+    struct sg_err err = {0};
+    enum sg_rc rc;
+
+    if (strcmp(role, "backup") == 0) {
+        if (arguments->to == NULL)
+            return fail_usage("whereto? sealgated backup --to FOLDER", NULL);
+        rc = sg_main_backup(config, arguments->to, &err);
+    } else if (strcmp(role, "restore") == 0) {
+        if (arguments->from == NULL)
+            return fail_usage("from where? sealgated restore --from FOLDER", NULL);
+        rc = sg_main_restore(config, arguments->from, &err);
+    } else if (strcmp(role, "migrate") == 0) {
+        rc = sg_main_migrate(config, &err);
+    } else {
+        return -1;
+    }
+    if (rc == SG_OK && fflush(stdout) == 0)
+        return EXIT_OK;
+    print_error(&err);
+    return EXIT_FAILED;
+}
+
+static int check_config(const char *path, const struct sg_config *config)
+{
+    struct sg_err err = {0};
+    if (sg_main_check_store(config, &err) != SG_OK) {
+        print_error(&err);
+        return EXIT_FAILED;
+    }
+    printf("%s is in order: %zu tokens, %zu keys, %zu callers\n", path, config->token_count,
+           config->key_count, config->caller_count);
+    return EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {.program = argv[0]};
@@ -265,14 +332,16 @@ int main(int argc, char **argv)
         return fail_usage("which configuration? --config FILE", NULL);
     if (arguments.role == NULL && !arguments.check_config)
         return fail_usage("which role? run, gateway or token NAME", NULL);
+    const char *role = arguments.role == NULL ? "" : arguments.role;
+    if ((arguments.to != NULL && strcmp(role, "backup") != 0) ||
+        (arguments.from != NULL && strcmp(role, "restore") != 0))
+        return fail_usage("--to goes with backup, --from with restore", NULL);
 
     SG_AUTO(sg_config_free) const struct sg_config *config = load(arguments.config);
     if (config == NULL)
         return EXIT_FAILED;
-    if (arguments.check_config) {
-        printf("%s is in order: %zu tokens, %zu keys, %zu callers\n", arguments.config,
-               config->token_count, config->key_count, config->caller_count);
-        return EXIT_OK;
-    }
-    return run_role(&arguments, config);
+    if (arguments.check_config)
+        return check_config(arguments.config, config);
+    status = run_command(&arguments, config);
+    return status >= 0 ? status : run_role(&arguments, config);
 }

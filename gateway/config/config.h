@@ -65,12 +65,14 @@ struct sg_config {
 #define OPTION_BOOL(name, def, when, help) bool name;
 #define OPTION_STR(name, def, when, help) const char *name;
 #define OPTION_PATH(name, def, when, help) const char *name;
+#define OPTION_STORE(name, def, when, help) const char *name;
 #define OPTION_ENUM(name, values, def, when, help) int name;
 #include "gateway/config/options.def"
 #undef OPTION_INT
 #undef OPTION_BOOL
 #undef OPTION_STR
 #undef OPTION_PATH
+#undef OPTION_STORE
 #undef OPTION_ENUM
     const struct sg_config_ca *client_cas;
     size_t client_ca_count;

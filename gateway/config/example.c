@@ -55,6 +55,9 @@ static void add_kind(struct sg_buf *out, const struct sg_field *field)
     case SG_FIELD_SECRET:
         sg_buf_add_str(out, "path, from the folder of this file, or credential:NAME");
         return;
+    case SG_FIELD_STORE:
+        sg_buf_add_str(out, "sqlite:FOLDER, from the folder of this file, or postgresql://...");
+        return;
     case SG_FIELD_NAME:
         sg_buf_add_str(out, "name: a-z, 0-9 and hyphens, at most 63");
         return;
@@ -99,6 +102,7 @@ static void add_default(struct sg_buf *out, const struct sg_field *field)
         return;
     case SG_FIELD_TEXT:
     case SG_FIELD_PATH:
+    case SG_FIELD_STORE:
         if (field->text_def != NULL)
             sg_buf_printf(out, "\"%s\"", field->text_def);
         return;

@@ -18,6 +18,8 @@ const struct sg_field sg_config_options[] = {
     {.name = #n, .help = (h), .kind = SG_FIELD_TEXT, .when = SG_WHEN_##w, AT(n), .text_def = (d)},
 #define OPTION_PATH(n, d, w, h)                                                                    \
     {.name = #n, .help = (h), .kind = SG_FIELD_PATH, .when = SG_WHEN_##w, AT(n), .text_def = (d)},
+#define OPTION_STORE(n, d, w, h)                                                                   \
+    {.name = #n, .help = (h), .kind = SG_FIELD_STORE, .when = SG_WHEN_##w, AT(n), .text_def = (d)},
 #define OPTION_ENUM(n, v, d, w, h)                                                                 \
     {.name = #n,                                                                                   \
      .help = (h),                                                                                  \
@@ -31,6 +33,7 @@ const struct sg_field sg_config_options[] = {
 #undef OPTION_BOOL
 #undef OPTION_STR
 #undef OPTION_PATH
+#undef OPTION_STORE
 #undef OPTION_ENUM
 };
 const size_t sg_config_option_count = SG_COUNT(sg_config_options);

@@ -14,6 +14,7 @@ enum sg_field_kind {
     SG_FIELD_TEXT,
     SG_FIELD_PATH,    /* made absolute */
     SG_FIELD_SECRET,  /* a path, or "credential:NAME" */
+    SG_FIELD_STORE,   /* "sqlite:FOLDER", made absolute, or "postgresql://..." */
     SG_FIELD_NAME,    /* a lower-case id */
     SG_FIELD_HEX,     /* bytes; the member is a slice */
     SG_FIELD_CHOICE,  /* one word of several; the member is an int or an enum */
@@ -35,7 +36,7 @@ struct sg_field {
     bool is_in_force;     /* in the example, although it may be left out */
     int64_t min, max;     /* INT: values; TEXT, HEX: bytes, where max is not 0; HASHES: how many */
     int64_t def;          /* INT, BOOL, CHOICE, CHOICES */
-    const char *text_def; /* TEXT, PATH */
+    const char *text_def; /* TEXT, PATH, STORE */
     const char *def_help; /* what happens when it is not given, where no value can say it */
     const char *words;    /* CHOICE, CHOICES: "a|b|c", the value is the place in it; or */
     const char *(*word)(int); /* the word of a value from 1 on, NULL behind the last */

@@ -92,6 +92,46 @@ static void bind_path(struct sg_config_bind *bind, const struct sg_field *field,
     }
 }
 
+/* Whether the address of a PostgreSQL has a password in it. */
+static bool has_password(const char *url)
+{
+    const char *host = strstr(url, "://") + strlen("://");
+    const char *at = strchr(host, '@'), *colon = strchr(host, ':');
+    return strstr(url, "password=") != NULL || (at != NULL && colon != NULL && colon < at);
+}
+
+/* What stands there may hold a password in the wrong place, so it is not repeated. */
+static void bind_store(struct sg_config_bind *bind, const struct sg_field *field,
+                       const struct sg_yaml_node *node, const char **ret)
+{
+    static const char sqlite[] = "sqlite:", postgres[] = "postgresql://";
+    const char *text = node->text, *path = text + sizeof(sqlite) - 1;
+    size_t len = strlen(text) + strlen(bind->folder) + 2;
+
+    if (len > PATH_BYTES_MAX) {
+        sg_config_complain(bind, node->pos, "\"%s\" is too long", field->name);
+    } else if (strncmp(text, postgres, sizeof(postgres) - 1) == 0) {
+        if (has_password(text))
+            sg_config_complain(bind, node->pos,
+                               "\"%s\" has a password in it: name a file by passfile=, or a client "
+                               "certificate by sslcert= and sslkey=",
+                               field->name);
+        else
+            *ret = copy_text(bind, text);
+    } else if (strncmp(text, sqlite, sizeof(sqlite) - 1) != 0 || *path == '\0') {
+        sg_config_complain(bind, node->pos,
+                           "\"%s\" must be sqlite:FOLDER or postgresql://HOST/DATABASE",
+                           field->name);
+    } else if (*path == '/') {
+        *ret = copy_text(bind, text);
+    } else {
+        char *copy = sg_config_alloc(bind, len);
+        if (copy != NULL)
+            snprintf(copy, len, "%s%s/%s", sqlite, bind->folder, path);
+        *ret = copy;
+    }
+}
+
 static void bind_secret(struct sg_config_bind *bind, const struct sg_field *field,
                         const struct sg_yaml_node *node, const char **ret)
 {
@@ -389,6 +429,9 @@ void sg_config_bind_field(struct sg_config_bind *bind, const struct sg_field *fi
     case SG_FIELD_SECRET:
         bind_secret(bind, field, node, member);
         return;
+    case SG_FIELD_STORE:
+        bind_store(bind, field, node, member);
+        return;
     case SG_FIELD_NAME:
         bind_name(bind, field, node, member);
         return;
@@ -431,6 +474,7 @@ void sg_config_set_default(const struct sg_field *field, void *base)
         break;
     case SG_FIELD_TEXT:
     case SG_FIELD_PATH:
+    case SG_FIELD_STORE:
         memcpy(member, &field->text_def, sizeof(field->text_def));
         break;
     case SG_FIELD_CHOICE:

@@ -1,6 +1,7 @@
 /* A connection to PostgreSQL: made and waited for with deadlines, its errors, its parameters. */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -60,15 +61,10 @@ static unsigned long native_of(const char *state)
     return native;
 }
 
-/* libpq ends its messages with a new line, and may put several lines into one. */
+/* What matters of libpq's messages is their first line; others give advice. */
 static void tidy(const char *text, char *ret, size_t size)
 {
-    size_t len = 0;
-    for (; *text != '\0' && len + 1 < size; text++)
-        ret[len++] = *text == '\n' || *text == '\t' ? ' ' : *text;
-    while (len > 0 && ret[len - 1] == ' ')
-        len--;
-    ret[len] = '\0';
+    snprintf(ret, size, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
 static enum sg_rc fail_connection(struct sg_pg *pg, const char *what, struct sg_err *err)

@@ -148,6 +148,9 @@ static enum sg_rc check_safe(struct sg_store *base, struct sg_err *err)
     struct sg_store_sqlite *store = sqlite_of(base);
     int64_t is_wal, synchronous;
     SG_TRY(sg_store_sqlite_ready(store, err));
+    if (base->is_read_only) /* the settings are a connection's own, and only one that writes counts
+                             */
+        return SG_OK;
     SG_TRY(sg_sqlite_number(&store->main, "SELECT journal_mode = 'wal' FROM pragma_journal_mode",
                             "read the store's settings", &is_wal, err));
     SG_TRY(sg_sqlite_number(&store->main, "PRAGMA synchronous", "read the store's settings",

@@ -22,7 +22,8 @@ The configuration that the units of systemd name.  Nothing is looked for by itse
 Sockets of the token processes.
 .TP
 \\fI/var/lib/sealgate\\fR
-What is kept across restarts: a folder for each token, with the note of a refused PIN.
+What is kept across restarts: a folder for each token, with the note of a refused PIN, and that of
+the gateway, with the store.
 .SH SEE ALSO
 \\fBsealgate.yaml\\fR(5), \\fBsealgate\\fR(1), \\fBlibsealgate\\fR(3)
 """
@@ -91,8 +92,8 @@ def parse_help(text):
                 notes[-1][1] += " " + line.strip()
             else:
                 fail(f"neither a note nor a table: {line!r}")
-    if "Roles" not in tables or "Options" not in tables or not notes:
-        fail("--help lacks roles, options or notes")
+    if "Roles" not in tables or "Commands" not in tables or "Options" not in tables or not notes:
+        fail("--help lacks roles, commands, options or notes")
     return usage, " ".join(what), tables, notes
 
 
@@ -149,7 +150,9 @@ def bash(program):
     _, _, tables, _ = parse_help(ask(program, "--help"))
     roles = [term.split()[0] for term, _ in tables["Roles"]]
     options = [word for term, _ in tables["Options"] for word in re.findall(r"--[a-z-]+", term)]
+    roles += [term.split()[0] for term, _ in tables["Commands"]]
     files = [term.split()[0] for term, _ in tables["Options"] if term.endswith(" FILE")]
+    folders = [term.split()[0] for term, _ in tables["Options"] if term.endswith(" FOLDER")]
     return f"""\
 # bash completion for sealgated. From its --help, by ops/build/gateway_docs.py.
 _sealgated() {{
@@ -160,6 +163,10 @@ _sealgated() {{
     {"|".join(files)})
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$word"))
+        ;;
+    {"|".join(folders)})
+        compopt -o filenames 2>/dev/null
+        COMPREPLY=($(compgen -d -- "$word"))
         ;;
     sealgated | */sealgated) COMPREPLY=($(compgen -W '{" ".join(roles + options)}' -- "$word")) ;;
     token) ;;

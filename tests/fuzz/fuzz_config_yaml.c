@@ -50,6 +50,7 @@ static void require_field(const struct sg_field *field, const void *base)
     case SG_FIELD_TEXT:
     case SG_FIELD_PATH:
     case SG_FIELD_SECRET:
+    case SG_FIELD_STORE:
     case SG_FIELD_NAME:
         memcpy(&text, member, sizeof(text));
         require(text != NULL || !field->is_required);
@@ -57,6 +58,8 @@ static void require_field(const struct sg_field *field, const void *base)
             require_text(text);
         if (text != NULL && field->kind == SG_FIELD_PATH)
             require(text[0] == '/' || text[0] == '\0');
+        if (text != NULL && field->kind == SG_FIELD_STORE)
+            require(strncmp(text, "sqlite:/", 8) == 0 || strncmp(text, "postgresql://", 13) == 0);
         return;
     case SG_FIELD_HEX:
         memcpy(&bytes, member, sizeof(bytes));

@@ -146,12 +146,14 @@ static void what_is_not_given_has_the_default_of_its_row(void **state)
 #define OPTION_BOOL(name, def, when, help) assert_int_equal(config->name, def);
 #define OPTION_STR(name, def, when, help) assert_string_equal(config->name, def);
 #define OPTION_PATH(name, def, when, help) assert_true((def) != NULL || config->name[0] == '/');
+#define OPTION_STORE(name, def, when, help) assert_string_equal(config->name, def);
 #define OPTION_ENUM(name, values, def, when, help) assert_int_equal(config->name, def);
 #include "gateway/config/options.def"
 #undef OPTION_INT
 #undef OPTION_BOOL
 #undef OPTION_STR
 #undef OPTION_PATH
+#undef OPTION_STORE
 #undef OPTION_ENUM
     assert_int_equal(config->token_count + config->key_count + config->caller_count, 0);
     assert_null(config->keys);
@@ -194,6 +196,15 @@ static const struct {
     {"one", "reflection: 1", 13, "true or false"},
     {"true in quotes", "reflection: \"true\"", 13, "true or false"},
     {"a choice", "log_level: error", 0, NULL},
+    {"a folder for the store", "store: sqlite:data", 0, NULL},
+    {"a server for the store", "store: postgresql://u@h/db?sslmode=verify-full&passfile=/x", 0,
+     NULL},
+    {"a store in no folder", "store: \"sqlite:\"", 8, "sqlite:FOLDER"},
+    {"a store of another kind", "store: mysql://h/db", 8, "sqlite:FOLDER"},
+    {"a store without a kind", "store: /var/lib", 8, "sqlite:FOLDER"},
+    {"a password in an address", "store: postgresql://u:secret@h/db", 8,
+     "has a password in it: name"},
+    {"a password behind it", "store: postgresql://h/db?password=secret", 8, "has a password in it"},
     {"a choice in capitals", "log_level: Error", 12, "debug, info, warning, error"},
     {"a part of a choice", "log_level: warn", 12, "debug, info, warning, error"},
     {"two choices", "log_level: debug|info", 12, "debug, info, warning, error"},

@@ -50,12 +50,14 @@ static void options_are_the_same(const struct sg_config *a, const struct sg_conf
 #define OPTION_BOOL(name, def, when, help) assert_int_equal(a->name, b->name);
 #define OPTION_STR(name, def, when, help) assert_string_equal(a->name, b->name);
 #define OPTION_PATH(name, def, when, help) assert_string_equal(a->name, b->name);
+#define OPTION_STORE(name, def, when, help) assert_string_equal(a->name, b->name);
 #define OPTION_ENUM(name, values, def, when, help) assert_int_equal(a->name, b->name);
 #include "gateway/config/options.def"
 #undef OPTION_INT
 #undef OPTION_BOOL
 #undef OPTION_STR
 #undef OPTION_PATH
+#undef OPTION_STORE
 #undef OPTION_ENUM
 }
 

@@ -298,16 +298,15 @@ static char *read_text(const char *path)
 static char *tables_of(const char *database)
 {
     return ask(database,
-               "SELECT string_agg(line, E'\\n' ORDER BY line) FROM ("
-               "SELECT c.relname || '.' || a.attname || ' '"
-               " || format_type(a.atttypid, a.atttypmod) || a.attnotnull || a.attstorage"
-               " || a.attidentity || coalesce(array_to_string(c.reloptions, ','), '') AS line"
+               "SELECT string_agg(line, E'\n' ORDER BY line) FROM ("
+               "SELECT concat_ws(' ', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),"
+               " a.attnotnull, a.attstorage, a.attidentity, c.reloptions) AS line"
                " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
                " WHERE c.relnamespace = 'sealgate'::regnamespace AND c.relkind = 'r'"
                " AND a.attnum > 0 AND NOT a.attisdropped"
                " UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'sealgate'"
-               " UNION ALL SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint"
-               " WHERE connamespace = 'sealgate'::regnamespace) AS lines");
+               " UNION ALL SELECT concat_ws(' ', conname, pg_get_constraintdef(oid))"
+               " FROM pg_constraint WHERE connamespace = 'sealgate'::regnamespace) AS lines");
 }
 
 /* tests/golden/store/pg-N.sql is what `pg_dump --inserts` said when N was the newest. */
