@@ -35,15 +35,15 @@ static const char *const sql[STATEMENT_COUNT] = {
     [COMMIT] = "COMMIT",
     [LOG_SIZE] = "SELECT size, first FROM logs WHERE id = ?1",
     [LOG_SET] = "UPDATE logs SET size = ?2, checkpoint = ?3 WHERE id = ?1",
-    [LOG_ADD] = "INSERT INTO logs (id, name, origin, epoch, size, first, checkpoint)"
-                " SELECT coalesce(max(id), 0) + 1, ?1, ?2, ?3, ?4, 0, ?5 FROM logs",
+    [LOG_ADD] = ("INSERT INTO logs (id, name, origin, epoch, size, first, checkpoint)"
+                 " SELECT coalesce(max(id), 0) + 1, ?1, ?2, ?3, ?4, 0, ?5 FROM logs"),
     [LOG_LIST] = "SELECT id, name, origin, epoch, size, first FROM logs ORDER BY id",
-    [LOG_FIND] = "SELECT id, name, origin, epoch, size, first FROM logs WHERE name = ?1"
-                 " ORDER BY epoch DESC LIMIT 1",
+    [LOG_FIND] = ("SELECT id, name, origin, epoch, size, first FROM logs WHERE name = ?1"
+                  " ORDER BY epoch DESC LIMIT 1"),
     [LOG_DROPPED] = "UPDATE logs SET first = ?2 WHERE id = ?1",
     [LEAF_ADD] = "INSERT INTO leaves (id, request, record) VALUES (?1, ?2, ?3)",
-    [LEAF_LIST] = "SELECT id, record FROM leaves WHERE id >= ?1 AND id < ?2"
-                  " AND record IS NOT NULL ORDER BY id",
+    [LEAF_LIST] = ("SELECT id, record FROM leaves WHERE id >= ?1 AND id < ?2"
+                   " AND record IS NOT NULL ORDER BY id"),
     [LEAF_RECORD] = "SELECT record FROM leaves WHERE id = ?1 AND record IS NOT NULL",
     [LEAF_REQUEST] = "SELECT id FROM leaves WHERE request = ?1",
     [LEAF_DROP] = "DELETE FROM leaves WHERE id >= ?1 AND id < ?2 AND request IS NULL",

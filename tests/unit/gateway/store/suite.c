@@ -47,8 +47,8 @@ struct sg_store_group *suite_group(const struct sg_store_log *log, uint64_t old_
         memset(tiles[tile_count].hashes, (int)(full & 0xff), SG_STORE_TILE_BYTES);
         tile_count++;
     }
-    int len = snprintf(checkpoint, sizeof(checkpoint), "checkpoint of %llu",
-                       (unsigned long long)(old_size + count));
+    unsigned long long new_size = old_size + count;
+    int len = snprintf(checkpoint, sizeof(checkpoint), "checkpoint of %llu", new_size);
     group = (struct sg_store_group){
         .log_id = log->id,
         .old_size = old_size,
