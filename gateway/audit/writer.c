@@ -1,0 +1,317 @@
+#include <stdio.h>
+
+#include "gateway/audit/audit_priv.h"
+
+enum {
+    TRIES_MAX = 16,   /* of a group that somebody else is in the way of */
+    LAST_LEAVES = 64, /* whose times are looked at when a log is opened */
+    UNAVAILABLE_RETRY_MS = 1000,
+};
+
+/* Opening ---------------------------------------------------------------------------------- */
+
+static enum sg_rc open_signer(const char *path, struct sg_note_signer **ret, struct sg_err *err)
+{
+    SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
+
+    SG_TRY(sg_secret_read_file(path, SG_NOTE_PRIVATE_BYTES_MAX, &secret, err));
+    return sg_note_signer_new(sg_secret_bytes(secret), ret, err);
+}
+
+static enum sg_rc rolled_back(const struct sg_audit_writer *writer, uint64_t anchored,
+                              const char *what, struct sg_err *err)
+{
+    return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
+                     "log \"%s\": the store has %llu leaves and %s the anchor's checkpoint of %llu",
+                     writer->log.name, (unsigned long long)writer->log.size, what,
+                     (unsigned long long)anchored);
+}
+
+static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
+{
+    return sg_slice_eq(sg_slice_of(a->bytes, sizeof(a->bytes)),
+                       sg_slice_of(b->bytes, sizeof(b->bytes)));
+}
+
+/* The store's newest checkpoint: signed by our key, of our origin, and of the tree that is there.
+ */
+static enum sg_rc check_checkpoint(struct sg_audit_writer *writer, struct sg_err *err)
+{
+    enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
+    struct sg_checkpoint checkpoint;
+    struct sg_tree_hash root;
+    struct sg_note note;
+    struct sg_buf text;
+    uint64_t time;
+
+    sg_buf_init(&text, SG_NOTE_BYTES_MAX);
+    enum sg_rc rc = sg_store_read_checkpoint(writer->store, writer->log.id, &text, err);
+    bool is_good =
+        rc == SG_OK && sg_note_parse(sg_buf_slice(&text), &note, NULL) == SG_OK &&
+        sg_note_judge(&note, sg_note_signer_key(writer->signer), &verdict, &time, NULL) == SG_OK &&
+        verdict == SG_NOTE_SIGNED && sg_checkpoint_parse(note.text, &checkpoint, NULL) == SG_OK &&
+        sg_slice_is(checkpoint.origin, writer->log.origin) &&
+        checkpoint.head.size == writer->log.size;
+    sg_log_tree_root(writer->tree, &root);
+    is_good = is_good && same(&checkpoint.head.root, &root);
+    sg_buf_done(&text);
+    SG_TRY(rc);
+    if (!is_good)
+        return SG_REFUSE(
+            err, SG_R_STORE_BROKEN,
+            "log \"%s\": its newest checkpoint is not one of its %llu leaves by its key",
+            writer->log.name, (unsigned long long)writer->log.size);
+    return SG_OK;
+}
+
+static enum sg_rc check_anchor(struct sg_audit_writer *writer, struct sg_err *err)
+{
+    struct sg_tree_head head;
+    struct sg_tree_hash root;
+
+    enum sg_rc rc = sg_anchor_read(writer->anchor, sg_slice_str(writer->log.origin),
+                                   sg_note_signer_key(writer->signer), &head, err);
+    if (rc == SG_E_NOT_FOUND)
+        return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
+                         "log \"%s\": its anchor has no checkpoint of it", writer->log.name);
+    SG_TRY(rc);
+    if (head.size > writer->log.size)
+        return rolled_back(writer, head.size, "is behind", err);
+    SG_TRY(sg_log_tree_root_at(writer->tree, head.size, &root, err));
+    if (!same(&root, &head.root))
+        return rolled_back(writer, head.size, "does not grow from", err);
+    return SG_OK;
+}
+
+static enum sg_rc on_last(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_err *err)
+{
+    struct sg_audit_writer *writer = arg;
+    struct sg_audit_record record;
+
+    if (sg_audit_record_parse(bytes, &record, NULL) != SG_OK)
+        return SG_REFUSE(err, SG_R_STORE_BROKEN, "leaf %llu of log \"%s\" is no record",
+                         (unsigned long long)seq, writer->log.name);
+    if (record.time_ns > writer->last_time_ns)
+        writer->last_time_ns = record.time_ns;
+    return SG_OK;
+}
+
+enum sg_rc sg_audit_writer_open(struct sg_audit_writer *writer,
+                                const struct sg_audit_options *options, struct sg_err *err)
+{
+    *writer = (struct sg_audit_writer){0};
+    sg_buf_init(&writer->text, SG_NOTE_BYTES_MAX);
+    SG_TRY(open_signer(options->key_file, &writer->signer, err));
+    SG_TRY(sg_store_open(options->store, &writer->store, err));
+    SG_TRY(sg_store_check_safe(writer->store, err));
+    enum sg_rc rc = sg_store_find_log(writer->store, options->log, &writer->log, err);
+    if (rc == SG_E_NOT_FOUND)
+        return SG_REFUSE(err, SG_R_AUDIT_NOT_INITIALISED,
+                         "the store has no log \"%s\": run \"sealgated init\"", options->log);
+    SG_TRY(rc);
+    SG_TRY(sg_log_tree_new(writer->store, writer->log.id, &writer->tree, err));
+    SG_TRY(sg_log_tree_load(writer->tree, writer->log.size, err));
+    SG_TRY(check_checkpoint(writer, err));
+    if (options->anchor_file != NULL) {
+        rc = sg_anchor_open(options->anchor_file, &writer->anchor, err);
+        if (rc == SG_E_NOT_FOUND)
+            return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
+                             "log \"%s\" has no anchor: put \"%s\" back", options->log,
+                             options->anchor_file);
+        SG_TRY(rc);
+        SG_TRY(check_anchor(writer, err));
+    }
+    const uint64_t size = writer->log.size;
+    const uint64_t first = size > LAST_LEAVES ? size - LAST_LEAVES : 0;
+    return sg_store_read_leaves(writer->store, writer->log.id, first, LAST_LEAVES, on_last, writer,
+                                err);
+}
+
+void sg_audit_writer_close(struct sg_audit_writer *writer)
+{
+    sg_anchor_close(writer->anchor);
+    sg_note_signer_free(writer->signer);
+    sg_log_tree_free(writer->tree);
+    sg_store_close(writer->store);
+    sg_buf_done(&writer->text);
+    *writer = (struct sg_audit_writer){0};
+}
+
+/* Writing ---------------------------------------------------------------------------------- */
+
+enum sg_rc sg_audit_checkpoint(struct sg_log_tree *tree, const char *origin,
+                               struct sg_note_signer *signer, struct sg_buf *text,
+                               struct sg_buf *out, struct sg_err *err)
+{
+    struct sg_checkpoint checkpoint = {.origin = sg_slice_str(origin),
+                                       .head = {.size = sg_log_tree_size(tree)}};
+
+    sg_log_tree_root(tree, &checkpoint.head.root);
+    sg_buf_clear(text);
+    sg_checkpoint_write(&checkpoint, text);
+    SG_TRY(sg_buf_check(text, err));
+    return sg_note_sign(signer, sg_buf_slice(text), out, err);
+}
+
+/* The entries of a group that are still to be written, and what the store is told of them. */
+struct group {
+    struct sg_audit_entry *entries[SG_LOG_TREE_GROUP_MAX];
+    struct sg_store_leaf leaves[SG_LOG_TREE_GROUP_MAX];
+    size_t count;
+};
+
+/* Once; the tree has the leaves while the store is asked. */
+static enum sg_rc append_once(struct sg_audit_writer *writer, struct group *group,
+                              struct sg_buf *checkpoint, enum sg_store_outcome *ret,
+                              struct sg_err *err)
+{
+    struct sg_store_group wanted = {.log_id = writer->log.id,
+                                    .old_size = sg_log_tree_size(writer->tree),
+                                    .leaves = group->leaves,
+                                    .leaf_count = group->count};
+
+    for (size_t i = 0; i < group->count; i++) {
+        struct sg_audit_entry *entry = group->entries[i];
+        struct sg_audit_receipt *receipt = &entry->receipt;
+        receipt->index = wanted.old_size + i;
+        sg_log_tree_append(writer->tree, sg_buf_slice(&entry->bytes), &receipt->leaf);
+        group->leaves[i].record = sg_buf_slice(&entry->bytes);
+        memcpy(group->leaves[i].request_key, entry->request_key, sizeof(entry->request_key));
+        group->leaves[i].is_taken = false;
+    }
+    wanted.tiles = sg_log_tree_filled(writer->tree, &wanted.tile_count);
+    sg_buf_clear(checkpoint);
+    enum sg_rc rc = sg_audit_checkpoint(writer->tree, writer->log.origin, writer->signer,
+                                        &writer->text, checkpoint, err);
+    wanted.checkpoint = sg_buf_slice(checkpoint);
+    if (rc == SG_OK)
+        rc = sg_store_append(writer->store, &wanted, ret, err);
+    if (rc == SG_OK && *ret == SG_STORE_WRITTEN)
+        sg_log_tree_keep(writer->tree);
+    else
+        sg_log_tree_drop(writer->tree);
+    return rc;
+}
+
+static void fail_entry(struct sg_audit_entry *entry, const struct sg_err *err)
+{
+    entry->outcome = SG_AUDIT_FAILED;
+    entry->err = *err;
+    entry->retry_ms = err->rc == SG_E_UNAVAILABLE ? UNAVAILABLE_RETRY_MS : 0;
+}
+
+/* What somebody else wrote by the same key is its answer. */
+static void take_winner(struct sg_audit_writer *writer, struct sg_audit_entry *entry)
+{
+    uint64_t log_id = 0, seq = 0;
+    struct sg_err err = {0};
+
+    enum sg_rc rc = sg_store_find_request(writer->store, entry->request_key, &log_id, &seq, &err);
+    if (rc == SG_OK)
+        rc = sg_audit_receipt_read(writer->store, writer->tree, &writer->log, log_id, seq,
+                                   &entry->receipt, &err);
+    if (rc != SG_OK)
+        fail_entry(entry, &err);
+    else
+        entry->outcome = SG_AUDIT_TAKEN;
+}
+
+/* Those whose keys are taken leave the group. */
+static void leave_taken(struct sg_audit_writer *writer, struct group *group)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < group->count; i++) {
+        if (group->leaves[i].is_taken)
+            take_winner(writer, group->entries[i]);
+        else
+            group->entries[left++] = group->entries[i];
+    }
+    group->count = left;
+}
+
+static enum sg_rc catch_up(struct sg_audit_writer *writer, struct sg_err *err)
+{
+    struct sg_store_log log;
+
+    SG_TRY(sg_store_find_log(writer->store, writer->log.name, &log, err));
+    if (log.id != writer->log.id)
+        return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK, "log \"%s\" has a new epoch: start again",
+                         log.name);
+    return sg_log_tree_load(writer->tree, log.size, err);
+}
+
+/* Until it is written, or nothing of it is left. */
+static enum sg_rc append(struct sg_audit_writer *writer, struct group *group,
+                         struct sg_buf *checkpoint, struct sg_err *err)
+{
+    for (size_t tries = 0; group->count > 0 && tries < TRIES_MAX; tries++) {
+        enum sg_store_outcome outcome = SG_STORE_UNSET;
+        SG_TRY(append_once(writer, group, checkpoint, &outcome, err));
+        if (outcome == SG_STORE_WRITTEN)
+            return SG_OK;
+        if (outcome == SG_STORE_TAKEN)
+            leave_taken(writer, group);
+        else
+            SG_TRY(catch_up(writer, err));
+    }
+    if (group->count == 0)
+        return SG_OK;
+    return SG_REFUSE(err, SG_R_STORE_UNAVAILABLE, "others write to log \"%s\" all the time",
+                     writer->log.name);
+}
+
+static enum sg_rc give_receipt(struct sg_audit_writer *writer, struct sg_audit_entry *entry,
+                               struct sg_audit_note *note, struct sg_err *err)
+{
+    struct sg_audit_receipt *receipt = &entry->receipt;
+
+    SG_TRY(sg_log_tree_prove_leaf(writer->tree, receipt->index, &receipt->proof, err));
+    snprintf(receipt->log, sizeof(receipt->log), "%s", writer->log.name);
+    receipt->checkpoint = sg_audit_note_hold(note);
+    receipt->record = entry->bytes;
+    sg_buf_init(&entry->bytes, SG_AUDIT_RECORD_BYTES_MAX);
+    entry->outcome = SG_AUDIT_WRITTEN;
+    if (entry->time_ns > writer->last_time_ns)
+        writer->last_time_ns = entry->time_ns;
+    return SG_OK;
+}
+
+static enum sg_rc give_receipts(struct sg_audit_writer *writer, struct group *group,
+                                struct sg_buf *checkpoint, struct sg_err *err)
+{
+    if (group->count == 0)
+        return SG_OK;
+    struct sg_audit_note *note = sg_audit_note_new(checkpoint);
+    if (note == NULL)
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for a checkpoint");
+    /* A commit that the anchor does not know of would only weaken the anchor: the store has it. The
+     * next commit tries again. */
+    if (writer->anchor != NULL)
+        SG_IGNORE(sg_anchor_write(writer->anchor, sg_audit_note_text(note), NULL));
+    for (size_t i = 0; i < group->count; i++) {
+        struct sg_err failed = {0};
+        if (give_receipt(writer, group->entries[i], note, &failed) != SG_OK)
+            fail_entry(group->entries[i], &failed);
+    }
+    sg_audit_note_free(note);
+    return SG_OK;
+}
+
+enum sg_rc sg_audit_write(struct sg_audit_writer *writer, struct sg_audit_entry **entries,
+                          size_t count, struct sg_err *err)
+{
+    struct group group = {.count = count};
+    struct sg_buf checkpoint;
+
+    SG_ASSERT(count <= SG_LOG_TREE_GROUP_MAX);
+    memcpy(group.entries, entries, count * sizeof(*entries));
+    sg_buf_init(&checkpoint, SG_NOTE_BYTES_MAX);
+    enum sg_rc rc = append(writer, &group, &checkpoint, err);
+    if (rc == SG_OK)
+        rc = give_receipts(writer, &group, &checkpoint, err);
+    for (size_t i = 0; rc != SG_OK && i < group.count; i++)
+        fail_entry(group.entries[i], err);
+    sg_buf_done(&checkpoint);
+    return rc;
+}

@@ -1,0 +1,61 @@
+#ifndef SG_TESTS_UNIT_GATEWAY_AUDIT_FOLDER_H
+#define SG_TESTS_UNIT_GATEWAY_AUDIT_FOLDER_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/support/unit.h"
+
+#include "formats/audit/signer.h"
+#include "gateway/audit/create.h"
+
+/* A folder with a real store, a log in it, its key and its anchor. */
+struct folder {
+    char path[64], url[96], key[96], anchor[96];
+    struct sg_note_signer *signer;
+};
+
+/* `command` knows the folder as $FOLDER. */
+static inline void shell(const struct folder *folder, const char *command)
+{
+    assert_int_equal(setenv("FOLDER", folder->path, 1), 0);
+    assert_int_equal(system(command), 0);
+}
+
+/* The log's first record is of this time. */
+static inline void folder_make(struct folder *folder, int64_t time_ns)
+{
+    SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
+    SG_AUTO(sg_store_close) struct sg_store *store = NULL;
+    struct sg_store_log log = {.name = "main", .origin = "test.example/main/1", .epoch = 1};
+    unsigned version = 7;
+
+    snprintf(folder->path, sizeof(folder->path), "/tmp/sealgate-audit-XXXXXX");
+    assert_non_null(mkdtemp(folder->path));
+    snprintf(folder->url, sizeof(folder->url), "sqlite:%s/store", folder->path);
+    snprintf(folder->key, sizeof(folder->key), "%s/key", folder->path);
+    snprintf(folder->anchor, sizeof(folder->anchor), "%s/anchor", folder->path);
+    assert_int_equal(sg_note_private_new(sg_slice_str(log.origin), &secret, NULL), SG_OK);
+    FILE *file = fopen(folder->key, "w");
+    assert_non_null(file);
+    struct sg_slice bytes = sg_secret_bytes(secret);
+    assert_int_equal(fwrite(bytes.ptr, 1, bytes.len, file), bytes.len);
+    assert_int_equal(fclose(file), 0);
+    shell(folder, "chmod 600 $FOLDER/key");
+    assert_int_equal(sg_note_signer_new(bytes, &folder->signer, NULL), SG_OK);
+
+    assert_int_equal(sg_store_migrate(folder->url, &version, NULL), SG_OK);
+    assert_int_equal(version, 0);
+    assert_int_equal(sg_store_open(folder->url, &store, NULL), SG_OK);
+    assert_int_equal(sg_audit_create(store, &log, folder->signer, folder->anchor, time_ns,
+                                     SG_SLICE("begun"), NULL),
+                     SG_OK);
+}
+
+static inline void folder_remove(struct folder *folder)
+{
+    sg_note_signer_free(folder->signer);
+    shell(folder, "rm -rf $FOLDER");
+}
+
+#endif
