@@ -196,6 +196,11 @@ static enum sg_rc start_rpc(struct sg_app *app, struct sg_tls_trust *trust, stru
     SG_TRY(sg_crypto_new(app->loop, (size_t)app->config->crypto_threads, POOL_WAITING_MAX,
                          &app->crypto, err));
     SG_TRY(sg_signer_new(&engine, app->crypto, &sg_clock_system, &app->signer, err));
+    const struct sg_signing_options signing = {.signer = app->signer,
+                                               .audit = app->audit,
+                                               .clock = &sg_clock_system,
+                                               .retention_s = app->config->request_id_retention_s};
+    SG_TRY(sg_signings_new(&signing, &app->signings, err));
     const struct sg_rpc_deps deps = {.loop = app->loop,
                                      .clock = &sg_clock_system,
                                      .config = app->config,
@@ -203,7 +208,8 @@ static enum sg_rc start_rpc(struct sg_app *app, struct sg_tls_trust *trust, stru
                                      .hsm = app->hsm,
                                      .keys = app->keys,
                                      .crypto = app->crypto,
-                                     .signer = app->signer,
+                                     .signings = app->signings,
+                                     .audit = app->audit,
                                      .metrics = app->metrics,
                                      .on_error = on_rpc_error,
                                      .on_error_arg = app};
@@ -374,6 +380,7 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     SG_TRY(sg_app_make_authz(app->config, &app->authz, err));
     SG_TRY(start_hsm(app, err));
     SG_TRY(sg_app_start_metrics(app, err));
+    SG_TRY(sg_app_open_audit(app, err));
     SG_TRY(start_rpc(app, trust, err));
     SG_TRY(open_sockets(app, err));
     SG_TRY(start_nets(app, trust, err));
@@ -393,14 +400,18 @@ static void stop(struct sg_app *app)
     if (app->loop != NULL) {
         sg_app_end_life(app);
         sg_timer_cancel(app->loop, &app->crl_timer);
+        sg_timer_cancel(app->loop, &app->audit_timer);
         sg_watch_remove(app->loop, &app->signals);
     }
     if (app->signals.fd > 0)
         close(app->signals.fd);
+    sg_signings_stop(app->signings);
     sg_crypto_free(app->crypto);
     sg_signer_abandon(app->signer);
+    sg_audit_close(app->audit);
     sg_hsm_free(app->hsm);
     sg_rpc_free(app->rpc);
+    sg_signings_free(app->signings);
     sg_signer_free(app->signer);
     sg_keys_free(app->keys);
     sg_authz_free(app->authz);

@@ -101,7 +101,7 @@ static void on_drain_timer(void *arg)
             sg_rpc_drain(app->rpc);
         sg_app_each_net(app, sg_net_drain);
     }
-    const bool is_idle = sg_app_connections(app) == 0 && sg_signer_pending(app->signer) == 0;
+    const bool is_idle = sg_app_connections(app) == 0 && sg_signings_pending(app->signings) == 0;
     const bool is_over = is_idle || now(app) >= app->drain_until_ns;
     if (is_over)
         sg_loop_stop(app->loop);

@@ -34,6 +34,22 @@ static void fill_keys(const struct sg_app *app)
         sg_metrics_set(app->metrics, SG_METRIC_KEYS, state, 0, counts[state]);
 }
 
+static void fill_audit(const struct sg_app *app)
+{
+    struct sg_metrics *metrics = app->metrics;
+    struct sg_audit_stats stats;
+
+    if (app->audit == NULL)
+        return;
+    sg_audit_stats(app->audit, &stats);
+    sg_metrics_set(metrics, SG_METRIC_AUDIT_LEAVES, 0, 0, (int64_t)stats.leaves);
+    sg_metrics_set(metrics, SG_METRIC_AUDIT_COMMITS, 0, 0, (int64_t)stats.commits);
+    sg_metrics_set(metrics, SG_METRIC_AUDIT_FAILURES, 0, 0, (int64_t)stats.failures);
+    sg_metrics_set(metrics, SG_METRIC_AUDIT_SIZE, 0, 0, (int64_t)stats.size);
+    sg_metrics_set(metrics, SG_METRIC_AUDIT_WAITING, 0, 0, (int64_t)stats.waiting);
+    sg_metrics_set(metrics, SG_METRIC_AUDIT_ROOM_BYTES, 0, 0, (int64_t)stats.room_bytes);
+}
+
 static void fill_net(struct sg_metrics *metrics, size_t listener, const struct sg_net *net)
 {
     const struct sg_net_totals totals = sg_net_totals(net);
@@ -57,6 +73,7 @@ static void fill_metrics(void *arg, struct sg_buf *out)
     for (size_t i = 0; i < sg_hsm_token_count(app->hsm); i++)
         fill_token(app, i);
     fill_keys(app);
+    fill_audit(app);
     sg_metrics_write(app->metrics, out);
 }
 

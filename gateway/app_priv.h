@@ -20,12 +20,14 @@ struct sg_app {
     struct sg_authz *authz;
     struct sg_crypto *crypto;
     struct sg_signer *signer;
+    struct sg_audit *audit;
+    struct sg_signings *signings;
     struct sg_rpc *rpc;
     struct sg_net *nets[SG_LISTENER_COUNT]; /* NULL: not configured */
     struct sg_metrics *metrics;
     struct sg_metrics_http *metrics_http;
     struct sg_watch signals;
-    struct sg_timer crl_timer, drain_timer, ready_timer, watchdog_timer;
+    struct sg_timer audit_timer, crl_timer, drain_timer, ready_timer, watchdog_timer;
     bool *was_up;        /* of each token, when it was last heard of */
     uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
     bool is_reload_due;  /* the last one of certificates, keys and CRLs failed */
@@ -68,6 +70,9 @@ SG_MUST_USE enum sg_rc sg_app_make_authz(const struct sg_config *config, struct 
 SG_MUST_USE enum sg_rc sg_app_watch_files(struct sg_app *app, struct sg_err *err);
 /* What an operator asks for. */
 void sg_app_reload(struct sg_app *app);
+
+/* app_audit.c: the log; every signature goes through it. */
+SG_MUST_USE enum sg_rc sg_app_open_audit(struct sg_app *app, struct sg_err *err);
 
 /* app_metrics.c: the numbers, before anybody counts; and the listener that shows them. */
 SG_MUST_USE enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "gateway/app.h"
 #include "gateway/config/config.h"
+#include "gateway/init.h"
 #include "gateway/launcher.h"
 #include "gateway/main_store.h"
 #include "gateway/user.h"
@@ -22,6 +24,7 @@ static const char usage[] =
     "       sealgated backup --to FOLDER --config FILE\n"
     "       sealgated restore --from FOLDER --config FILE\n"
     "       sealgated --check-config --config FILE\n"
+    "       sealgated init --config FILE --administrator FILE --administrator FILE\n"
     "\n"
     "The Sealgate signing gateway: signs with keys in a PKCS#11 token, over gRPC.\n"
     "\n"
@@ -32,7 +35,9 @@ static const char usage[] =
     "  token NAME      serves one token of the configuration; loads its module and its PIN\n"
     "\n"
     "Commands:\n"
-    "  migrate         makes the store, or brings it to the version that this program needs\n"
+    "  init            makes the store, the audit log, its key and its anchor; once, before the "
+    "first start\n"
+    "  migrate         brings the store to the version that this program needs\n"
     "  backup          copies the store, in SQLite, while it is in use, into a new folder\n"
     "  restore         puts such a copy where the configuration says, if nothing is there\n"
     "\n"
@@ -43,6 +48,8 @@ static const char usage[] =
     "  --check-config  reads and checks the configuration, says what is wrong with it, and ends\n"
     "  --example       prints a commented example of the configuration\n"
     "  --help-config   explains every option of the configuration\n"
+    "  --administrator FILE  init: certificate or public key of an administrator; two at least\n"
+    "  --origin NAME   init: what the audit log is called outside; else the name of this host\n"
     "  --help          this text\n"
     "  --version       the version\n"
     "\n"
@@ -54,6 +61,8 @@ struct arguments {
     const char *program;
     const char *role, *name, *config; /* name: of the token, or of what to run */
     const char *to, *from;            /* folders of backup and restore */
+    const char *origin, *administrators[SG_INIT_ADMINISTRATORS_MAX + 1]; /* for init */
+    size_t administrator_count;
     bool check_config, example, help_config, help, version;
 };
 
@@ -86,35 +95,58 @@ static int fail_usage(const char *what, const char *word)
     return EXIT_USAGE;
 }
 
-/* Whether `word` is an option with a value, here or in the next word; NULL in `*ret`: it lacks. */
-static bool parse_value(const char *word, const char *option, int argc, char **argv, int *at,
-                        const char **ret)
+/* Where the value of an option belongs; NULL: it is none that takes a value. */
+static const char **place_of(struct arguments *arguments, const char *word, size_t *ret_len)
 {
-    size_t len = strlen(option);
-    if (strncmp(word, option, len) != 0 || (word[len] != '\0' && word[len] != '='))
-        return false;
-    if (word[len] == '=')
-        *ret = word + len + 1;
-    else
-        *ret = *at + 1 < argc ? argv[++*at] : NULL;
-    return true;
+    const struct {
+        const char *name;
+        const char **place;
+    } options[] = {
+        {"--config", &arguments->config},
+        {"--to", &arguments->to},
+        {"--from", &arguments->from},
+        {"--origin", &arguments->origin},
+        {"--administrator", &arguments->administrators[arguments->administrator_count]},
+    };
+    for (size_t i = 0; i < SG_COUNT(options); i++) {
+        *ret_len = strlen(options[i].name);
+        if (strncmp(word, options[i].name, *ret_len) == 0 &&
+            (word[*ret_len] == '=' || word[*ret_len] == '\0'))
+            return options[i].place;
+    }
+    return NULL;
 }
 
+/* `*at` is moved past the value. 0, or an exit status with the reason told; -1: it takes none. */
+static int parse_value(struct arguments *arguments, int argc, char **argv, int *at)
+{
+    const char *word = argv[*at];
+    size_t len;
+    const char **place = place_of(arguments, word, &len);
+
+    if (place == NULL)
+        return -1;
+    if (word[len] == '\0' && *at + 1 == argc)
+        return fail_usage("a value is missing behind", word);
+    *place = word[len] == '=' ? word + len + 1 : argv[++*at];
+    if (place != &arguments->administrators[arguments->administrator_count])
+        return 0;
+    if (arguments->administrator_count == SG_INIT_ADMINISTRATORS_MAX)
+        return fail_usage("too many administrators:", *place);
+    arguments->administrator_count++;
+    return 0;
+}
+
+/* Whether `word` is an option with a value, here or in the next word; NULL in `*ret`: it lacks. */
 /* 0, or an exit status with the reason told. */
 static int parse(int argc, char **argv, struct arguments *ret)
 {
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
-        if (parse_value(word, "--config", argc, argv, &i, &ret->config)) {
-            if (ret->config == NULL)
-                return fail_usage("--config wants a file", NULL);
-        } else if (parse_value(word, "--to", argc, argv, &i, &ret->to)) {
-            if (ret->to == NULL)
-                return fail_usage("--to wants a folder", NULL);
-        } else if (parse_value(word, "--from", argc, argv, &i, &ret->from)) {
-            if (ret->from == NULL)
-                return fail_usage("--from wants a folder", NULL);
-        } else if (parse_flag(ret, word)) {
+        int status = parse_value(ret, argc, argv, &i);
+        if (status > 0)
+            return status;
+        if (status == 0 || parse_flag(ret, word)) {
             continue;
         } else if (word[0] == '-') {
             return fail_usage("there is no option", word);
@@ -245,6 +277,41 @@ static enum sg_rc run_gateway(const struct sg_config *config, const char *path,
     return sg_app_run(config, path, &start, err);
 }
 
+/* As the user of the gateway, whose the files will be. */
+static enum sg_rc become_gateway(const struct sg_config *config, struct sg_err *err)
+{
+    int64_t uid, gid;
+
+    SG_TRY(sg_user_ids(config->gateway_user, &uid, &gid, err));
+    if (uid < 0 || geteuid() != 0)
+        return SG_OK;
+    if (setgroups(0, NULL) != 0 || setgid((gid_t)gid) != 0 || setuid((uid_t)uid) != 0)
+        return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not become user \"%s\"",
+                       config->gateway_user);
+    return SG_OK;
+}
+
+static int run_init(const struct arguments *arguments, const struct sg_config *config)
+{
+    const struct sg_init_options options = {.origin = arguments->origin,
+                                            .administrators = arguments->administrators,
+                                            .administrator_count = arguments->administrator_count};
+    struct sg_err err = {0};
+    struct sg_buf report;
+
+    sg_buf_init(&report, 1 << 20);
+    umask(077);
+    enum sg_rc rc = become_gateway(config, &err);
+    if (rc == SG_OK)
+        rc = sg_init(config, &options, &report, &err);
+    if (rc == SG_OK)
+        printf("%.*s", (int)report.len, (const char *)report.ptr);
+    else
+        print_error(&err);
+    sg_buf_done(&report);
+    return rc == SG_OK ? EXIT_OK : EXIT_FAILED;
+}
+
 static int run_role(const struct arguments *arguments, const struct sg_config *config)
 {
     enum sg_rc rc;
@@ -279,6 +346,8 @@ static int run_command(const struct arguments *arguments, const struct sg_config
     struct sg_err err = {0};
     enum sg_rc rc;
 
+    if (strcmp(role, "init") == 0)
+        return run_init(arguments, config);
     if (strcmp(role, "backup") == 0) {
         if (arguments->to == NULL)
             return fail_usage("whereto? sealgated backup --to FOLDER", NULL);

@@ -144,7 +144,7 @@ enum sg_rc sg_main_check_store(const struct sg_config *config, struct sg_err *er
         bool is_there = access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
         free(path);
         if (!is_there) {
-            puts("there is no store yet: sealgated migrate makes it");
+            puts("there is no store yet: sealgated init makes it");
             return SG_OK;
         }
     }

@@ -33,53 +33,80 @@ static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
                        sg_slice_of(b->bytes, sizeof(b->bytes)));
 }
 
-/* The store's newest checkpoint: signed by our key, of our origin, and of the tree that is there.
- */
-static enum sg_rc check_checkpoint(struct sg_audit_writer *writer, struct sg_err *err)
+/* The store's newest checkpoint: of our origin, signed by our key. */
+static enum sg_rc read_head(struct sg_audit_writer *writer, struct sg_tree_head *ret,
+                            struct sg_err *err)
 {
     enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
     struct sg_checkpoint checkpoint;
-    struct sg_tree_hash root;
     struct sg_note note;
     struct sg_buf text;
     uint64_t time;
 
     sg_buf_init(&text, SG_NOTE_BYTES_MAX);
     enum sg_rc rc = sg_store_read_checkpoint(writer->store, writer->log.id, &text, err);
-    bool is_good =
+    const bool is_good =
         rc == SG_OK && sg_note_parse(sg_buf_slice(&text), &note, NULL) == SG_OK &&
         sg_note_judge(&note, sg_note_signer_key(writer->signer), &verdict, &time, NULL) == SG_OK &&
         verdict == SG_NOTE_SIGNED && sg_checkpoint_parse(note.text, &checkpoint, NULL) == SG_OK &&
-        sg_slice_is(checkpoint.origin, writer->log.origin) &&
-        checkpoint.head.size == writer->log.size;
-    sg_log_tree_root(writer->tree, &root);
-    is_good = is_good && same(&checkpoint.head.root, &root);
+        sg_slice_is(checkpoint.origin, writer->log.origin);
+    if (is_good)
+        *ret = checkpoint.head;
     sg_buf_done(&text);
     SG_TRY(rc);
     if (!is_good)
-        return SG_REFUSE(
-            err, SG_R_STORE_BROKEN,
-            "log \"%s\": its newest checkpoint is not one of its %llu leaves by its key",
-            writer->log.name, (unsigned long long)writer->log.size);
+        return SG_REFUSE(err, SG_R_STORE_BROKEN,
+                         "log \"%s\": its newest checkpoint is none of \"%s\" by its key",
+                         writer->log.name, writer->log.origin);
     return SG_OK;
 }
 
-static enum sg_rc check_anchor(struct sg_audit_writer *writer, struct sg_err *err)
+/* The tree as the checkpoint has it. A gateway that is still writing may be further by now: that is
+ * caught up with when something is appended. */
+static enum sg_rc load_tree(struct sg_audit_writer *writer, struct sg_err *err)
 {
     struct sg_tree_head head;
     struct sg_tree_hash root;
 
-    enum sg_rc rc = sg_anchor_read(writer->anchor, sg_slice_str(writer->log.origin),
-                                   sg_note_signer_key(writer->signer), &head, err);
+    SG_TRY(read_head(writer, &head, err));
+    writer->log.size = head.size;
+    SG_TRY(sg_log_tree_load(writer->tree, head.size, err));
+    sg_log_tree_root(writer->tree, &root);
+    if (!same(&root, &head.root))
+        return SG_REFUSE(err, SG_R_STORE_BROKEN,
+                         "log \"%s\": its %llu leaves are not those of its newest checkpoint",
+                         writer->log.name, (unsigned long long)head.size);
+    return SG_OK;
+}
+
+/* What the anchor remembers. It is written behind each commit, so whoever reads it before the store
+ * never finds it ahead of a store that is as it should be. */
+static enum sg_rc read_anchor(struct sg_audit_writer *writer, const char *path,
+                              struct sg_tree_head *ret, struct sg_err *err)
+{
+    enum sg_rc rc = sg_anchor_open(path, &writer->anchor, err);
+    if (rc == SG_E_NOT_FOUND)
+        return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK, "log \"%s\" has no anchor: put \"%s\" back",
+                         writer->log.name, path);
+    SG_TRY(rc);
+    rc = sg_anchor_read(writer->anchor, sg_slice_str(writer->log.origin),
+                        sg_note_signer_key(writer->signer), ret, err);
     if (rc == SG_E_NOT_FOUND)
         return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
                          "log \"%s\": its anchor has no checkpoint of it", writer->log.name);
-    SG_TRY(rc);
-    if (head.size > writer->log.size)
-        return rolled_back(writer, head.size, "is behind", err);
-    SG_TRY(sg_log_tree_root_at(writer->tree, head.size, &root, err));
-    if (!same(&root, &head.root))
-        return rolled_back(writer, head.size, "does not grow from", err);
+    return rc;
+}
+
+static enum sg_rc check_anchor(struct sg_audit_writer *writer, const struct sg_tree_head *head,
+                               struct sg_err *err)
+{
+    struct sg_tree_hash root;
+
+    if (head->size > writer->log.size)
+        return rolled_back(writer, head->size, "is behind", err);
+    SG_TRY(sg_log_tree_root_at(writer->tree, head->size, &root, err));
+    if (!same(&root, &head->root))
+        return rolled_back(writer, head->size, "does not grow from", err);
     return SG_OK;
 }
 
@@ -99,9 +126,10 @@ static enum sg_rc on_last(void *arg, uint64_t seq, struct sg_slice bytes, struct
 enum sg_rc sg_audit_writer_open(struct sg_audit_writer *writer,
                                 const struct sg_audit_options *options, struct sg_err *err)
 {
+    struct sg_tree_head anchored;
+
     *writer = (struct sg_audit_writer){0};
     sg_buf_init(&writer->text, SG_NOTE_BYTES_MAX);
-    SG_TRY(open_signer(options->key_file, &writer->signer, err));
     SG_TRY(sg_store_open(options->store, &writer->store, err));
     SG_TRY(sg_store_check_safe(writer->store, err));
     enum sg_rc rc = sg_store_find_log(writer->store, options->log, &writer->log, err);
@@ -109,18 +137,14 @@ enum sg_rc sg_audit_writer_open(struct sg_audit_writer *writer,
         return SG_REFUSE(err, SG_R_AUDIT_NOT_INITIALISED,
                          "the store has no log \"%s\": run \"sealgated init\"", options->log);
     SG_TRY(rc);
+    SG_TRY(open_signer(options->key_file, &writer->signer, err));
     SG_TRY(sg_log_tree_new(writer->store, writer->log.id, &writer->tree, err));
-    SG_TRY(sg_log_tree_load(writer->tree, writer->log.size, err));
-    SG_TRY(check_checkpoint(writer, err));
-    if (options->anchor_file != NULL) {
-        rc = sg_anchor_open(options->anchor_file, &writer->anchor, err);
-        if (rc == SG_E_NOT_FOUND)
-            return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
-                             "log \"%s\" has no anchor: put \"%s\" back", options->log,
-                             options->anchor_file);
-        SG_TRY(rc);
-        SG_TRY(check_anchor(writer, err));
-    }
+    SG_TRY(read_head(writer, &anchored, err)); /* another key is told before an anchor by another */
+    if (options->anchor_file != NULL)
+        SG_TRY(read_anchor(writer, options->anchor_file, &anchored, err));
+    SG_TRY(load_tree(writer, err));
+    if (options->anchor_file != NULL)
+        SG_TRY(check_anchor(writer, &anchored, err));
     const uint64_t size = writer->log.size;
     const uint64_t first = size > LAST_LEAVES ? size - LAST_LEAVES : 0;
     return sg_store_read_leaves(writer->store, writer->log.id, first, LAST_LEAVES, on_last, writer,

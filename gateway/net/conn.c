@@ -474,6 +474,7 @@ void sg_conn_open(struct sg_net *net, int fd, const struct sockaddr_storage *add
     conn->handshake.conn = conn;
     conn->handshake_due_ns = now(conn) + net->options.handshake_ns_max;
     conn->peer.id = ++net->next_id;
+    conn->peer.from = conn->from;
     conn->peer.listener = net->options.listener;
     conn->peer.wants_write = on_wants_write;
     conn->peer.wants_write_arg = conn;

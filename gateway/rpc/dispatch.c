@@ -197,6 +197,17 @@ enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call, s
                              err);
 }
 
+void sg_rpc_begin_record(const struct sg_call *call, struct sg_audit_record *record)
+{
+    const struct sg_rpc_connection *connection = sg_rpc_connection(call);
+    const bool is_bearer = shows_tokens(call);
+
+    record->authority = sg_slice_str(is_bearer ? "bearer" : connection->peer->ca);
+    record->caller = sg_slice_str(is_bearer ? state_of(call)->bearer.name : connection->peer->uri);
+    record->source = sg_slice_str(connection->from == NULL ? "" : connection->from);
+    record->method = sg_slice_str(sg_call_method(call)->path + 1); /* without the leading slash */
+}
+
 char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena)
 {
     const struct sg_tls_peer *peer = sg_rpc_connection(call)->peer;

@@ -1,13 +1,14 @@
 #include "gateway/rpc/errors.h"
 
 #include "base/utf8.h"
+#include "gateway/rpc/receipt_message.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "proto/pb/unpack.h"
 
 static const char domain[] = "sealgate";
 
 /* Without advice of its own an UNAVAILABLE still says when to come again. */
-enum { RETRY_MS_DEFAULT = 200, DETAILS_MAX = 4 };
+enum { RETRY_MS_DEFAULT = 200, DETAILS_MAX = 5 };
 
 enum sg_grpc_code sg_rpc_code(const struct sg_err *err)
 {
@@ -61,6 +62,11 @@ static const char *const told[SG_R_COUNT] = {
     [SG_R_HSM_TIMEOUT] = "the key's token did not answer in time",
     [SG_R_DEADLINE] = "the deadline passed",
     [SG_R_HSM_FAULT] = "what the key's token made did not verify and was not released",
+    [SG_R_STORE_UNAVAILABLE] = "the audit log cannot be written now",
+    [SG_R_STORE_FULL] = "there is no room for the audit log",
+    [SG_R_STORE_BROKEN] = "the audit log is not what was written",
+    [SG_R_STORE_ROLLED_BACK] = "the audit log is behind what it has promised",
+    [SG_R_CLOCK_OUT_OF_ACCURACY] = "the gateway's clock cannot be trusted",
     [SG_R_UNEXPECTED_CKR] = "the key's token failed; the log has the request id",
 };
 
@@ -161,6 +167,15 @@ static bool add_resource_info(struct sg_arena *arena, Google__Rpc__Status *statu
     return add_detail(arena, status, "type.googleapis.com/google.rpc.ResourceInfo", &info.base);
 }
 
+static bool add_receipt(struct sg_arena *arena, Google__Rpc__Status *status,
+                        const struct sg_audit_receipt *receipt)
+{
+    const Sealgate__V1__AuditReceipt *message = sg_rpc_receipt_new(arena, receipt);
+    return message != NULL &&
+           add_detail(arena, status, "type.googleapis.com/sealgate.v1.AuditReceipt",
+                      &message->base);
+}
+
 /* A copy that is UTF-8 whatever was cut where: clients refuse a whole status for one bad byte. */
 static char *copy_text(struct sg_arena *arena, const char *text)
 {
@@ -203,6 +218,8 @@ Google__Rpc__Status *sg_rpc_status_new(struct sg_arena *arena, const struct sg_r
         return NULL;
     if (error->resource != NULL && error->err.rc == SG_E_NOT_FOUND &&
         !add_resource_info(arena, status, error->resource))
+        return NULL;
+    if (error->receipt != NULL && !add_receipt(arena, status, error->receipt))
         return NULL;
     return status;
 }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "gateway/rpc/receipt_message.h"
 #include "gateway/rpc/sign_message.h"
 
 /*
@@ -12,7 +13,7 @@ enum { WINDOW = 64 };
 struct item {
     struct batch *batch;
     struct sg_sign_plan plan;
-    struct sg_sign_op op;
+    struct sg_signing signing;
 };
 
 struct batch {
@@ -31,7 +32,8 @@ static void batch_free(struct batch *batch)
     free(batch);
 }
 
-static void set_error(struct batch *batch, size_t i, const struct sg_rpc_error *error)
+static void set_error(struct batch *batch, size_t i, const struct sg_rpc_error *error,
+                      const struct sg_audit_receipt *receipt)
 {
     struct sg_arena *arena = sg_call_arena(batch->call);
     const char *request_id = sg_rpc_request_id(batch->call, arena);
@@ -43,13 +45,15 @@ static void set_error(struct batch *batch, size_t i, const struct sg_rpc_error *
         return;
     batch->results[i]->result_case = SEALGATE__V1__BATCH_SIGN_RESULT__RESULT_ERROR;
     batch->results[i]->error = status;
+    if (receipt != NULL)
+        batch->results[i]->receipt = sg_rpc_receipt_new(arena, receipt);
 }
 
 static void set_response(struct batch *batch, size_t i)
 {
     const struct item *item = &batch->items[i];
     Sealgate__V1__SignResponse *response =
-        sg_sign_response_new(batch->rpc, sg_call_arena(batch->call), &item->plan, &item->op,
+        sg_sign_response_new(batch->rpc, sg_call_arena(batch->call), &item->plan, &item->signing,
                              sg_call_started(batch->call));
     if (response == NULL)
         return;
@@ -67,27 +71,27 @@ static void reply(struct batch *batch)
 
 static void feed(struct batch *batch);
 
-static void on_done(void *arg, struct sg_sign_op *op)
+static void on_done(void *arg, struct sg_signing *signing)
 {
     struct item *item = arg;
     struct batch *batch = item->batch;
 
     batch->running--;
-    sg_sign_count(batch->rpc, op);
+    sg_sign_count(batch->rpc, signing);
     if (batch->call == NULL) {
-        sg_sign_op_done(op);
+        sg_signing_done(signing);
         if (batch->running == 0)
             batch_free(batch);
         return;
     }
     size_t i = (size_t)(item - batch->items);
-    if (op->is_signed) {
+    if (signing->is_signed) {
         set_response(batch, i);
     } else {
-        struct sg_rpc_error error = {.err = op->err, .retry_ms = op->retry_ms};
-        set_error(batch, i, &error);
+        const struct sg_rpc_error error = sg_signing_error(signing);
+        set_error(batch, i, &error, signing->receipt);
     }
-    sg_sign_op_done(op);
+    sg_signing_done(signing);
     feed(batch);
 }
 
@@ -111,19 +115,23 @@ static enum sg_rc start(struct batch *batch, size_t i, struct sg_rpc_error *erro
         error->field = "request";
         return SG_REFUSE(&error->err, SG_R_FIELD_REQUIRED, "the item has no request");
     }
-    SG_TRY(sg_sign_plan_read(batch->rpc, batch->call, request, &item->plan, error));
+    item->signing.done = on_done;
+    item->signing.arg = item;
+    enum sg_rc rc = sg_sign_plan_read(batch->rpc, batch->call, request, &item->plan, error);
+    if (rc != SG_OK) {
+        if (!sg_sign_plan_deny(batch->rpc, &item->plan, &item->signing, error))
+            return rc;
+        batch->running++;
+        return SG_OK;
+    }
     if (item->plan.is_dry_run) {
-        SG_TRY(sg_sign_plan_try(batch->rpc, &item->plan, &item->op, error));
+        SG_TRY(sg_sign_plan_try(batch->rpc, &item->plan, &item->signing.op, error));
         set_response(batch, i);
         return SG_OK;
     }
-    item->op.done = on_done;
-    item->op.arg = item;
-    enum sg_rc rc =
-        sg_sign_start(batch->rpc->deps.signer, &item->plan.request, &item->op, &error->err);
+    rc = sg_sign_plan_start(batch->rpc, &item->plan, &item->signing, error);
     if (rc == SG_E_LIMIT && is_for_later(batch, &error->err))
         return SG_E_AGAIN;
-    error->retry_ms = item->op.retry_ms;
     if (rc == SG_OK)
         batch->running++;
     return rc;
@@ -138,7 +146,7 @@ static void feed(struct batch *batch)
         if (rc == SG_E_AGAIN)
             return;
         if (rc != SG_OK)
-            set_error(batch, batch->next, &error);
+            set_error(batch, batch->next, &error, NULL);
         batch->next++;
     }
     if (batch->next == batch->request->n_items && batch->running == 0)

@@ -10,40 +10,42 @@ struct sign {
     struct sg_rpc *rpc;
     struct sg_call *call; /* NULL once closed */
     struct sg_sign_plan plan;
-    struct sg_sign_op op;
+    struct sg_signing signing;
     bool is_running;
 };
 
 static void sign_free(struct sign *sign)
 {
-    sg_sign_op_done(&sign->op);
+    sg_signing_done(&sign->signing);
     free(sign);
 }
 
 static void reply(struct sign *sign)
 {
-    const Sealgate__V1__SignResponse *response = sg_sign_response_new(
-        sign->rpc, sg_call_arena(sign->call), &sign->plan, &sign->op, sg_call_started(sign->call));
+    const Sealgate__V1__SignResponse *response =
+        sg_sign_response_new(sign->rpc, sg_call_arena(sign->call), &sign->plan, &sign->signing,
+                             sg_call_started(sign->call));
     if (response != NULL)
         sg_rpc_reply(sign->rpc, sign->call, &response->base, true);
     else
         sg_rpc_fail_memory(sign->rpc, sign->call);
 }
 
-static void on_done(void *arg, struct sg_sign_op *op)
+static void on_done(void *arg, struct sg_signing *signing)
 {
     struct sign *sign = arg;
 
     sign->is_running = false;
-    sg_sign_count(sign->rpc, op);
+    sg_sign_count(sign->rpc, signing);
     if (sign->call == NULL) {
         sign_free(sign);
         return;
     }
-    if (op->is_signed) {
+    if (signing->is_signed) {
         reply(sign);
     } else {
-        struct sg_rpc_error error = {.err = op->err, .retry_ms = op->retry_ms};
+        struct sg_rpc_error error = sg_signing_error(signing);
+        error.receipt = signing->receipt;
         sg_rpc_fail(sign->rpc, sign->call, &error);
     }
 }
@@ -51,17 +53,19 @@ static void on_done(void *arg, struct sg_sign_op *op)
 static enum sg_rc start(struct sign *sign, struct sg_call *call,
                         const Sealgate__V1__SignRequest *request, struct sg_rpc_error *error)
 {
-    SG_TRY(sg_sign_plan_read(sign->rpc, call, request, &sign->plan, error));
+    sign->signing.done = on_done;
+    sign->signing.arg = sign;
+    enum sg_rc rc = sg_sign_plan_read(sign->rpc, call, request, &sign->plan, error);
+    if (rc != SG_OK) {
+        sign->is_running = sg_sign_plan_deny(sign->rpc, &sign->plan, &sign->signing, error);
+        return sign->is_running ? SG_OK : rc;
+    }
     if (sign->plan.is_dry_run) {
-        SG_TRY(sg_sign_plan_try(sign->rpc, &sign->plan, &sign->op, error));
+        SG_TRY(sg_sign_plan_try(sign->rpc, &sign->plan, &sign->signing.op, error));
         reply(sign);
         return SG_OK;
     }
-    sign->op.done = on_done;
-    sign->op.arg = sign;
-    enum sg_rc rc =
-        sg_sign_start(sign->rpc->deps.signer, &sign->plan.request, &sign->op, &error->err);
-    error->retry_ms = sign->op.retry_ms;
+    rc = sg_sign_plan_start(sign->rpc, &sign->plan, &sign->signing, error);
     sign->is_running = rc == SG_OK;
     return rc;
 }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "gateway/rpc/receipt_message.h"
 #include "gateway/rpc/sign_message.h"
 #include "proto/pb/unpack.h"
 
@@ -17,7 +18,7 @@ struct item {
     const Sealgate__V1__SignStreamRequest *message; /* in the arena */
     int64_t started_ns;
     struct sg_sign_plan plan;
-    struct sg_sign_op op;
+    struct sg_signing signing;
 };
 
 struct sg_sign_stream {
@@ -38,7 +39,7 @@ static void item_free(struct item *item)
             item->next->link = item->link;
         item->stream->running--;
     }
-    sg_sign_op_done(&item->op);
+    sg_signing_done(&item->signing);
     sg_arena_done(&item->arena);
     free(item);
 }
@@ -83,7 +84,8 @@ static void send_result(struct item *item, const Sealgate__V1__SignStreamRespons
         sg_rpc_fail(stream->rpc, stream->call, &error);
 }
 
-static void send_error(struct item *item, const struct sg_rpc_error *error)
+static void send_error(struct item *item, const struct sg_rpc_error *error,
+                       const struct sg_audit_receipt *receipt)
 {
     Sealgate__V1__SignStreamResponse result = SEALGATE__V1__SIGN_STREAM_RESPONSE__INIT;
     const char *request_id = sg_rpc_request_id(item->stream->call, &item->arena);
@@ -91,6 +93,8 @@ static void send_error(struct item *item, const struct sg_rpc_error *error)
     sg_rpc_note_refusal(item->stream->rpc, item->stream->call, request_id, &error->err);
     result.item_id = item->message->item_id;
     result.error = sg_rpc_status_new(&item->arena, error, request_id);
+    if (receipt != NULL)
+        result.receipt = sg_rpc_receipt_new(&item->arena, receipt);
     if (result.error != NULL)
         result.result_case = SEALGATE__V1__SIGN_STREAM_RESPONSE__RESULT_ERROR;
     send_result(item, &result);
@@ -101,30 +105,30 @@ static void send_response(struct item *item)
     Sealgate__V1__SignStreamResponse result = SEALGATE__V1__SIGN_STREAM_RESPONSE__INIT;
 
     result.item_id = item->message->item_id;
-    result.response = sg_sign_response_new(item->stream->rpc, &item->arena, &item->plan, &item->op,
-                                           item->started_ns);
+    result.response = sg_sign_response_new(item->stream->rpc, &item->arena, &item->plan,
+                                           &item->signing, item->started_ns);
     if (result.response != NULL)
         result.result_case = SEALGATE__V1__SIGN_STREAM_RESPONSE__RESULT_RESPONSE;
     send_result(item, &result);
 }
 
-static void on_done(void *arg, struct sg_sign_op *op)
+static void on_done(void *arg, struct sg_signing *signing)
 {
     struct item *item = arg;
     struct sg_sign_stream *stream = item->stream;
 
-    sg_sign_count(stream->rpc, op);
+    sg_sign_count(stream->rpc, signing);
     if (stream->call == NULL) {
         item_free(item);
         if (stream->running == 0)
             free(stream);
         return;
     }
-    if (op->is_signed) {
+    if (signing->is_signed) {
         send_response(item);
     } else {
-        struct sg_rpc_error error = {.err = op->err, .retry_ms = op->retry_ms};
-        send_error(item, &error);
+        const struct sg_rpc_error error = sg_signing_error(signing);
+        send_error(item, &error, signing->receipt);
     }
     item_free(item);
     pace(stream);
@@ -180,23 +184,28 @@ static enum sg_rc start(struct item *item, bool *ret_running, struct sg_rpc_erro
 
     *ret_running = false;
     SG_TRY(check_item(item, error));
-    SG_TRY(
-        sg_sign_plan_read(stream->rpc, stream->call, item->message->request, &item->plan, error));
+    item->signing.done = on_done;
+    item->signing.arg = item;
+    enum sg_rc rc =
+        sg_sign_plan_read(stream->rpc, stream->call, item->message->request, &item->plan, error);
+    if (rc != SG_OK) {
+        if (!sg_sign_plan_deny(stream->rpc, &item->plan, &item->signing, error))
+            return rc;
+        link_item(item);
+        *ret_running = true;
+        return SG_OK;
+    }
     if (item->plan.is_dry_run) {
-        SG_TRY(sg_sign_plan_try(stream->rpc, &item->plan, &item->op, error));
+        SG_TRY(sg_sign_plan_try(stream->rpc, &item->plan, &item->signing.op, error));
         send_response(item);
         return SG_OK;
     }
-    item->op.done = on_done;
-    item->op.arg = item;
     /* The call's deadline is the stream's; an item has no longer than a Sign would. */
     const int64_t item_deadline_ns =
         item->started_ns + stream->rpc->deps.config->deadline_ms_max * SG_NS_PER_MS;
     if (item->plan.request.deadline_ns > item_deadline_ns)
         item->plan.request.deadline_ns = item_deadline_ns;
-    enum sg_rc rc =
-        sg_sign_start(stream->rpc->deps.signer, &item->plan.request, &item->op, &error->err);
-    error->retry_ms = item->op.retry_ms;
+    rc = sg_sign_plan_start(stream->rpc, &item->plan, &item->signing, error);
     if (rc == SG_OK) {
         link_item(item);
         *ret_running = true;
@@ -245,7 +254,7 @@ static void on_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice
     } else {
         item->message = (const Sealgate__V1__SignStreamRequest *)unpacked;
         if (start(item, &is_running, &error) != SG_OK)
-            send_error(item, &error);
+            send_error(item, &error, NULL);
     }
     if (!is_running)
         item_free(item);

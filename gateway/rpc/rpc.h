@@ -8,7 +8,7 @@
 #include "gateway/net/listener.h"
 #include "gateway/service/crypto.h"
 #include "gateway/service/keys.h"
-#include "gateway/service/sign.h"
+#include "gateway/service/signing.h"
 #include "hsm/hsm.h"
 #include "proto/grpc/call.h"
 #include "proto/tls/peer.h"
@@ -30,7 +30,8 @@ struct sg_rpc_deps {
     struct sg_hsm *hsm;
     struct sg_keys *keys;
     struct sg_crypto *crypto;
-    struct sg_signer *signer;
+    struct sg_signings *signings;
+    struct sg_audit *audit;     /* NULL: nothing is recorded, for tests and benchmarks */
     struct sg_metrics *metrics; /* NULL: counted nowhere */
 
     /* Told of every call that ends with an error, and every item of one, for the log. */
@@ -43,6 +44,7 @@ struct sg_rpc_deps {
 struct sg_rpc_connection {
     uint64_t id;
     enum sg_listener listener;
+    const char *from;               /* address, without a port; "" where it is not known */
     const struct sg_tls_peer *peer; /* not present: nobody */
     uint64_t calls;                 /* begun so far; id and this make a request id */
     struct sg_sign_tally *tally;    /* made for its first signature; NULL before */

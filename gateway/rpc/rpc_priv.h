@@ -66,6 +66,9 @@ char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena);
 SG_MUST_USE enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call,
                                            struct sg_err *err);
 
+/* Who calls, from where, and what: the beginning of each record of it. Borrows from the call. */
+void sg_rpc_begin_record(const struct sg_call *call, struct sg_audit_record *record);
+
 /* Unpacks into the call's arena, or fails the call and returns NULL. `is_strict` for requests
  * that make signatures: unknown fields are refused. */
 const void *sg_rpc_read(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message,

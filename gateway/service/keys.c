@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "formats/raw/digest.h"
 #include "formats/raw/pem.h"
 
 enum { PEM_BYTES_MAX = 8192 };
@@ -120,8 +121,11 @@ void sg_keys_changed(struct sg_keys *keys, size_t hsm_key)
     sg_hsm_key_info(keys->hsm, hsm_key, &info);
     /* The engine has compared it with the token's type and our pin; a key that cannot be parsed
      * here stays without a public key and signs nothing. */
-    if (info.spki.len > 0)
-        SG_IGNORE(sg_public_key_parse(info.spki, &key->public_key, NULL));
+    uint8_t hash[SG_DIGEST_BYTES_MAX];
+    if (info.spki.len == 0 || sg_digest_of(SG_DIGEST_SHA256, info.spki, hash, NULL) != SG_OK)
+        return;
+    memcpy(key->public_key_sha256, hash, sizeof(key->public_key_sha256));
+    SG_IGNORE(sg_public_key_parse(info.spki, &key->public_key, NULL));
 }
 
 struct sg_key *sg_keys_find(struct sg_keys *keys, struct sg_slice name)

@@ -25,6 +25,7 @@ struct sg_key {
     bool verify_sampled;
     uint32_t sample;                  /* counts, for verify_sampled */
     struct sg_public_key *public_key; /* NULL until the token has told */
+    uint8_t public_key_sha256[32];    /* of its SubjectPublicKeyInfo, once there is one */
 };
 
 /* Adds every configured key to the engine, before it starts. `config` outlives the list. */

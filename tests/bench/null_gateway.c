@@ -254,7 +254,9 @@ static void serve(const char *listen, const char *pki)
     deps.loop = engine.loop;
     deps.keys = engine.keys;
     must(sg_crypto_new(engine.loop, 1, 1024, &deps.crypto, &err), &err);
-    must(sg_signer_new(&functions, deps.crypto, deps.clock, &deps.signer, &err), &err);
+    struct sg_signing_options signing = {.clock = deps.clock};
+    must(sg_signer_new(&functions, deps.crypto, deps.clock, &signing.signer, &err), &err);
+    must(sg_signings_new(&signing, &deps.signings, &err), &err);
     must(sg_rpc_new(&deps, trust, &rpc, &err), &err);
     must(sg_net_new(engine.loop, &options, &sg_methods, rpc, deps.crypto, &net, &err), &err);
     sg_net_set_tls(net, load_tls(pki, trust));

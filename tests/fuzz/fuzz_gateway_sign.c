@@ -37,6 +37,7 @@ static struct {
     struct sg_authz *authz;
     struct sg_crypto *crypto;
     struct sg_signer *signer;
+    struct sg_signings *signings;
     struct sg_rpc *rpc;
     struct sg_tls_peer peer;
     EVP_PKEY *pkeys[2];
@@ -241,6 +242,8 @@ static void start(void)
     REQUIRE(sg_authz_new(&caller, 1, &gw.authz, NULL) == SG_OK);
     REQUIRE(sg_crypto_new(gw.loop, 1, 65536, &gw.crypto, NULL) == SG_OK);
     REQUIRE(sg_signer_new(&engine, gw.crypto, &sg_clock_system, &gw.signer, NULL) == SG_OK);
+    const struct sg_signing_options signing = {.signer = gw.signer, .clock = &sg_clock_system};
+    REQUIRE(sg_signings_new(&signing, &gw.signings, NULL) == SG_OK);
     const struct sg_rpc_deps deps = {.loop = gw.loop,
                                      .clock = &sg_clock_system,
                                      .config = &gw.config,
@@ -248,7 +251,7 @@ static void start(void)
                                      .hsm = gw.hsm,
                                      .keys = gw.keys,
                                      .crypto = gw.crypto,
-                                     .signer = gw.signer,
+                                     .signings = gw.signings,
                                      .on_error = on_error};
     REQUIRE(sg_rpc_new(&deps, trust, &gw.rpc, NULL) == SG_OK);
     sg_tls_trust_free(trust);

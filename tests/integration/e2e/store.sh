@@ -29,7 +29,7 @@ refuses() {
 rm -rf "$dir"/data* "$work"/*
 config a sqlite:data-a
 says "no store yet" $sealgated --check-config --config "$dir/a.yaml"
-refuses "run sealgated migrate" $sealgated backup --to "$work/early" --config "$dir/a.yaml"
+refuses "run sealgated init" $sealgated backup --to "$work/early" --config "$dir/a.yaml"
 says "was made, version 1" $sealgated migrate --config "$dir/a.yaml"
 [ -s "$dir/data-a/store.db" ] || fail "a relative folder is not taken from that of the file"
 says "version 1 already" $sealgated migrate --config "$dir/a.yaml"

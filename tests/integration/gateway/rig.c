@@ -245,6 +245,8 @@ static void start_rpc(struct rig *rig)
     assert_int_equal(sg_crypto_new(rig->loop, 2, 65536, &rig->crypto, NULL), SG_OK);
     assert_int_equal(sg_signer_new(&engine, rig->crypto, &rig->clock.clock, &rig->signer, NULL),
                      SG_OK);
+    const struct sg_signing_options signing = {.signer = rig->signer, .clock = &rig->clock.clock};
+    assert_int_equal(sg_signings_new(&signing, &rig->signings, NULL), SG_OK);
     const struct sg_rpc_deps deps = {.loop = rig->loop,
                                      .clock = &rig->clock.clock,
                                      .config = &rig->config,
@@ -252,7 +254,7 @@ static void start_rpc(struct rig *rig)
                                      .hsm = rig->hsm,
                                      .keys = rig->keys,
                                      .crypto = rig->crypto,
-                                     .signer = rig->signer,
+                                     .signings = rig->signings,
                                      .on_error = on_error,
                                      .on_error_arg = rig};
     assert_int_equal(sg_rpc_new(&deps, rig->trust, &rig->rpc, NULL), SG_OK);
@@ -336,6 +338,7 @@ void rig_stop_now(struct rig *rig)
     if (rig->has_token)
         fake_token_stop(&rig->token);
     sg_rpc_free(rig->rpc);
+    sg_signings_free(rig->signings);
     sg_signer_free(rig->signer);
     sg_keys_free(rig->keys);
     sg_authz_free(rig->authz);

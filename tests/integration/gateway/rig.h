@@ -55,6 +55,7 @@ struct rig {
     struct sg_keys *keys;
     struct sg_crypto *crypto;
     struct sg_signer *signer;
+    struct sg_signings *signings;
     struct sg_rpc *rpc;
     struct sg_net *net;
     char endpoint[32];

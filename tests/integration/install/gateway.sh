@@ -87,7 +87,29 @@ sed -i -e "s|^#listen: .*|listen: 127.0.0.1:$port|" -e "s|^#metrics_listen: .*|m
     -e 's|    methods: .*|    methods: [sealgate.v1.SigningService, sealgate.v1.KeyService]|' \
     -e 's|    #keys: .*|    keys: [tax-2026]|' \
     -e '/^gateway_user: /d' -e '/^    user: /d' "$etc/sealgate.yaml"
+cat >>"$etc/sealgate.yaml" <<END
+store: sqlite:$stage/store
+audit_key_file: $stage/audit/log.key
+audit_anchor_file: $stage/anchor/checkpoint
+clock_sync_required: false
+END
 $sealgated --check-config --config "$etc/sealgate.yaml" || fail "made one's own it is refused"
+
+# Nothing is signed before there is a log.
+if timeout 20 "$sealgated" gateway --config "$etc/sealgate.yaml" >"$stage/early.log" 2>&1; then
+    fail "it starts without an audit log"
+fi
+grep -q 'sealgated init' "$stage/early.log" || fail "it does not say what is missing: $(tail -n 1 "$stage/early.log")"
+for name in first second; do pki_client "$etc" "$name"; done
+"$sealgated" init --config "$etc/sealgate.yaml" --origin test.example --administrator "$etc/first.pem" \
+    --administrator "$etc/second.pem" >"$stage/init.txt" || fail "sealgated init"
+grep -q '^made the audit log "main", origin test.example/main/1$' "$stage/init.txt" || fail "init said: $(cat "$stage/init.txt")"
+"$sealgated" init --config "$etc/sealgate.yaml" --administrator "$etc/first.pem" \
+    --administrator "$etc/second.pem" | grep -q '^kept the audit log "main"' || fail "init twice makes two logs"
+if "$sealgated" init --config "$etc/sealgate.yaml" --administrator "$etc/first.pem" 2>"$stage/one.txt"; then
+    fail "one administrator is enough for init"
+fi
+ok "the audit log"
 
 $sealgated run --config "$etc/sealgate.yaml" >"$stage/daemon.log" 2>&1 </dev/null &
 daemon=$!

@@ -106,7 +106,7 @@ class Signing(unittest.TestCase):
             ("RSA by an EC key", invalid, "ALGORITHM_NOT_ALLOWED",
              make(key=p256, digest=sha256(), scheme=types_pb2.SIGNATURE_SCHEME_RSA_PSS)),
             ("activation", invalid, "FIELD_NOT_SERVED", make(key=p256, digest=sha256(), activation="activations/a")),
-            ("request_id", invalid, "FIELD_NOT_SERVED", make(key=p256, digest=sha256(), request_id="1")),
+            ("request_id", invalid, "BAD_REQUEST_ID", make(key=p256, digest=sha256(), request_id="1")),
             ("capacity", invalid, "FIELD_NOT_SERVED",
              make(key=p256, digest=sha256(), capacity=signing_pb2.CAPACITY_HEAD)),
             ("an unknown key", grpc.StatusCode.NOT_FOUND, "KEY_NOT_FOUND",

@@ -1,0 +1,25 @@
+#ifndef SG_GATEWAY_INIT_H
+#define SG_GATEWAY_INIT_H
+
+#include "gateway/config/config.h"
+
+/*
+ * `sealgated init`: makes what a gateway needs before it signs for the first time: the store, the
+ * log's key, its anchor, and leaf 0, which names the log's key, the administrators and the tokens.
+ * Blocks.
+ */
+struct sg_init_options {
+    const char *origin;                /* of the log, without its epoch; NULL: the host's name */
+    const char *const *administrators; /* files: a certificate or a public key of each */
+    size_t administrator_count;        /* two at least */
+};
+
+enum { SG_INIT_ADMINISTRATORS_MAX = 16 };
+
+/* Appends what people should keep: the log's public key, and what was made. What is there already
+ * is kept, and a log that is complete is not made again (SG_OK). */
+SG_MUST_USE enum sg_rc sg_init(const struct sg_config *config,
+                               const struct sg_init_options *options, struct sg_buf *report,
+                               struct sg_err *err);
+
+#endif

@@ -1,0 +1,53 @@
+#include "gateway/rpc/receipt_message.h"
+
+#include <stdio.h>
+
+static bool copy(struct sg_arena *arena, struct sg_slice bytes, ProtobufCBinaryData *ret)
+{
+    ret->len = bytes.len;
+    ret->data = bytes.len == 0 ? NULL : sg_arena_alloc(arena, bytes.len);
+    if (ret->data == NULL)
+        return bytes.len == 0;
+    memcpy(ret->data, bytes.ptr, bytes.len);
+    return true;
+}
+
+/* All of them in one piece of memory. */
+static bool copy_proof(struct sg_arena *arena, const struct sg_tree_proof *proof,
+                       Sealgate__V1__AuditReceipt *message)
+{
+    struct sg_slice hashes = sg_slice_of(proof->hashes[0].bytes, proof->count * SG_TREE_HASH_BYTES);
+    ProtobufCBinaryData whole;
+
+    message->inclusion_proof =
+        sg_arena_alloc(arena, (proof->count + 1) * sizeof(*message->inclusion_proof));
+    if (message->inclusion_proof == NULL || !copy(arena, hashes, &whole))
+        return false;
+    for (size_t i = 0; i < proof->count; i++)
+        message->inclusion_proof[i] = (ProtobufCBinaryData){
+            .len = SG_TREE_HASH_BYTES, .data = whole.data + i * SG_TREE_HASH_BYTES};
+    message->n_inclusion_proof = proof->count;
+    return true;
+}
+
+Sealgate__V1__AuditReceipt *sg_rpc_receipt_new(struct sg_arena *arena,
+                                               const struct sg_audit_receipt *receipt)
+{
+    Sealgate__V1__AuditReceipt *message = sg_arena_alloc(arena, sizeof(*message));
+    const size_t cap = sizeof("audit/") + sizeof(receipt->log);
+    char *log = sg_arena_alloc(arena, cap);
+    if (message == NULL || log == NULL)
+        return NULL;
+
+    sealgate__v1__audit_receipt__init(message);
+    snprintf(log, cap, "audit/%s", receipt->log);
+    message->log = log;
+    message->leaf_index = receipt->index;
+    if (!copy(arena, sg_slice_of(receipt->leaf.bytes, sizeof(receipt->leaf.bytes)),
+              &message->leaf_hash) ||
+        !copy_proof(arena, &receipt->proof, message) ||
+        !copy(arena, sg_audit_note_text(receipt->checkpoint), &message->checkpoint) ||
+        !copy(arena, sg_buf_slice(&receipt->record), &message->record))
+        return NULL;
+    return message;
+}

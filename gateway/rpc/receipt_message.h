@@ -1,0 +1,12 @@
+#ifndef SG_GATEWAY_RPC_RECEIPT_MESSAGE_H
+#define SG_GATEWAY_RPC_RECEIPT_MESSAGE_H
+
+#include "base/arena.h"
+#include "gateway/audit/receipt.h"
+#include "sealgate/v1/types.pb-c.h"
+
+/* A receipt as a message, in the arena, borrowing nothing. NULL: no memory. */
+Sealgate__V1__AuditReceipt *sg_rpc_receipt_new(struct sg_arena *arena,
+                                               const struct sg_audit_receipt *receipt);
+
+#endif
