@@ -51,11 +51,20 @@
  * 8,192 bytes; the server has its own (sealgate_server_info()). A call without a time of its own
  * has timeout_ms. What is over a limit is refused before anything is sent.
  *
- * Failover: a call is never sent twice when the server may have acted on it. One that certainly
- * never reached a handler (no connection came about, the server said so by REFUSED_STREAM or by
- * GOAWAY, or it was still here when the connection ended) goes to the next endpoint while its time
- * lasts: at once the first time, then after pauses of 50 ms to 5 s, at random, that grow for each
- * endpoint by itself. With one endpoint, and without wait_for_ready, it is sent again once. An
+ * Repeating: Sign and BatchSign carry a request_id for each item, one of the library's own making
+ * where the caller gave none. By it the server signs once and gives the same answer again, so such
+ * a call is sent again after a lost connection or an UNAVAILABLE, in its time, at most ten times,
+ * after what the server advises and pauses of 50 ms to 5 s at random. Endpoints of one list have to
+ * share their store for that. A server that does not serve request ids says so; then the call goes
+ * without one that the library made, and is never repeated. options.no_repeat turns it off. Items
+ * of a stream are not repeated: give them ids of your own (sealgate_request_id()) to send them
+ * again yourself.
+ *
+ * Failover: any other call is never sent twice when the server may have acted on it. One that
+ * certainly never reached a handler (no connection came about, the server said so by REFUSED_STREAM
+ * or by GOAWAY, or it was still here when the connection ended) goes to the next endpoint while its
+ * time lasts: at once the first time, then after pauses of 50 ms to 5 s, at random, that grow for
+ * each endpoint by itself. With one endpoint, and without wait_for_ready, it is sent again once. An
  * endpoint from which nothing came for half of the time of a call that ran out of it is left by the
  * calls after it. A stream moves only as long as it waits for its connection. A client stays with
  * the endpoint that works, and begins at the head of the list when it needs another connection.
@@ -210,6 +219,9 @@ struct sealgate_options {
      * about a receipt is checked but who signed its checkpoint. */
     const char *log_key;
     enum sealgate_receipts receipts;
+
+    /* Neither make request ids nor repeat a signing call that may have been done. */
+    bool no_repeat;
 };
 
 /*
@@ -356,9 +368,11 @@ struct sealgate_sign_request {
      * (of a CMS, for one). */
     enum sealgate_digest document_digest;
     struct sealgate_bytes document_hash;
-    const char *purpose;    /* why, in the caller's words */
-    const char *request_id; /* makes the call idempotent */
-    bool dry_run;           /* decide and check everything, sign nothing */
+    const char *purpose; /* why, in the caller's words */
+    /* A UUID, best of version 7, by which the same request is never signed twice however often it
+     * is sent; NULL: sealgate_sign() and sealgate_batch_sign() make one themselves. */
+    const char *request_id;
+    bool dry_run; /* decide and check everything, sign nothing */
 };
 
 /*
@@ -415,6 +429,16 @@ SEALGATE_API enum sealgate_code sealgate_sign_start(struct sealgate_client *clie
                                                     uint32_t timeout_ms, sealgate_sign_fn *fn,
                                                     void *user, struct sealgate_call **ret,
                                                     struct sealgate_error *error);
+
+#define SEALGATE_REQUEST_ID_BYTES 37
+
+/*
+ * A new request_id, with a NUL: a UUID of version 7 (RFC 9562), which begins with the time. False:
+ * the system gave no random bytes.
+ *
+ * Thread: any. Owns: nothing to free.
+ */
+SEALGATE_API bool sealgate_request_id(char out[SEALGATE_REQUEST_ID_BYTES]);
 
 /* One item of a batch, in the order of the requests: exactly one of the two is set. */
 struct sealgate_batch_item {

@@ -160,13 +160,18 @@ static void on_writable(void *arg, struct sg_rpc_client_call *rpc)
         call->fn.stream.writable(call->user);
 }
 
-/* Whether the call goes back into the queue: in time, and only when it surely was not done. */
+/* What has to hold of every call that goes back into the queue. */
+static bool has_time(const struct sealgate_call *call)
+{
+    return call->method->item == NULL && !call->is_cancelled && call->spoilt.code == SEALGATE_OK &&
+           sg_mono_ns(call->client->clock) < call->deadline_ns;
+}
+
+/* Whether the call goes back because it surely was not done. */
 static bool may_run_again(const struct sealgate_call *call, enum sg_rpc_outcome outcome)
 {
-    return outcome == SG_RPC_UNPROCESSED && call->method->item == NULL &&
-           (call->client->is_patient || call->retries < SG_CLIENT_RETRIES_MAX) &&
-           !call->is_cancelled && call->spoilt.code == SEALGATE_OK &&
-           sg_mono_ns(call->client->clock) < call->deadline_ns;
+    return outcome == SG_RPC_UNPROCESSED && has_time(call) &&
+           (call->client->is_patient || call->retries < SG_CLIENT_RETRIES_MAX);
 }
 
 /* Puts it back. The first time it may go at once, and to another endpoint if this one, though it
@@ -185,6 +190,66 @@ static void run_again(struct sealgate_call *call)
             sg_mono_ns(client->clock) + sg_backoff_ns(&client->targets.random, call->retries - 1);
     sg_client_list_push_first(&client->waiting, call);
     client->has_news = true;
+}
+
+/* Back into the queue, not to be sent before then. */
+static void put_back(struct sealgate_call *call, int64_t not_before_ns)
+{
+    sg_client_list_remove(&call->client->running, call);
+    sg_box_free(SG_STEAL(call->body));
+    call->conn = NULL;
+    call->not_before_ns = not_before_ns;
+    sg_client_list_push_first(&call->client->waiting, call);
+    call->client->has_news = true;
+}
+
+/*
+ * A call that the server knows by its request_id may be sent again though it may have been done.
+ * Not before the server wants it, and not when that is too late: then its answer is the caller's.
+ */
+static bool repeat(struct sealgate_call *call, const struct sg_status *status,
+                   enum sg_rpc_outcome outcome)
+{
+    struct sealgate_error error;
+    int64_t now_ns = sg_mono_ns(call->client->clock), wait_ns;
+
+    if (!call->is_repeatable || status->code != SG_GRPC_UNAVAILABLE || !has_time(call) ||
+        call->retries >= SG_CLIENT_REPEATS_MAX)
+        return false;
+    if (outcome == SG_RPC_UNPROCESSED && may_run_again(call, outcome))
+        return false; /* that goes at once */
+    wait_ns = sg_backoff_ns(&call->client->targets.random, call->retries + 1);
+    (void)sg_client_fail_status(&error, status, SEALGATE_OUTCOME_ANSWERED);
+    if (outcome == SG_RPC_ANSWERED && error.retry_after_ms * SG_NS_PER_MS > wait_ns)
+        wait_ns = error.retry_after_ms * SG_NS_PER_MS;
+    if (now_ns + wait_ns >= call->deadline_ns)
+        return false;
+    call->maybe_done =
+        call->maybe_done || (outcome != SG_RPC_ANSWERED && outcome != SG_RPC_UNPROCESSED);
+    call->retries++;
+    put_back(call, now_ns + wait_ns);
+    return true;
+}
+
+/* A server without request ids refuses calls for ours: what it did not do goes again without. */
+static bool go_without_ids(struct sealgate_call *call, const struct sg_status *status,
+                           enum sg_rpc_outcome outcome)
+{
+    struct sealgate_error error;
+
+    if (outcome != SG_RPC_ANSWERED || call->asked == NULL || !has_time(call))
+        return false;
+    if (status->code != SG_GRPC_OK) {
+        (void)sg_client_fail_status(&error, status, SEALGATE_OUTCOME_ANSWERED);
+        call->has_refused_id = call->item_count == 1 && call->asked[0].is_made &&
+                               strcmp(error.reason, "FIELD_NOT_SERVED") == 0 &&
+                               strstr(error.field, "request_id") != NULL;
+    }
+    if (!call->has_refused_id || !sg_client_sign_strip(call))
+        return false;
+    call->client->ids_refused = true;
+    put_back(call, 0);
+    return true;
 }
 
 static enum sealgate_outcome outcome_of(enum sg_rpc_outcome outcome)
@@ -255,6 +320,8 @@ static void on_done(void *arg, struct sg_rpc_client_call *rpc, const struct sg_s
         sg_client_conn_answered(client, call->conn);
     else if (status->code == SG_GRPC_DEADLINE_EXCEEDED)
         leave_if_silent(call);
+    if (go_without_ids(call, status, outcome) || repeat(call, status, outcome))
+        return;
     if (status->code != SG_GRPC_OK && may_run_again(call, outcome)) {
         run_again(call);
         return;
@@ -265,6 +332,8 @@ static void on_done(void *arg, struct sg_rpc_client_call *rpc, const struct sg_s
         return;
     }
     explain(call, status, outcome, &error);
+    if (call->maybe_done) /* by an earlier attempt, whatever this one says */
+        error.outcome = SEALGATE_OUTCOME_UNKNOWN;
     sg_client_call_finish(call, &error);
 }
 

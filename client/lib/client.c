@@ -41,15 +41,37 @@ void sg_client_list_remove(struct sg_client_list *list, struct sealgate_call *ca
     list->len--;
 }
 
-/* Ends every waiting call by `error`: none of them was sent. */
-static void fail_waiting(struct sealgate_client *client, const struct sealgate_error *error)
+/* It may be sent again for as long as it has time, whatever the client is. */
+static bool is_repeating(const struct sealgate_call *call)
+{
+    return call->is_repeatable && call->retries > 0;
+}
+
+static bool any_is_repeating(const struct sealgate_client *client)
+{
+    const struct sealgate_call *call = client->waiting.first;
+    while (call != NULL && !is_repeating(call))
+        call = call->next;
+    return call != NULL;
+}
+
+/* Ends the waiting calls by `error`, those that are repeated only when it is final. */
+static void fail_waiting(struct sealgate_client *client, const struct sealgate_error *error,
+                         bool is_final)
 {
     struct sealgate_error not_done = *error;
     size_t count = client->waiting.len; /* callbacks may add more, which wait on */
 
-    not_done.outcome = SEALGATE_OUTCOME_NOT_DONE;
-    while (count-- > 0)
-        sg_client_call_finish(client->waiting.first, &not_done);
+    while (count-- > 0) {
+        struct sealgate_call *call = client->waiting.first;
+        if (!is_final && is_repeating(call)) { /* it waits on, as if it came last */
+            sg_client_list_remove(&client->waiting, call);
+            sg_client_list_push(&client->waiting, call);
+            continue;
+        }
+        not_done.outcome = sg_client_undone(call);
+        sg_client_call_finish(call, &not_done);
+    }
 }
 
 /* The time of a call was up because no connection came about: the cause says more than that. */
@@ -58,7 +80,6 @@ static void why_no_connection(const struct sealgate_client *client, struct sealg
     int len = (int)strnlen(client->no_conn.message, sizeof(client->no_conn.message) - 60);
 
     *error = client->no_conn;
-    error->outcome = SEALGATE_OUTCOME_NOT_DONE;
     (void)snprintf(error->message + len, sizeof(error->message) - (size_t)len,
                    " (tried again until the time was up)");
 }
@@ -72,7 +93,8 @@ static void expire_waiting(struct sealgate_client *client, int64_t now_ns)
         next = call->next;
         if (call->is_cancelled)
             (void)sg_client_fail(&error, SG_CLIENT_CANCELLED, SEALGATE_OUTCOME_NOT_DONE,
-                                 "the call was cancelled before it was sent");
+                                 call->maybe_done ? "the call was cancelled before it was repeated"
+                                                  : "the call was cancelled before it was sent");
         else if (call->deadline_ns <= now_ns && client->no_conn.code != SEALGATE_OK)
             why_no_connection(client, &error);
         else if (call->deadline_ns <= now_ns)
@@ -83,6 +105,7 @@ static void expire_waiting(struct sealgate_client *client, int64_t now_ns)
                 call->not_before_ns = 0;
             continue;
         }
+        error.outcome = sg_client_undone(call);
         sg_client_call_finish(call, &error);
         /* The callback may have ended or cancelled nothing of ours (ends come from here alone),
          * but `next` stays valid only because of that. */
@@ -100,10 +123,10 @@ static void target_failed(struct sealgate_client *client, int64_t now_ns,
                           const struct sealgate_error *error)
 {
     client->no_conn = *error;
-    if (client->is_patient)
+    if (client->is_patient || any_is_repeating(client))
         sg_targets_failed(&client->targets, client->target, now_ns, is_hopeless(error));
     if (!client->is_patient || sg_targets_are_hopeless(&client->targets))
-        fail_waiting(client, error);
+        fail_waiting(client, error, is_hopeless(error));
 }
 
 /* The server found that we ping too often: half as often from now on (gRFC A8). */
@@ -199,7 +222,7 @@ static bool begin(struct sealgate_client *client, int64_t now_ns)
     if (target == client->targets.count)
         return false;
     client->target = target;
-    client->conn_answered = client->conn_refused = false;
+    client->conn_answered = client->conn_refused = client->ids_refused = false;
     if (sg_conn_new(&client->config, &client->targets.at[target], connect_time(client, now_ns),
                     client->epoll_fd, now_ns, &client->conn, &error) != SEALGATE_OK)
         target_failed(client, now_ns, &error);

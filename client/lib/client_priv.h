@@ -27,6 +27,8 @@ enum { SG_CLIENT_DRAINING_MAX = 4 };
 enum { SG_CLIENT_FRUITLESS_MAX = 3 };
 /* How often such a client sends a call again that was certainly not done. */
 enum { SG_CLIENT_RETRIES_MAX = 1 };
+/* How often a call is sent again that the server tells from a new one by its request_id. */
+enum { SG_CLIENT_REPEATS_MAX = 10 };
 
 /* One kind of call. */
 struct sg_client_method {
@@ -69,18 +71,6 @@ union sg_client_fn {
     struct sealgate_watch_events watch;
 };
 
-/* An item of a stream that has no answer yet. */
-struct sg_client_item {
-    struct sg_client_item *next;
-    char id[65];
-    struct sg_client_asked asked;
-};
-
-/* In the order in which they were sent, in which most are answered. */
-struct sg_client_items {
-    struct sg_client_item *first, **end; /* `end` NULL: empty */
-};
-
 struct sealgate_call {
     struct sealgate_client *client;
     const struct sg_client_method *method;
@@ -97,7 +87,10 @@ struct sealgate_call {
     size_t item_count;             /* of a batch, which its answer must have too */
     struct sg_client_asked *asked; /* of Sign and BatchSign: one for each item */
     struct sg_client_items items;  /* of SignStream: what is under way */
-    bool has_dry_run;              /* an answer without a signature is in order */
+    bool is_repeatable;            /* each item has a request_id */
+    bool maybe_done;               /* an attempt was sent and not answered */
+    bool has_refused_id; /* the server does not serve request ids, and refused one of ours */
+    bool has_dry_run;    /* an answer without a signature is in order */
 
     struct sg_conn *conn; /* NULL: waiting */
     struct sg_rpc_client_call *rpc;
@@ -129,6 +122,8 @@ struct sealgate_client {
     /* Calls that were not done wait for another endpoint, or for the same one to come back, as
      * long as they have time. Otherwise they fail with the connection that was to carry them. */
     bool is_patient;
+    bool makes_ids;   /* of requests */
+    bool ids_refused; /* by the server of this connection */
 
     struct sg_client_receipts *receipts;
 
@@ -173,6 +168,15 @@ enum sealgate_code sg_client_unary(struct sealgate_client *client,
  * function. `started` is the result of the _start before it. */
 enum sealgate_code sg_client_wait(enum sealgate_code started, struct sealgate_call *call,
                                   void **ret_body, struct sealgate_error *error);
+
+/* Takes the ids that were made here out of the packed request; whether that was possible. */
+bool sg_client_sign_strip(struct sealgate_call *call);
+
+/* What to say of a call that waits and will not be sent any more. */
+static inline enum sealgate_outcome sg_client_undone(const struct sealgate_call *call)
+{
+    return call->maybe_done ? SEALGATE_OUTCOME_UNKNOWN : SEALGATE_OUTCOME_NOT_DONE;
+}
 
 /* The end of a call: takes it off its list, runs its callback, frees it. `error` NULL: success. */
 void sg_client_call_finish(struct sealgate_call *call, const struct sealgate_error *error);

@@ -97,6 +97,7 @@ static enum sealgate_code client_init(struct sealgate_client *client,
     code = sg_client_receipts_new(options->log_key, options->receipts, &client->receipts, error);
     if (code != SEALGATE_OK)
         return code;
+    client->makes_ids = !options->no_repeat;
     client->authorization = options->authorization;
     client->authorization_user = options->authorization_user;
     if (client->authorization != NULL &&
@@ -136,7 +137,7 @@ void sealgate_client_free(struct sealgate_client *client)
     client->in_step = true; /* a callback that blocks now would wait for ever */
     while (client->waiting.first != NULL) {
         struct sealgate_error error;
-        (void)sg_client_fail(&error, SG_CLIENT_CANCELLED, SEALGATE_OUTCOME_NOT_DONE,
+        (void)sg_client_fail(&error, SG_CLIENT_CANCELLED, sg_client_undone(client->waiting.first),
                              "the client was freed");
         sg_client_call_finish(client->waiting.first, &error);
     }

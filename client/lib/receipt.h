@@ -27,11 +27,24 @@ SG_DEFINE_AUTO(struct sg_client_receipts, sg_client_receipts_free);
 struct sg_client_asked {
     uint8_t request_sha256[SG_TREE_HASH_BYTES];
     char request_id[64]; /* what is longer is compared so far */
+    bool is_made;        /* the id, by this library */
     uint8_t digest[SG_DIGEST_BYTES_MAX];
     size_t digest_len; /* of a message: 32, its SHA-256 */
 };
 enum sealgate_code sg_client_asked_of(const struct sealgate_sign_request *request,
                                       struct sg_client_asked *ret, struct sealgate_error *error);
+
+/* An item of a stream that has no answer yet. */
+struct sg_client_item {
+    struct sg_client_item *next;
+    char id[65];
+    struct sg_client_asked asked;
+};
+
+/* In the order in which they were sent, in which most are answered. */
+struct sg_client_items {
+    struct sg_client_item *first, **end; /* `end` NULL: empty */
+};
 
 /*
  * The receipt of an answer; `*ret` is NULL when there is none and none is required. Errors:

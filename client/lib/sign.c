@@ -1,11 +1,31 @@
 #include "client/lib/sign.h"
 
+#include <sys/random.h>
+
 #include "base/crc32c.h"
 #include "client/lib/codec.h"
+#include "proto/pb/unpack.h"
 
 /* Sign and BatchSign. */
 
-void sg_client_sign_encode(const struct sealgate_sign_request *in,
+bool sealgate_request_id(char out[SEALGATE_REQUEST_ID_BYTES])
+{
+    uint8_t bytes[16];
+    uint64_t time_ms = (uint64_t)(sg_wall_ns(&sg_clock_system) / SG_NS_PER_MS);
+    char *at = out;
+
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+        return false;
+    for (size_t i = 0; i < 6; i++) /* RFC 9562 section 5.7 */
+        bytes[i] = (uint8_t)(time_ms >> (8 * (5 - i)));
+    bytes[6] = (uint8_t)(0x70 | (bytes[6] & 0x0f));
+    bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3f));
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        at += snprintf(at, 4, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
+    return true;
+}
+
+void sg_client_sign_encode(const struct sealgate_sign_request *in, struct sg_client_asked *asked,
                            struct sg_client_sign_message *out)
 {
     Sealgate__V1__SignRequest *request = &out->request;
@@ -30,7 +50,7 @@ void sg_client_sign_encode(const struct sealgate_sign_request *in,
     request->scheme = (Sealgate__V1__SignatureScheme)in->scheme;
     request->encoding = (Sealgate__V1__SignatureEncoding)in->encoding;
     request->purpose = sg_client_text(in->purpose);
-    request->request_id = sg_client_text(in->request_id);
+    request->request_id = sg_client_text(asked->is_made ? asked->request_id : in->request_id);
     if (in->document_digest != SEALGATE_DIGEST_UNSET) {
         request->document_digest = &out->document_digest;
         out->document_digest.algorithm = (Sealgate__V1__DigestAlgorithm)in->document_digest;
@@ -81,8 +101,48 @@ enum sealgate_code sg_client_sign_decode(const struct sealgate_call *call,
     return sg_client_receipt_decode(call->client->receipts, in, asked, arena, &ret->receipt, error);
 }
 
+static bool has_id(const struct sealgate_sign_request *request)
+{
+    return request->request_id != NULL && request->request_id[0] != '\0';
+}
+
+/* An id of our own, where there is none and one does any good. */
+static enum sealgate_code make_id(const struct sealgate_client *client,
+                                  const struct sealgate_sign_request *request,
+                                  struct sg_client_asked *asked, struct sealgate_error *error)
+{
+    if (has_id(request) || request->dry_run || !client->makes_ids || client->ids_refused)
+        return SEALGATE_OK;
+    if (!sealgate_request_id(asked->request_id))
+        return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
+                              "could not make a request id: no random bytes");
+    asked->is_made = true;
+    return SEALGATE_OK;
+}
+
+/* Whether the server tells a repeated call from a new one. */
+static bool is_repeatable(const struct sealgate_client *client,
+                          const struct sealgate_sign_request *requests,
+                          const struct sg_client_asked *asked, size_t count)
+{
+    bool is_safe = client->makes_ids;
+    for (size_t i = 0; i < count && is_safe; i++)
+        is_safe = asked[i].is_made || has_id(&requests[i]) || requests[i].dry_run;
+    return is_safe;
+}
+
+/* The server may come without request ids: then the call goes again without ours. */
+static void note_refusal(struct sealgate_call *call, const struct sg_client_asked *asked,
+                         const struct sealgate_error *error)
+{
+    if (asked->is_made && strcmp(error->reason, "FIELD_NOT_SERVED") == 0 &&
+        strstr(error->field, "request_id") != NULL)
+        call->has_refused_id = true;
+}
+
 /* What the records of the answers must say. */
-static enum sealgate_code ask(const struct sealgate_sign_request *requests, size_t count,
+static enum sealgate_code ask(const struct sealgate_client *client,
+                              const struct sealgate_sign_request *requests, size_t count,
                               struct sg_client_asked **ret, struct sealgate_error *error)
 {
     struct sg_client_asked *asked = calloc(count, sizeof(*asked));
@@ -92,7 +152,8 @@ static enum sealgate_code ask(const struct sealgate_sign_request *requests, size
         return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_NOT_DONE,
                               "could not make a call: out of memory");
     for (size_t i = 0; i < count && code == SEALGATE_OK; i++)
-        code = sg_client_asked_of(&requests[i], &asked[i], error);
+        if ((code = sg_client_asked_of(&requests[i], &asked[i], error)) == SEALGATE_OK)
+            code = make_id(client, &requests[i], &asked[i], error);
     if (code == SEALGATE_OK)
         *ret = asked;
     else
@@ -132,11 +193,11 @@ enum sealgate_code sealgate_sign_start(struct sealgate_client *client,
     struct sg_client_sign_message message;
     struct sealgate_call *call;
     struct sg_client_asked *asked;
-    enum sealgate_code code = ask(request, 1, &asked, error);
+    enum sealgate_code code = ask(client, request, 1, &asked, error);
 
     if (code != SEALGATE_OK)
         return code;
-    sg_client_sign_encode(request, &message);
+    sg_client_sign_encode(request, asked, &message);
     code = sg_client_unary(client, &sign_method, &message.request.base, timeout_ms,
                            (union sg_client_fn){.sign = fn}, user, &call, error);
     if (code != SEALGATE_OK) {
@@ -144,6 +205,8 @@ enum sealgate_code sealgate_sign_start(struct sealgate_client *client,
         return code;
     }
     call->asked = asked;
+    call->item_count = 1;
+    call->is_repeatable = is_repeatable(client, request, asked, 1);
     call->has_dry_run = request->dry_run;
     if (ret != NULL)
         *ret = call;
@@ -190,6 +253,7 @@ static enum sealgate_code item_decode(struct sealgate_call *call,
         }
     } else if (in->result_case == SEALGATE__V1__BATCH_SIGN_RESULT__RESULT_ERROR) {
         (void)sg_client_fail_item(&why, in->error);
+        note_refusal(call, asked, &why);
     } else {
         (void)sg_client_fail(&why, SG_CLIENT_RESPONSE_MALFORMED, SEALGATE_OUTCOME_ANSWERED,
                              "the item has neither a signature nor an error");
@@ -258,13 +322,14 @@ struct batch_message {
     char item_id[ITEM_ID_BYTES];
 };
 
-static void batch_encode(const struct sealgate_sign_request *requests, size_t count,
+static void batch_encode(const struct sealgate_sign_request *requests,
+                         struct sg_client_asked *asked, size_t count,
                          struct batch_message *messages, Sealgate__V1__BatchSignItem **items)
 {
     for (size_t i = 0; i < count; i++) {
         struct batch_message *message = &messages[i];
         sealgate__v1__batch_sign_item__init(&message->item);
-        sg_client_sign_encode(&requests[i], &message->sign);
+        sg_client_sign_encode(&requests[i], &asked[i], &message->sign);
         (void)snprintf(message->item_id, sizeof(message->item_id), "%u", (unsigned)i);
         message->item.item_id = message->item_id;
         message->item.request = &message->sign.request;
@@ -290,19 +355,20 @@ enum sealgate_code sealgate_batch_sign_start(struct sealgate_client *client,
     if (count == 0 || count > UINT32_MAX)
         return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
                               "a batch needs at least one item");
-    code = ask(requests, count, &asked, error);
+    code = ask(client, requests, count, &asked, error);
     if (code != SEALGATE_OK)
         return code;
     messages = calloc(count, sizeof(*messages));
     items = calloc(count, sizeof(Sealgate__V1__BatchSignItem *));
     if (messages != NULL && items != NULL) {
-        batch_encode(requests, count, messages, items);
+        batch_encode(requests, asked, count, messages, items);
         batch.n_items = count;
         batch.items = items;
         code = sg_client_unary(client, &batch_method, &batch.base, timeout_ms,
                                (union sg_client_fn){.batch = fn}, user, &call, error);
         if (code == SEALGATE_OK) {
             call->item_count = count;
+            call->is_repeatable = is_repeatable(client, requests, asked, count);
             call->asked = SG_STEAL(asked);
             for (size_t i = 0; i < count; i++)
                 call->has_dry_run |= requests[i].dry_run;
@@ -333,4 +399,39 @@ enum sealgate_code sealgate_batch_sign(struct sealgate_client *client,
     if (code == SEALGATE_OK)
         *ret = body;
     return code;
+}
+
+/* ---- Servers without request ids ------------------------------------------------------------ */
+
+static void strip_one(Sealgate__V1__SignRequest *request, struct sg_client_asked *asked)
+{
+    if (!asked->is_made)
+        return;
+    request->request_id[0] = '\0'; /* of its own memory: it is unpacked, and not empty */
+    asked->is_made = false;
+    asked->request_id[0] = '\0';
+}
+
+bool sg_client_sign_strip(struct sealgate_call *call)
+{
+    const ProtobufCMessageDescriptor *type = call->method == &sign_method
+                                                 ? &sealgate__v1__sign_request__descriptor
+                                                 : &sealgate__v1__batch_sign_request__descriptor;
+    ProtobufCMessage *message =
+        protobuf_c_message_unpack(type, NULL, call->request.len, call->request.ptr);
+
+    if (message == NULL)
+        return false;
+    if (call->method == &sign_method) {
+        strip_one((Sealgate__V1__SignRequest *)message, call->asked);
+    } else {
+        Sealgate__V1__BatchSignRequest *batch = (Sealgate__V1__BatchSignRequest *)message;
+        for (size_t i = 0; i < batch->n_items && i < call->item_count; i++)
+            strip_one(batch->items[i]->request, &call->asked[i]);
+    }
+    sg_buf_clear(&call->request);
+    sg_pb_pack(message, &call->request);
+    protobuf_c_message_free_unpacked(message, NULL);
+    call->is_repeatable = call->has_refused_id = false;
+    return !call->request.failed;
 }

@@ -12,7 +12,8 @@ struct sg_client_sign_message {
     Sealgate__V1__SignRequest request;
     Sealgate__V1__Digest digest, document_digest;
 };
-void sg_client_sign_encode(const struct sealgate_sign_request *in,
+/* `asked` has the request_id where it was made here; it must live as long. */
+void sg_client_sign_encode(const struct sealgate_sign_request *in, struct sg_client_asked *asked,
                            struct sg_client_sign_message *out);
 
 /* Judges a SignResponse: its CRC-32C, that the server checked ours, that there is a signature

@@ -134,7 +134,7 @@ enum sealgate_code sealgate_stream_send(struct sealgate_call *stream, const char
         free(kept);
         return code;
     }
-    sg_client_sign_encode(request, &message);
+    sg_client_sign_encode(request, &kept->asked, &message);
     item.item_id = sg_client_text(item_id);
     item.request = &message.request;
     sg_buf_init(&packed, SG_CLIENT_SEND_BYTES_MAX);

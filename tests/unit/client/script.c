@@ -83,7 +83,7 @@ static Google__Rpc__Status *status_of(struct sg_arena *arena, const struct sg_er
     delay.nanos = 250000001; /* a quarter of a second and a bit: 251 ms */
     retry.retry_delay = &delay;
     add_any(arena, status, "type.googleapis.com/google.rpc.RetryInfo", &retry.base);
-    text(&violation.field, "key");
+    text(&violation.field, err->reason == SG_R_FIELD_NOT_SERVED ? "request_id" : "key");
     bad.n_field_violations = 1;
     bad.field_violations = violations;
     add_any(arena, status, "type.googleapis.com/google.rpc.BadRequest", &bad.base);
@@ -118,6 +118,11 @@ static bool sign(struct sg_arena *arena, const Sealgate__V1__SignRequest *reques
         *ret_status = status_of(arena, &err);
         return false;
     }
+    if (strcmp(request->key, "keys/ids-refused") == 0 && request->request_id[0] != '\0') {
+        (void)SG_REFUSE(&err, SG_R_FIELD_NOT_SERVED, "field \"request_id\" is not served yet");
+        *ret_status = status_of(arena, &err);
+        return false;
+    }
     for (size_t i = 0; i < content.len; i++)
         bytes[i] = content.data[content.len - 1 - i];
     sealgate__v1__sign_response__init(ret);
@@ -126,7 +131,8 @@ static bool sign(struct sg_arena *arena, const Sealgate__V1__SignRequest *reques
     ret->signature_crc32c = sg_crc32c(sg_slice_of(ret->signature.data, ret->signature.len)) +
                             (strcmp(request->key, "keys/bad-crc") == 0 ? 1 : 0);
     ret->verified_content_crc32c = crc_ok && strcmp(request->key, "keys/not-checked") != 0;
-    ret->key_version = request->key;
+    ret->key_version =
+        strncmp(request->key, "keys/ids", 8) == 0 ? request->request_id : request->key;
     algorithm.scheme = SEALGATE__V1__SIGNATURE_SCHEME__SIGNATURE_SCHEME_ECDSA;
     algorithm.digest = is_digest ? request->digest->algorithm : 0;
     ret->algorithm = &algorithm;
@@ -141,12 +147,19 @@ static void unary_sign(struct sg_call *call, const Sealgate__V1__SignRequest *re
     struct script_connection *connection = sg_call_connection(call);
     Sealgate__V1__SignResponse response;
     Google__Rpc__Status *status;
+    bool is_early = atomic_load(connection->calls) < 3;
     struct sg_err err;
     bool full;
 
     if (strcmp(request->key, "keys/hang") == 0)
         return;
-    if (strcmp(request->key, "keys/close") == 0) {
+    if (strcmp(request->key, "keys/ids-busy") == 0 && is_early) {
+        (void)SG_REFUSE(&err, SG_R_TOKEN_LOST, "away for a moment");
+        sg_call_fail(call, &err);
+        return;
+    }
+    if (strcmp(request->key, "keys/close") == 0 ||
+        (strcmp(request->key, "keys/ids-close") == 0 && is_early)) {
         connection->wants_close = true;
     } else if (strcmp(request->key, "keys/none") == 0) {
         finish(call);
@@ -157,7 +170,9 @@ static void unary_sign(struct sg_call *call, const Sealgate__V1__SignRequest *re
         if (sg_call_send(call, SG_SLICE("\x0a\xff\xff\xff"), &full, &err) == SG_OK)
             finish(call);
     } else if (!sign(sg_call_arena(call), request, &response, &status)) {
-        (void)SG_REFUSE(&err, SG_R_KEY_NOT_FOUND, "%s", status->message);
+        bool is_field = strcmp(request->key, "keys/ids-refused") == 0;
+        (void)SG_REFUSE(&err, is_field ? SG_R_FIELD_NOT_SERVED : SG_R_KEY_NOT_FOUND, "%s",
+                        status->message);
         sg_call_fail(call, &err);
     } else {
         if (strcmp(request->key, "keys/twice") == 0)

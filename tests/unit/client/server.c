@@ -363,5 +363,6 @@ struct sealgate_options test_server_options(const struct test_server *server)
                                      .ca_file = server->ca_file,
                                      .cert_file = server->cert_file,
                                      .key_file = server->key_file,
-                                     .timeout_ms = 10000};
+                                     .timeout_ms = 10000,
+                                     .no_repeat = true};
 }

@@ -24,6 +24,10 @@
  *   keys/hang           no answer, ever
  *   keys/close          the connection is closed without a word
  *   keys/drain          an answer, and GOAWAY with it
+ *   keys/ids            as keys/ok, and key_version is the request_id
+ *   keys/ids-close      the same for the server's third call; before, as keys/close
+ *   keys/ids-busy       the same for the server's third call; before, UNAVAILABLE and RetryInfo
+ *   keys/ids-refused    the same without a request_id; with one, FIELD_NOT_SERVED
  */
 struct test_server {
     char endpoint[32]; /* "127.0.0.1:port" */
@@ -53,7 +57,8 @@ void test_server_stop(struct test_server *server);
 /* Kills it, or brings it back at the same port; returns when that is done. */
 void test_server_set_down(struct test_server *server, bool is_down);
 
-/* Options for a client of it; they borrow from the server. */
+/* Options for a client of it, which makes no request ids of its own: most tests count the calls.
+ * They borrow from the server. */
 struct sealgate_options test_server_options(const struct test_server *server);
 
 #endif
