@@ -5,7 +5,12 @@
 #include "formats/audit/request.h"
 #include "formats/raw/digest.h"
 
+/* Whose tree it is: a pinned key, or else as much of a key's id as five letters of base64 have.
+ * Logs that have a name in common are told apart by it. */
+enum { SIGNER_BYTES = 5 };
+
 struct head {
+    char signer[SIGNER_BYTES];
     char origin[SG_CHECKPOINT_ORIGIN_BYTES_MAX + 1];
     struct sg_tree_head head;
 };
@@ -15,6 +20,7 @@ struct sg_client_receipts {
     struct sg_note_key *keys[SG_CLIENT_LOG_KEYS_MAX];
     size_t key_count;
     struct sg_tree_hasher *hasher;
+    const struct sg_note_key *proven_key; /* by which `proven` is signed */
     struct sg_buf proven; /* the last note that a key vouched for: many receipts share one */
     struct head heads[SG_CLIENT_HEADS_MAX];
     size_t head_count, next_head;
@@ -188,15 +194,36 @@ static enum sealgate_code find_key(struct sg_client_receipts *receipts, struct s
     return SEALGATE_OK;
 }
 
+/* Of a note that has been read. The log's own signature is the first. */
+static void signer_of(const struct sg_client_receipts *receipts, struct sg_slice bytes,
+                      const struct sg_note_key *key, char ret[SIGNER_BYTES])
+{
+    struct sg_note note;
+    const uint8_t *space;
+
+    memset(ret, 0, SIGNER_BYTES);
+    for (size_t i = 0; i < receipts->key_count; i++)
+        if (receipts->keys[i] == key)
+            ret[0] = (char)(i + 1);
+    if (receipts->key_count > 0 || sg_note_parse(bytes, &note, NULL) != SG_OK)
+        return;
+    (void)sg_slice_take(&note.signatures, 4); /* the dash and its blank */
+    space = memchr(note.signatures.ptr, ' ', note.signatures.len);
+    if (space != NULL) /* a signature has more than its id behind it */
+        memcpy(ret, space + 1, SIGNER_BYTES);
+}
+
 /* A log shows one tree of each size, to everybody and always. */
 static enum sealgate_code remember(struct sg_client_receipts *receipts,
+                                   const char signer[SIGNER_BYTES],
                                    const struct sg_checkpoint *checkpoint,
                                    struct sealgate_error *error)
 {
     struct head *head = NULL;
 
     for (size_t i = 0; i < receipts->head_count && head == NULL; i++)
-        if (sg_slice_is(checkpoint->origin, receipts->heads[i].origin))
+        if (sg_slice_is(checkpoint->origin, receipts->heads[i].origin) &&
+            memcmp(signer, receipts->heads[i].signer, SIGNER_BYTES) == 0)
             head = &receipts->heads[i];
     if (head == NULL) {
         head = &receipts->heads[receipts->next_head++ % SG_CLIENT_HEADS_MAX];
@@ -204,6 +231,7 @@ static enum sealgate_code remember(struct sg_client_receipts *receipts,
             receipts->head_count++;
         *head = (struct head){0};
         memcpy(head->origin, checkpoint->origin.ptr, checkpoint->origin.len);
+        memcpy(head->signer, signer, SIGNER_BYTES);
     }
     if (head->head.size == checkpoint->head.size && head->head.size > 0 &&
         memcmp(&head->head.root, &checkpoint->head.root, sizeof(head->head.root)) != 0)
@@ -219,7 +247,8 @@ static enum sealgate_code prove(struct sg_client_receipts *receipts,
 {
     bool is_proven = receipts->proven.len > 0 &&
                      sg_slice_eq(sg_buf_slice(&receipts->proven), receipt->checkpoint);
-    const struct sg_note_key *key = NULL;
+    const struct sg_note_key *key = is_proven ? receipts->proven_key : NULL;
+    char signer[SIGNER_BYTES];
     struct sg_err err;
 
     if (!is_proven) {
@@ -236,13 +265,15 @@ static enum sealgate_code prove(struct sg_client_receipts *receipts,
     default:
         return wrong(error, err.msg);
     }
-    if (key != NULL) {
+    if (key != NULL && !is_proven) {
+        receipts->proven_key = key;
         sg_buf_clear(&receipts->proven);
         sg_buf_add_slice(&receipts->proven, receipt->checkpoint);
         if (receipts->proven.failed)
             return no_memory(error);
     }
-    return remember(receipts, ret, error);
+    signer_of(receipts, receipt->checkpoint, key, signer);
+    return remember(receipts, signer, ret, error);
 }
 
 enum sealgate_code sg_client_receipt_read(struct sg_client_receipts *receipts,

@@ -278,6 +278,33 @@ static void a_log_with_two_trees_of_one_size_is_caught(void **state)
     audit_maker_free(split);
 }
 
+/* Two gateways may be given one name by mistake; as long as their keys differ, neither lies. */
+static void logs_of_one_name_are_told_apart_by_their_keys(void **state)
+{
+    char both[1100];
+    const char *const keys[] = {NULL, both};
+    (void)state;
+    snprintf(both, sizeof(both), "%s %s", log_key, forger_key);
+    for (size_t i = 0; i < SG_COUNT(keys); i++) {
+        struct sg_client_receipts *receipts = pin(keys[i], SEALGATE_RECEIPTS_UNSET);
+        struct sg_client_asked hashed;
+        struct sg_audit_record record = record_of(&hashed);
+        struct answer one, two;
+        record.time_ns += 7;
+        struct audit_maker *other = make_log(2, &record);
+        answer_init(&one, maker, LEAVES);
+        answer_init(&two, other, LEAVES);
+        for (int round = 0; round < 3; round++) {
+            assert_string_equal(judge(receipts, &one, &asked), "");
+            assert_string_equal(judge(receipts, &two, &asked), "");
+        }
+        sg_client_receipts_free(receipts);
+        sg_buf_done(&one.text);
+        sg_buf_done(&two.text);
+        audit_maker_free(other);
+    }
+}
+
 static void an_answer_without_a_receipt_is_as_the_options_say(void **state)
 {
     const struct {
@@ -364,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_receipt_of_something_else_is_refused),
         cmocka_unit_test(a_strangers_log_is_refused_where_a_key_is_pinned),
         cmocka_unit_test(a_log_with_two_trees_of_one_size_is_caught),
+        cmocka_unit_test(logs_of_one_name_are_told_apart_by_their_keys),
         cmocka_unit_test(an_answer_without_a_receipt_is_as_the_options_say),
         cmocka_unit_test(what_is_no_key_is_refused),
         cmocka_unit_test(a_file_is_verified_in_one_call),
