@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Two gateways behind one endpoint list, under load: one that is drained costs no call, one that is
-# killed or frozen costs at most the calls that it had, which are told as such; and calls that begin
+# killed costs none either, for they are known by their request_id; frozen it costs at most the
+# calls that it had, which are told as such; and calls that begin
 # while both are away wait for the first that comes back.
 . "$(dirname "$0")/../lib.sh"
 own_instance failover
@@ -68,10 +69,9 @@ for _ in 1 2 3; do
     done
 done
 loaded
-[ "$lost" -le $((kills * callers)) ] || { cat bench.json; fail "$lost calls failed by $kills kills"; }
-reasons=$(grep -o '"failure_reasons": *{[^}]*}' bench.json | grep -oE '"[A-Z_]+"' | sort -u | tr -d '"\n')
-[ "${reasons:-CONNECTION_LOST}" = CONNECTION_LOST ] || { cat bench.json; fail "failures of another kind: $reasons"; }
-ok "killed $kills times: $good signatures, $lost that may have been done"
+# Each signature has a request_id: what had been sent is sent again to the other.
+[ "$lost" = 0 ] || { cat bench.json; fail "$lost calls failed by $kills kills"; }
+ok "killed $kills times: $good signatures, none lost"
 
 # Frozen, which nobody is told of: what it had runs into its deadline, and then the other is asked.
 load 5 --timeout 1
