@@ -347,7 +347,7 @@ const struct sg_command sg_cmd_audit_verify = {
     .synopsis = "FILE... [--log-key KEY] [--list]",
     .summary = "prove receipts and exports of an audit log, offline",
     .text =
-        "Each FILE is a receipt (sign --receipt) or an export (audit export). What it says is\n"
+        "Each FILE is a receipt (sign --receipt) or an export of a log. What it says is\n"
         "proved when the log with the key has promised it; else the part that fails is named,\n"
         "and of an export the first leaf that is wrong, where that can be known. No gateway is\n"
         "asked. docs/audit.md has the formats, for those who would rather use other programs.\n"
