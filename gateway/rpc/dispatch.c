@@ -18,6 +18,10 @@ static const struct sg_handler *const handlers[SG_METHOD_COUNT] = {
     [SG_METHOD_KEY_SERVICE_GET_KEY] = &sg_handle_get_key,
     [SG_METHOD_KEY_SERVICE_GET_PUBLIC_KEY] = &sg_handle_get_public_key,
     [SG_METHOD_KEY_SERVICE_CREATE_CSR] = &sg_handle_create_csr,
+    [SG_METHOD_AUDIT_SERVICE_LIST_LEAVES] = &sg_handle_list_leaves,
+    [SG_METHOD_AUDIT_SERVICE_GET_RECEIPT] = &sg_handle_get_receipt,
+    [SG_METHOD_AUDIT_SERVICE_GET_CHECKPOINT] = &sg_handle_get_checkpoint,
+    [SG_METHOD_AUDIT_SERVICE_GET_CONSISTENCY_PROOF] = &sg_handle_get_consistency_proof,
     [SG_METHOD_INFO_SERVICE_GET_SERVER_INFO] = &sg_handle_get_server_info,
     [SG_METHOD_INFO_SERVICE_GET_CAPACITY] = &sg_handle_get_capacity,
     [SG_METHOD_HEALTH_CHECK] = &sg_handle_health_check,
@@ -40,6 +44,7 @@ struct call_state {
     struct bearer bearer;   /* of a call to the listener for tokens */
     enum sg_grpc_code code; /* once is_finished */
     bool is_finished;       /* by a handler */
+    struct sg_rpc_denial *denial;
     void *user;
 };
 
@@ -56,6 +61,16 @@ struct sg_rpc_connection *sg_rpc_connection(const struct sg_call *call)
 void *sg_rpc_user(const struct sg_call *call)
 {
     return state_of(call)->user;
+}
+
+struct sg_rpc_denial *sg_rpc_denial(const struct sg_call *call)
+{
+    return state_of(call)->denial;
+}
+
+void sg_rpc_set_denial(struct sg_call *call, struct sg_rpc_denial *denial)
+{
+    state_of(call)->denial = denial;
 }
 
 void sg_rpc_set_user(struct sg_call *call, void *user)
@@ -249,6 +264,8 @@ static enum sg_rc authorize(struct sg_rpc *rpc, const struct sg_call *call, enum
     if (decision.is_allowed)
         return SG_OK;
     count_denial(rpc, decision.reason);
+    const struct sg_err denied = {.rc = SG_E_DENIED, .reason = decision.reason};
+    sg_rpc_record_denial(rpc, call, &denied);
     /* The row whose token it is decides, so this would be a mistake of ours: say whose it was. */
     if (decision.reason == SG_R_CALLER_UNKNOWN && shows_tokens(call))
         return SG_REFUSE(err, SG_R_CALLER_UNKNOWN, "\"%s\", known by a token, is not configured",
@@ -304,6 +321,8 @@ static void on_writable(void *arg, struct sg_call *call)
 static void on_closed(void *arg, struct sg_call *call)
 {
     count_end(arg, call);
+    if (state_of(call)->denial != NULL)
+        sg_rpc_denial_detach(state_of(call)->denial);
     if (state_of(call)->handler->closed != NULL)
         state_of(call)->handler->closed(arg, call);
 }

@@ -12,6 +12,7 @@ struct sg_rpc_error {
     struct sg_err err;
     const char *field; /* of the request; told when the class is INVALID. NULL: none */
     int64_t retry_ms;  /* when to come again; 0: no advice */
+    bool is_recorded;  /* as a denial, or counted as one: not again */
     const struct sg_audit_receipt *receipt; /* that the denial is recorded; NULL: none */
     const char *resource;                   /* that was not found; NULL: none */
 };

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "formats/raw/digest.h"
 #include "formats/raw/pem.h"
 #include "formats/x509/csr.h"
 #include "formats/x509/name.h"
@@ -22,6 +23,8 @@ struct csr {
     struct sg_crypto_task task;
     enum sg_rc verdict;
     struct sg_err err; /* when it is not SG_OK */
+    struct sg_audit_entry entry;
+    char rule[SG_RULE_LEN_MAX + 1]; /* the row that allowed it */
 };
 
 static struct csr *csr_new(struct sg_rpc *rpc, struct sg_call *call)
@@ -43,6 +46,7 @@ static void csr_free(struct csr *csr)
     sg_buf_done(&csr->subject);
     sg_buf_done(&csr->alt_names);
     sg_buf_done(&csr->der);
+    sg_audit_entry_done(&csr->entry);
     free(csr);
 }
 
@@ -71,6 +75,58 @@ static void reply(struct csr *csr)
         sg_rpc_fail_memory(csr->rpc, csr->call);
 }
 
+static void on_recorded(struct sg_audit_entry *entry)
+{
+    struct csr *csr = SG_CONTAINER(entry, struct csr, entry);
+
+    csr->is_running = false;
+    if (csr->call == NULL)
+        csr_free(csr);
+    else if (entry->outcome == SG_AUDIT_WRITTEN)
+        reply(csr);
+    else
+        fail_with(csr, &entry->err);
+}
+
+/* It is a signature by the key, so it is in the log before it is released. */
+static enum sg_rc record(struct csr *csr, struct sg_err *err)
+{
+    struct sg_arena *arena = sg_call_arena(csr->call);
+    const struct sg_rpc_deps *deps = &csr->rpc->deps;
+    uint8_t hash[SG_DIGEST_BYTES_MAX];
+    struct sg_audit_record record = {.event = SG_AUDIT_CSR,
+                                     .time_ns = sg_wall_ns(deps->clock),
+                                     .rule_set = sg_slice_str(sg_rpc_rule_set),
+                                     .rule = sg_slice_str(csr->rule)};
+    const char *version = sg_rpc_version_name(arena, csr->key);
+
+    if (version == NULL)
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory to record a certificate request");
+    SG_TRY(sg_digest_of(SG_DIGEST_SHA256, sg_buf_slice(&csr->der), hash, err));
+    sg_rpc_begin_record(csr->call, &record);
+    record.key_version = sg_slice_str(version);
+    record.public_key_sha256 =
+        sg_slice_of(csr->key->public_key_sha256, sizeof(csr->key->public_key_sha256));
+    record.document_digest_alg = SG_DIGEST_SHA256;
+    record.document_digest = sg_slice_of(hash, sg_digest_len(SG_DIGEST_SHA256));
+    record.token = sg_slice_str(deps->config->tokens[csr->key->token].name);
+    csr->entry.done = on_recorded;
+    return sg_audit_submit(deps->audit, &record, &csr->entry, err);
+}
+
+/* What was judged to be right. */
+static void release(struct csr *csr)
+{
+    struct sg_err err;
+
+    if (csr->rpc->deps.audit == NULL)
+        reply(csr);
+    else if (record(csr, &err) == SG_OK)
+        csr->is_running = true;
+    else
+        fail_with(csr, &err);
+}
+
 static void judge_run(struct sg_crypto_task *task)
 {
     struct csr *csr = SG_CONTAINER(task, struct csr, task);
@@ -86,7 +142,7 @@ static void judge_done(struct sg_crypto_task *task)
     if (csr->call == NULL) {
         csr_free(csr);
     } else if (csr->verdict == SG_OK) {
-        reply(csr);
+        release(csr);
     } else {
         SG_IGNORE(SG_REFUSE(&err, SG_R_HSM_FAULT, /* handed over */
                             "the token's answer for key \"%s\" was not released: %s",
@@ -200,7 +256,7 @@ static enum sg_rc start(struct csr *csr, const Sealgate__V1__CreateCsrRequest *r
 
     error->field = "name";
     error->resource = request->name;
-    SG_TRY(sg_rpc_find_key(csr->rpc, csr->call, request->name, &key, NULL, &error->err));
+    SG_TRY(sg_rpc_find_key(csr->rpc, csr->call, request->name, &key, csr->rule, &error->err));
     csr->key = key;
     SG_TRY(encode_subject(request, &csr->subject, error));
     SG_TRY(encode_alt_names(request, &csr->alt_names, error));

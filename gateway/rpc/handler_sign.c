@@ -58,6 +58,7 @@ static enum sg_rc start(struct sign *sign, struct sg_call *call,
     enum sg_rc rc = sg_sign_plan_read(sign->rpc, call, request, &sign->plan, error);
     if (rc != SG_OK) {
         sign->is_running = sg_sign_plan_deny(sign->rpc, &sign->plan, &sign->signing, error);
+        error->is_recorded = true;
         return sign->is_running ? SG_OK : rc;
     }
     if (sign->plan.is_dry_run) {

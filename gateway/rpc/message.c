@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "gateway/rpc/rpc_priv.h"
 #include "google/protobuf/duration.pb-c.h"
@@ -49,10 +50,84 @@ void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessa
         sg_rpc_finish(call, &(struct sg_status){.code = SG_GRPC_OK});
 }
 
+/* Denials ---------------------------------------------------------------------------------- */
+
+struct sg_rpc_denial {
+    struct sg_signing signing; /* of nothing: the way into the log */
+    struct sg_rpc *rpc;
+    struct sg_call *call; /* NULL: nobody waits, or it is closed */
+    struct sg_rpc_error error;
+};
+
+bool sg_rpc_is_denial(const struct sg_err *err)
+{
+    return err->rc == SG_E_DENIED || err->reason == SG_R_KEY_NOT_FOUND;
+}
+
+void sg_rpc_denial_detach(struct sg_rpc_denial *denial)
+{
+    denial->call = NULL;
+}
+
+static void on_denial_done(void *arg, struct sg_signing *signing)
+{
+    struct sg_rpc_denial *denial = arg;
+
+    if (denial->call != NULL) {
+        denial->error.is_recorded = true;
+        denial->error.receipt = signing->receipt;
+        sg_rpc_set_denial(denial->call, NULL);
+        sg_rpc_fail(denial->rpc, denial->call, &denial->error);
+    }
+    sg_signing_done(signing);
+    free(denial);
+}
+
+/* NULL: it is not on its way. */
+static struct sg_rpc_denial *denial_new(struct sg_rpc *rpc, const struct sg_call *call,
+                                        const struct sg_err *err)
+{
+    struct sg_audit_record record = {0};
+    struct sg_rpc_denial *denial;
+
+    if (rpc->deps.audit == NULL || (denial = calloc(1, sizeof(*denial))) == NULL)
+        return NULL;
+    denial->rpc = rpc;
+    denial->signing.done = on_denial_done;
+    denial->signing.arg = denial;
+    sg_rpc_begin_record(call, &record);
+    if (sg_signing_deny(rpc->deps.signings, &record, err, &denial->signing))
+        return denial;
+    free(denial);
+    return NULL;
+}
+
+void sg_rpc_record_denial(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_err *err)
+{
+    (void)denial_new(rpc, call, err);
+}
+
+/* Whether the call waits for the record. What `error` points to is static or the call's own. */
+static bool wait_for_record(struct sg_rpc *rpc, struct sg_call *call,
+                            const struct sg_rpc_error *error)
+{
+    if (error->is_recorded || !sg_rpc_is_denial(&error->err))
+        return false;
+    struct sg_rpc_denial *denial = denial_new(rpc, call, &error->err);
+    if (denial == NULL)
+        return false;
+    denial->call = call;
+    denial->error = *error;
+    sg_rpc_set_denial(call, denial);
+    return true;
+}
+
 void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_error *error)
 {
-    if (sg_call_is_over(call))
+    if (sg_call_is_over(call) || sg_rpc_denial(call) != NULL)
         return; /* and has been told of */
+    if (wait_for_record(rpc, call, error))
+        return;
     struct sg_arena *arena = sg_call_arena(call);
     const char *request_id = sg_rpc_request_id(call, arena);
     const Google__Rpc__Status *full = sg_rpc_status_new(arena, error, request_id);

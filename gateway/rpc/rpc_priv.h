@@ -43,7 +43,8 @@ struct sg_rpc {
 extern const struct sg_handler sg_handle_sign, sg_handle_batch_sign, sg_handle_sign_stream,
     sg_handle_verify, sg_handle_list_keys, sg_handle_get_key, sg_handle_get_public_key,
     sg_handle_create_csr, sg_handle_get_server_info, sg_handle_get_capacity, sg_handle_health_check,
-    sg_handle_health_watch, sg_handle_reflection;
+    sg_handle_health_watch, sg_handle_reflection, sg_handle_get_receipt, sg_handle_get_checkpoint,
+    sg_handle_get_consistency_proof, sg_handle_list_leaves;
 
 struct sg_rpc_connection *sg_rpc_connection(const struct sg_call *call);
 
@@ -66,6 +67,9 @@ char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena);
 SG_MUST_USE enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call,
                                            struct sg_err *err);
 
+/* What decides until the directory is served. */
+extern const char sg_rpc_rule_set[];
+
 /* Who calls, from where, and what: the beginning of each record of it. Borrows from the call. */
 void sg_rpc_begin_record(const struct sg_call *call, struct sg_audit_record *record);
 
@@ -84,7 +88,19 @@ void sg_rpc_finish(struct sg_call *call, const struct sg_status *status);
 void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessage *message,
                   bool is_last);
 
-/* Ends the call with the status of `error`. */
+/* Whether it is what an authenticated caller is told of rights that it does not have. */
+bool sg_rpc_is_denial(const struct sg_err *err);
+
+/* A denial on its way into the log, while its call waits for the receipt. */
+struct sg_rpc_denial;
+struct sg_rpc_denial *sg_rpc_denial(const struct sg_call *call);
+void sg_rpc_set_denial(struct sg_call *call, struct sg_rpc_denial *denial);
+/* Its call is closed. */
+void sg_rpc_denial_detach(struct sg_rpc_denial *denial);
+/* Records a denial for which nobody waits. */
+void sg_rpc_record_denial(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_err *err);
+
+/* Ends the call with the status of `error`; a denial when it is recorded, with its receipt. */
 void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_error *error);
 
 /* The same for want of memory: RESOURCE_EXHAUSTED. */

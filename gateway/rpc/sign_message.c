@@ -5,8 +5,7 @@
 #include "formats/raw/digest.h"
 #include "gateway/rpc/receipt_message.h"
 
-/* The rule set's name until the directory is served. */
-static const char rule_set[] = "configured-list";
+const char sg_rpc_rule_set[] = "configured-list";
 
 enum { PURPOSE_LEN_MAX = 1024 };
 
@@ -177,7 +176,7 @@ static enum sg_rc read_evidence(struct sg_rpc *rpc, struct sg_call *call,
         return fail_field(error, "purpose",
                           SG_REFUSE(&error->err, SG_R_MESSAGE_TOO_LARGE,
                                     "a purpose has at most %d bytes", PURPOSE_LEN_MAX));
-    record->rule_set = sg_slice_str(rule_set);
+    record->rule_set = sg_slice_str(sg_rpc_rule_set);
     record->rule = sg_slice_str(plan->rule);
     record->public_key_sha256 =
         sg_slice_of(request->key->public_key_sha256, sizeof(request->key->public_key_sha256));
@@ -229,22 +228,17 @@ enum sg_rc sg_sign_plan_start(struct sg_rpc *rpc, const struct sg_sign_plan *pla
     return rc;
 }
 
-/* What an authenticated caller is told of rights it does not have. */
-static bool is_denial(const struct sg_err *err)
-{
-    return err->rc == SG_E_DENIED || err->reason == SG_R_KEY_NOT_FOUND;
-}
-
 bool sg_sign_plan_deny(struct sg_rpc *rpc, const struct sg_sign_plan *plan,
                        struct sg_signing *signing, const struct sg_rpc_error *error)
 {
-    return is_denial(&error->err) &&
+    return sg_rpc_is_denial(&error->err) &&
            sg_signing_deny(rpc->deps.signings, &plan->record, &error->err, signing);
 }
 
 struct sg_rpc_error sg_signing_error(const struct sg_signing *signing)
 {
-    return (struct sg_rpc_error){.err = signing->err, .retry_ms = signing->retry_ms};
+    return (struct sg_rpc_error){
+        .err = signing->err, .retry_ms = signing->retry_ms, .is_recorded = true};
 }
 
 enum sg_rc sg_sign_plan_try(struct sg_rpc *rpc, const struct sg_sign_plan *plan,
@@ -293,7 +287,7 @@ static Sealgate__V1__DecisionSummary *decision_new(struct sg_arena *arena, const
         return NULL;
     sealgate__v1__decision_summary__init(decision);
     /* protobuf-c declares strings without const; packing only reads them. */
-    decision->rule_set = (char *)(uintptr_t)rule_set;
+    decision->rule_set = (char *)(uintptr_t)sg_rpc_rule_set;
     decision->rule = (char *)(uintptr_t)rule;
     return decision;
 }

@@ -1,0 +1,566 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base64.h"
+#include "formats/raw/digest.h"
+#include "gateway/rpc/audit_leaves.h"
+#include "gateway/rpc/receipt_message.h"
+#include "gateway/rpc/rpc_priv.h"
+#include "google/protobuf/timestamp.pb-c.h"
+#include "proto/pb/unpack.h"
+#include "sealgate/v1/audit.pb-c.h"
+
+/*
+ * The AuditService: each call is a question to the log's reading thread, and an answer made of what
+ * that thread brought. The question keeps copies, so it may outlive its call.
+ */
+enum { PAGE_DEFAULT = 50, FILTER_HASH_BYTES = 16, TOKEN_BYTES = 8 + FILTER_HASH_BYTES };
+
+struct question {
+    struct sg_audit_task task;
+    struct sg_rpc *rpc;
+    struct sg_call *call; /* NULL once closed */
+    bool is_running;
+    void (*reply)(struct question *question);
+
+    /* What is asked. */
+    char log[SG_STORE_NAME_LEN_MAX + 1];
+    uint64_t first, old_size, new_size;
+    size_t max;
+    struct sg_leaves_filter filter;
+    struct sg_buf filter_bytes; /* the request as it came, which the filter borrows from */
+    uint8_t filter_hash[FILTER_HASH_BYTES];
+
+    /* What came. */
+    enum sg_rc rc;
+    struct sg_err err;
+    struct sg_store_log found;
+    struct sg_audit_receipt receipt;
+    struct sg_buf checkpoint;
+    struct sg_tree_proof proof;
+    struct sg_leaves leaves;
+};
+
+static void question_free(struct question *question)
+{
+    sg_audit_receipt_done(&question->receipt);
+    sg_leaves_done(&question->leaves);
+    sg_buf_done(&question->checkpoint);
+    sg_buf_done(&question->filter_bytes);
+    free(question);
+}
+
+static void fail_with(struct question *question, const struct sg_err *err)
+{
+    const struct sg_rpc_error error = {.err = *err};
+    sg_rpc_fail(question->rpc, question->call, &error);
+}
+
+static void on_answered(struct sg_audit_task *task)
+{
+    struct question *question = SG_CONTAINER(task, struct question, task);
+
+    question->is_running = false;
+    if (question->call == NULL)
+        question_free(question);
+    else if (question->rc != SG_OK)
+        fail_with(question, &question->err);
+    else
+        question->reply(question);
+}
+
+static struct question *question_new(struct sg_rpc *rpc, struct sg_call *call,
+                                     void (*run)(struct sg_audit_task *, struct sg_audit_reader *),
+                                     void (*reply)(struct question *))
+{
+    struct question *question = calloc(1, sizeof(*question));
+    if (question == NULL) {
+        sg_rpc_fail_memory(rpc, call);
+        return NULL;
+    }
+    question->rpc = rpc;
+    question->call = call;
+    question->task = (struct sg_audit_task){.run = run, .done = on_answered};
+    question->reply = reply;
+    sg_buf_init(&question->checkpoint, SG_NOTE_BYTES_MAX);
+    sg_buf_init(&question->filter_bytes, SG_LEAVES_BYTES_MAX);
+    sg_rpc_set_user(call, question);
+    return question;
+}
+
+static void ask(struct question *question)
+{
+    struct sg_audit *audit = question->rpc->deps.audit;
+    struct sg_err err;
+
+    if (audit == NULL)
+        SG_REFUSE(&err, SG_R_METHOD_NOT_SERVED, "this instance has no audit log");
+    else if (sg_audit_ask(audit, &question->task, &err) == SG_OK)
+        question->is_running = true;
+    if (!question->is_running)
+        fail_with(question, &err);
+}
+
+static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
+{
+    (void)rpc;
+    struct question *question = sg_rpc_user(call);
+    if (question == NULL)
+        return;
+    question->call = NULL;
+    if (!question->is_running)
+        question_free(question);
+}
+
+/* Names ------------------------------------------------------------------------------------ */
+
+static enum sg_rc bad_name(const char *name, struct sg_err *err)
+{
+    return SG_REFUSE(err, SG_R_BAD_NAME, "\"%.80s\" is no audit/{log} and no leaf of one", name);
+}
+
+/* "audit/{log}", or with "/leaves/{seq}" where `ret_seq` is not NULL; "" is the gateway's own. */
+static enum sg_rc read_name(const char *name, char log[SG_STORE_NAME_LEN_MAX + 1],
+                            uint64_t *ret_seq, struct sg_err *err)
+{
+    static const char prefix[] = "audit/", leaves[] = "/leaves/";
+
+    log[0] = '\0';
+    if (name[0] == '\0' && ret_seq == NULL)
+        return SG_OK;
+    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
+        return bad_name(name, err);
+    const char *id = name + sizeof(prefix) - 1;
+    const size_t len = strcspn(id, "/");
+    if (len == 0 || len > SG_STORE_NAME_LEN_MAX)
+        return bad_name(name, err);
+    memcpy(log, id, len);
+    log[len] = '\0';
+    if (ret_seq == NULL)
+        return id[len] == '\0' ? SG_OK : bad_name(name, err);
+    if (strncmp(id + len, leaves, sizeof(leaves) - 1) != 0)
+        return bad_name(name, err);
+    const char *digits = id + len + sizeof(leaves) - 1;
+    const size_t digit_count = strspn(digits, "0123456789");
+    if (digit_count == 0 || digit_count > 18 || digits[digit_count] != '\0')
+        return bad_name(name, err);
+    *ret_seq = strtoull(digits, NULL, 10);
+    return SG_OK;
+}
+
+/* The log that is meant, as it is now. */
+static enum sg_rc find_log(struct question *question, struct sg_audit_reader *reader)
+{
+    const char *name = question->log[0] == '\0' ? reader->log->name : question->log;
+    enum sg_rc rc = sg_store_find_log(reader->store, name, &question->found, &question->err);
+
+    if (rc == SG_E_NOT_FOUND)
+        return SG_REFUSE(&question->err, SG_R_LEAF_NOT_FOUND, "there is no log \"%s\"", name);
+    return rc;
+}
+
+static char *log_name(struct sg_arena *arena, const char *log)
+{
+    const size_t cap = sizeof("audit/") + SG_STORE_NAME_LEN_MAX + 1;
+    char *name = sg_arena_alloc(arena, cap);
+    if (name != NULL)
+        snprintf(name, cap, "audit/%s", log);
+    return name;
+}
+
+static bool copy(struct sg_arena *arena, struct sg_slice bytes, ProtobufCBinaryData *ret)
+{
+    ret->len = bytes.len;
+    ret->data = bytes.len == 0 ? NULL : sg_arena_alloc(arena, bytes.len);
+    if (ret->data == NULL)
+        return bytes.len == 0;
+    memcpy(ret->data, bytes.ptr, bytes.len);
+    return true;
+}
+
+/* GetReceipt ------------------------------------------------------------------------------- */
+
+static void run_receipt(struct sg_audit_task *task, struct sg_audit_reader *reader)
+{
+    struct question *question = SG_CONTAINER(task, struct question, task);
+
+    question->rc = find_log(question, reader);
+    if (question->rc != SG_OK)
+        return;
+    question->rc =
+        sg_audit_receipt_read(reader->store, reader->tree, reader->log, question->found.id,
+                              question->first, &question->receipt, &question->err);
+    if (question->rc == SG_E_NOT_FOUND)
+        question->rc = SG_REFUSE(&question->err, SG_R_LEAF_NOT_FOUND, "log \"%s\" has no leaf %llu",
+                                 question->found.name, (unsigned long long)question->first);
+}
+
+static void reply_receipt(struct question *question)
+{
+    const Sealgate__V1__AuditReceipt *response =
+        sg_rpc_receipt_new(sg_call_arena(question->call), &question->receipt);
+    if (response == NULL)
+        sg_rpc_fail_memory(question->rpc, question->call);
+    else
+        sg_rpc_reply(question->rpc, question->call, &response->base, true);
+}
+
+static void on_get_receipt(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    const Sealgate__V1__GetReceiptRequest *request = sg_rpc_read(rpc, call, message, false);
+    struct question *question =
+        request == NULL ? NULL : question_new(rpc, call, run_receipt, reply_receipt);
+    struct sg_err err;
+
+    if (question == NULL)
+        return;
+    if (read_name(request->name, question->log, &question->first, &err) != SG_OK)
+        fail_with(question, &err);
+    else
+        ask(question);
+}
+
+/* GetCheckpoint ---------------------------------------------------------------------------- */
+
+static void run_checkpoint(struct sg_audit_task *task, struct sg_audit_reader *reader)
+{
+    struct question *question = SG_CONTAINER(task, struct question, task);
+
+    question->rc = find_log(question, reader);
+    if (question->rc == SG_OK)
+        question->rc = sg_store_read_checkpoint(reader->store, question->found.id,
+                                                &question->checkpoint, &question->err);
+}
+
+/* The size that the checkpoint is of: the log may have grown since it was found. */
+static uint64_t size_of(const struct sg_buf *text)
+{
+    struct sg_checkpoint checkpoint;
+    struct sg_note note;
+
+    if (sg_note_parse(sg_buf_slice(text), &note, NULL) != SG_OK ||
+        sg_checkpoint_parse(note.text, &checkpoint, NULL) != SG_OK)
+        return 0;
+    return checkpoint.head.size;
+}
+
+/* Only of our own log is the key known here. */
+static bool add_key(struct question *question, Sealgate__V1__GetCheckpointResponse *response)
+{
+    struct sg_audit *audit = question->rpc->deps.audit;
+    struct sg_arena *arena = sg_call_arena(question->call);
+    struct sg_buf text;
+
+    if (strcmp(sg_audit_origin(audit), question->found.origin) != 0)
+        return true;
+    sg_buf_init(&text, SG_NOTE_NAME_BYTES_MAX + 128);
+    sg_note_key_write(sg_audit_key(audit), &text);
+    response->key = text.failed ? NULL : sg_arena_strdup(arena, sg_buf_slice(&text));
+    sg_buf_done(&text);
+    return response->key != NULL;
+}
+
+static void reply_checkpoint(struct question *question)
+{
+    Sealgate__V1__GetCheckpointResponse response = SEALGATE__V1__GET_CHECKPOINT_RESPONSE__INIT;
+    struct sg_arena *arena = sg_call_arena(question->call);
+
+    response.log = log_name(arena, question->found.name);
+    response.origin = question->found.origin;
+    response.size = size_of(&question->checkpoint);
+    if (response.log == NULL || !add_key(question, &response) ||
+        !copy(arena, sg_buf_slice(&question->checkpoint), &response.checkpoint))
+        sg_rpc_fail_memory(question->rpc, question->call);
+    else
+        sg_rpc_reply(question->rpc, question->call, &response.base, true);
+}
+
+static void on_get_checkpoint(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    const Sealgate__V1__GetCheckpointRequest *request = sg_rpc_read(rpc, call, message, false);
+    struct question *question =
+        request == NULL ? NULL : question_new(rpc, call, run_checkpoint, reply_checkpoint);
+    struct sg_err err;
+
+    if (question == NULL)
+        return;
+    if (read_name(request->log, question->log, NULL, &err) != SG_OK)
+        fail_with(question, &err);
+    else
+        ask(question);
+}
+
+/* GetConsistencyProof ---------------------------------------------------------------------- */
+
+static enum sg_rc prove_growth(struct question *question, struct sg_audit_reader *reader)
+{
+    SG_AUTO(sg_log_tree_free) struct sg_log_tree *other = NULL;
+    struct sg_log_tree *tree = reader->tree;
+    struct sg_err *err = &question->err;
+
+    SG_TRY(find_log(question, reader));
+    SG_TRY(sg_store_read_checkpoint(reader->store, question->found.id, &question->checkpoint, err));
+    const uint64_t size = size_of(&question->checkpoint);
+    if (question->new_size == 0)
+        question->new_size = size;
+    if (question->old_size == 0 || question->old_size > question->new_size ||
+        question->new_size > size)
+        return SG_REFUSE(err, SG_R_LEAF_NOT_FOUND,
+                         "the log has %llu leaves: sizes are from 1 to that",
+                         (unsigned long long)size);
+    if (question->found.id != reader->log->id) {
+        SG_TRY(sg_log_tree_new(reader->store, question->found.id, &other, err));
+        tree = other;
+    }
+    SG_TRY(sg_log_tree_load(tree, size, err));
+    return sg_log_tree_prove_growth(tree, question->old_size, question->new_size, &question->proof,
+                                    err);
+}
+
+static void run_growth(struct sg_audit_task *task, struct sg_audit_reader *reader)
+{
+    struct question *question = SG_CONTAINER(task, struct question, task);
+    question->rc = prove_growth(question, reader);
+}
+
+static void reply_growth(struct question *question)
+{
+    Sealgate__V1__GetConsistencyProofResponse response =
+        SEALGATE__V1__GET_CONSISTENCY_PROOF_RESPONSE__INIT;
+    struct sg_arena *arena = sg_call_arena(question->call);
+    bool is_made = copy(arena, sg_buf_slice(&question->checkpoint), &response.checkpoint);
+
+    response.old_size = question->old_size;
+    response.new_size = question->new_size;
+    response.proof = sg_arena_alloc(arena, (question->proof.count + 1) * sizeof(*response.proof));
+    for (size_t i = 0; response.proof != NULL && is_made && i < question->proof.count; i++)
+        is_made = copy(arena, sg_slice_of(question->proof.hashes[i].bytes, SG_TREE_HASH_BYTES),
+                       &response.proof[response.n_proof++]);
+    if (is_made && response.proof != NULL)
+        sg_rpc_reply(question->rpc, question->call, &response.base, true);
+    else
+        sg_rpc_fail_memory(question->rpc, question->call);
+}
+
+static void on_get_growth(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    const Sealgate__V1__GetConsistencyProofRequest *request =
+        sg_rpc_read(rpc, call, message, false);
+    struct question *question =
+        request == NULL ? NULL : question_new(rpc, call, run_growth, reply_growth);
+    struct sg_err err;
+
+    if (question == NULL)
+        return;
+    question->old_size = request->old_size;
+    question->new_size = request->new_size;
+    if (read_name(request->log, question->log, NULL, &err) != SG_OK)
+        fail_with(question, &err);
+    else
+        ask(question);
+}
+
+/* ListLeaves ------------------------------------------------------------------------------- */
+
+static void run_leaves(struct sg_audit_task *task, struct sg_audit_reader *reader)
+{
+    struct question *question = SG_CONTAINER(task, struct question, task);
+
+    question->rc = find_log(question, reader);
+    if (question->rc == SG_OK)
+        question->rc =
+            sg_leaves_read(reader, question->found.id, &question->filter, question->first,
+                           question->max, &question->leaves, &question->err);
+}
+
+/* A record is the encoding of this message, so reading it is unpacking it. */
+static Sealgate__V1__AuditLeaf *leaf_new(struct sg_arena *arena, const struct question *question,
+                                         size_t i)
+{
+    Sealgate__V1__AuditLeaf *leaf = sg_arena_alloc(arena, sizeof(*leaf));
+    const size_t cap = sizeof("audit//leaves/") + SG_STORE_NAME_LEN_MAX + 20;
+    char *name = sg_arena_alloc(arena, cap);
+    ProtobufCMessage *content = NULL;
+
+    if (leaf == NULL || name == NULL)
+        return NULL;
+    sealgate__v1__audit_leaf__init(leaf);
+    leaf->leaf_index = question->leaves.seqs[i];
+    snprintf(name, cap, "audit/%s/leaves/%llu", question->found.name,
+             (unsigned long long)leaf->leaf_index);
+    leaf->name = name;
+    if (!copy(arena, sg_leaves_record(&question->leaves, i), &leaf->record) ||
+        sg_pb_unpack(&sealgate__v1__audit_record__descriptor,
+                     sg_slice_of(leaf->record.data, leaf->record.len), arena, SG_PB_LENIENT,
+                     &content, NULL) != SG_OK)
+        return NULL;
+    leaf->content = (Sealgate__V1__AuditRecord *)(void *)content;
+    return leaf;
+}
+
+/* Where to go on, and for which filter: another filter's token is none. */
+static char *token_new(struct sg_arena *arena, const struct question *question)
+{
+    uint8_t bytes[TOKEN_BYTES];
+    struct sg_buf text;
+
+    sg_put_be32(bytes, (uint32_t)(question->leaves.next >> 32));
+    sg_put_be32(bytes + 4, (uint32_t)question->leaves.next);
+    memcpy(bytes + 8, question->filter_hash, FILTER_HASH_BYTES);
+    sg_buf_init(&text, 2 * TOKEN_BYTES);
+    sg_base64_encode(sg_slice_of(bytes, sizeof(bytes)), SG_BASE64_URL, SG_BASE64_UNPADDED, &text);
+    char *token = text.failed ? NULL : sg_arena_strdup(arena, sg_buf_slice(&text));
+    sg_buf_done(&text);
+    return token;
+}
+
+static enum sg_rc read_token(struct question *question, const char *token, struct sg_err *err)
+{
+    uint8_t room[TOKEN_BYTES + 3];
+    struct sg_buf bytes = {.ptr = room, .cap = sizeof(room), .max = sizeof(room)};
+
+    if (token[0] == '\0')
+        return SG_OK;
+    if (sg_base64_decode(sg_slice_str(token), SG_BASE64_URL, SG_BASE64_UNPADDED, &bytes, NULL) !=
+            SG_OK ||
+        bytes.len != TOKEN_BYTES || memcmp(room + 8, question->filter_hash, FILTER_HASH_BYTES) != 0)
+        return SG_REFUSE(err, SG_R_BAD_PAGE_TOKEN,
+                         "the page token is not one of this listing and filter");
+    question->first = (uint64_t)sg_be32(room) << 32 | sg_be32(room + 4);
+    return SG_OK;
+}
+
+static void reply_leaves(struct question *question)
+{
+    Sealgate__V1__ListLeavesResponse response = SEALGATE__V1__LIST_LEAVES_RESPONSE__INIT;
+    struct sg_arena *arena = sg_call_arena(question->call);
+    const size_t count = question->leaves.count;
+    bool is_made = true;
+
+    response.leaves = sg_arena_alloc(arena, (count + 1) * sizeof(*response.leaves));
+    for (size_t i = 0; response.leaves != NULL && is_made && i < count; i++) {
+        response.leaves[i] = leaf_new(arena, question, i);
+        is_made = response.leaves[i] != NULL;
+        response.n_leaves++;
+    }
+    if (question->leaves.is_more && is_made) {
+        response.next_page_token = token_new(arena, question);
+        is_made = response.next_page_token != NULL;
+    }
+    if (is_made && response.leaves != NULL)
+        sg_rpc_reply(question->rpc, question->call, &response.base, true);
+    else
+        sg_rpc_fail_memory(question->rpc, question->call);
+}
+
+static int64_t ns_of(const Google__Protobuf__Timestamp *time)
+{
+    if (time == NULL || time->seconds < 0 || time->seconds > INT64_MAX / SG_NS_PER_S - 1)
+        return 0;
+    return time->seconds * SG_NS_PER_S + time->nanos;
+}
+
+static struct sg_slice bytes_of(ProtobufCBinaryData bytes)
+{
+    return sg_slice_of(bytes.data, bytes.len);
+}
+
+/* Of the request's own copy, which lives as long as the question. */
+static void read_filter(const Sealgate__V1__AuditFilter *filter, struct sg_leaves_filter *ret)
+{
+    if (filter == NULL)
+        return;
+    *ret = (struct sg_leaves_filter){
+        .event = (enum sg_audit_event)filter->event,
+        .caller = sg_slice_str(filter->caller),
+        .key = sg_slice_str(filter->key),
+        .request_id = sg_slice_str(filter->request_id),
+        .digest = bytes_of(filter->digest),
+        .signature = bytes_of(filter->signature),
+        .public_key_sha256 = bytes_of(filter->public_key_sha256),
+        .document_number = sg_slice_str(filter->document_number),
+        .since_ns = ns_of(filter->since),
+        .until_ns = ns_of(filter->until),
+    };
+}
+
+/* The filter's bytes are the call's; the question may live longer. */
+static bool keep(struct sg_buf *kept, struct sg_slice *bytes)
+{
+    if (bytes->len == 0)
+        return true;
+    uint8_t *room = sg_buf_room(kept, bytes->len);
+    if (room == NULL)
+        return false;
+    memcpy(room, bytes->ptr, bytes->len);
+    sg_buf_claim(kept, bytes->len);
+    return true;
+}
+
+static bool keep_filter(struct question *question)
+{
+    struct sg_slice *fields[] = {
+        &question->filter.caller,          &question->filter.key,
+        &question->filter.request_id,      &question->filter.digest,
+        &question->filter.signature,       &question->filter.public_key_sha256,
+        &question->filter.document_number,
+    };
+    size_t at = 0;
+
+    for (size_t i = 0; i < SG_COUNT(fields); i++)
+        if (!keep(&question->filter_bytes, fields[i]))
+            return false;
+    for (size_t i = 0; i < SG_COUNT(fields); i++) { /* the buffer has moved for the last time */
+        *fields[i] = sg_slice_of(question->filter_bytes.ptr + at, fields[i]->len);
+        at += fields[i]->len;
+    }
+    return true;
+}
+
+static enum sg_rc read_list(struct question *question,
+                            const Sealgate__V1__ListLeavesRequest *request, struct sg_err *err)
+{
+    uint8_t hash[SG_DIGEST_BYTES_MAX];
+    struct sg_buf packed;
+
+    SG_TRY(read_name(request->log, question->log, NULL, err));
+    question->max = request->page_size == 0                   ? PAGE_DEFAULT
+                    : request->page_size < SG_LEAVES_PAGE_MAX ? request->page_size
+                                                              : SG_LEAVES_PAGE_MAX;
+    question->first = request->first;
+    read_filter(request->filter, &question->filter);
+    if (!keep_filter(question))
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for a filter");
+    sg_buf_init(&packed, SG_LEAVES_BYTES_MAX);
+    if (request->filter != NULL)
+        sg_pb_pack(&request->filter->base, &packed);
+    enum sg_rc rc = sg_buf_check(&packed, err);
+    if (rc == SG_OK)
+        rc = sg_digest_of(SG_DIGEST_SHA256, sg_buf_slice(&packed), hash, err);
+    sg_buf_done(&packed);
+    SG_TRY(rc);
+    memcpy(question->filter_hash, hash, FILTER_HASH_BYTES);
+    return read_token(question, request->page_token, err);
+}
+
+static void on_list_leaves(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    const Sealgate__V1__ListLeavesRequest *request = sg_rpc_read(rpc, call, message, false);
+    struct question *question =
+        request == NULL ? NULL : question_new(rpc, call, run_leaves, reply_leaves);
+    struct sg_err err;
+
+    if (question == NULL)
+        return;
+    if (read_list(question, request, &err) != SG_OK)
+        fail_with(question, &err);
+    else
+        ask(question);
+}
+
+const struct sg_handler sg_handle_get_receipt = {.message = on_get_receipt, .closed = on_closed};
+const struct sg_handler sg_handle_get_checkpoint = {.message = on_get_checkpoint,
+                                                    .closed = on_closed};
+const struct sg_handler sg_handle_get_consistency_proof = {.message = on_get_growth,
+                                                           .closed = on_closed};
+const struct sg_handler sg_handle_list_leaves = {.message = on_list_leaves, .closed = on_closed};
