@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# The audit log as its users meet it: receipts that prove themselves, answers that are not made twice,
+# denials, what is left after kill -9, and stores that somebody put back or changed.
+. "$(dirname "$0")/../lib.sh"
+own_instance audit
+cd "$work"
+rm -rf "$work"/*
+key=$(cat "$dir/audit/log.vkey")
+post() { # METHOD JSON: by Connect, as the developer
+    curl -s --max-time 20 --cacert "$SEALGATE_CA" --cert "$SEALGATE_CERT" --key "$SEALGATE_KEY" \
+        -H 'content-type: application/json' "https://$SEALGATE_ENDPOINT/sealgate.v1.$1" -d "$2"
+}
+field() { python3 -c 'import json, sys; v = json.load(sys.stdin)
+for k in sys.argv[1].split("."): v = v[int(k) if k.isdigit() else k] if not isinstance(v, dict) else v.get(k, "")
+print(v)' "$1"; }
+size() { post AuditService/GetCheckpoint '{}' | field size; }
+
+# A receipt is a file that is proved without the gateway.
+echo "notice 1" >notice
+sealgate sign --key dev-p256 --file notice --out notice.sig --receipt notice.receipt --log-key "$key"
+sealgate audit verify notice.receipt --log-key "$key" || fail "the receipt is not proved"
+sed 's/^index .*/index 0/' notice.receipt >moved.receipt
+! sealgate audit verify moved.receipt --log-key "$key" 2>/dev/null || fail "a receipt for another leaf is proved"
+ok "a receipt"
+
+# Asking twice is asking once.
+digest=$(sha256sum notice | cut -d' ' -f1 | xxd -r -p | base64)
+id=$(cat /proc/sys/kernel/random/uuid)
+request='{"key":"keys/dev-p256","digest":{"algorithm":"DIGEST_ALGORITHM_SHA256","value":"'$digest'"},"requestId":"'$id'","purpose":"test"}'
+first=$(post SigningService/Sign "$request")
+second=$(post SigningService/Sign "$request")
+[ -n "$(field signature <<<"$first")" ] || fail "not signed: $first"
+[ "$(field signature <<<"$first")" = "$(field signature <<<"$second")" ] || fail "two signatures for one request_id"
+[ "$(field replayed <<<"$second")" = True ] || fail "the second is not said to be a replay: $second"
+[ "$(field receipt.leafIndex <<<"$first")" = "$(field receipt.leafIndex <<<"$second")" ] || fail "two leaves for one request_id"
+other=$(post SigningService/Sign "${request/test/other}")
+[ "$(field details.0.debug.reason <<<"$other")" = REQUEST_ID_REUSED ] || fail "another request by the same id: $other"
+ok "a request_id is one signature"
+
+# Denials are there, and say of what.
+before=$(size)
+(eval "$("$top/ops/dev" env guest)"; ! sealgate sign --key dev-rsa2048 --file notice --out no.sig 2>/dev/null) || fail "the guest signed"
+within 5 test "$(size)" -gt "$before" || fail "a denial leaves no record"
+denied=$(post AuditService/ListLeaves '{"filter":{"event":"AUDIT_EVENT_DENIAL"}}')
+[ "$(field leaves.0.content.reason <<<"$denied")" = KEY_NOT_FOUND ] || fail "the denial: $denied"
+grep -q '/client/guest' <<<"$denied" || fail "the denial does not say who: $denied"
+ok "a denial"
+
+# What was signed is found by its digest, at once and from the index.
+found=$(post AuditService/ListLeaves '{"filter":{"digest":"'$digest'"}}')
+[ "$(field leaves.1.content.requestId <<<"$found")" = "$id" ] || fail "not found by its digest: $found"
+page=$(post AuditService/ListLeaves '{"pageSize":2}')
+token=$(field nextPageToken <<<"$page")
+next=$(post AuditService/ListLeaves '{"pageSize":2,"pageToken":"'$token'"}')
+[ "$(field leaves.0.leafIndex <<<"$next")" = 2 ] || fail "the second page begins elsewhere: $next"
+wrong=$(post AuditService/ListLeaves '{"pageSize":2,"pageToken":"'$token'","filter":{"caller":"x"}}')
+[ "$(field details.0.debug.reason <<<"$wrong")" = BAD_PAGE_TOKEN ] || fail "a token of another filter: $wrong"
+ok "leaves are found"
+
+# kill -9 under load: every signature that came back is in the log.
+mkdir receipts
+(for i in $(seq 1 60); do
+    echo "doc $i" >"doc.$i"
+    sealgate sign --key dev-p256 --file "doc.$i" --out "doc.$i.sig" --receipt "receipts/$i" --timeout 5 2>/dev/null || true
+done) &
+load=$!
+for _ in 1 2 3; do
+    sleep 1
+    pkill -9 -f "^$SEALGATE_BUILD/bin/sealgated gateway --config $dir/" || true
+done
+wait "$load"
+within 20 sealgate health >/dev/null 2>&1 || fail "it does not serve after it was killed"
+count=0
+for receipt in receipts/*; do
+    [ -s "$receipt" ] || continue
+    count=$((count + 1))
+    leaf=$(sed -n 's/^index //p' "$receipt")
+    now=$(post AuditService/GetReceipt '{"name":"audit/main/leaves/'"$leaf"'"}')
+    [ "$(field record <<<"$now")" != "" ] || fail "leaf $leaf of a receipt is not in the log: $now"
+    sealgate audit verify "$receipt" --log-key "$key" >/dev/null || fail "receipt $receipt is not proved"
+done
+[ "$count" -gt 5 ] || fail "only $count of 60 were signed"
+ok "kill -9: $count receipts, all of them in the log"
+
+# A store that was put back to an earlier state signs nothing.
+"$top/ops/dev" down >/dev/null 2>&1
+cp -a "$dir/store" "$work/earlier"
+"$top/ops/dev" up >/dev/null 2>&1
+sealgate sign --key dev-p256 --file notice --out notice.sig
+"$top/ops/dev" down >/dev/null 2>&1
+cp -a "$dir/store" "$work/later"
+rm -rf "$dir/store"
+cp -a "$work/earlier" "$dir/store"
+refused() { # WHAT REASON
+    if timeout 20 "$SEALGATE_BUILD/bin/sealgated" gateway --config "$dir/sealgate.yaml" >refused.log 2>&1; then
+        fail "$1: it starts"
+    fi
+    grep -q "reason=$2" refused.log || fail "$1: $(tail -n 1 refused.log)"
+    ok "$1: $2"
+}
+refused "a store that was put back" STORE_ROLLED_BACK
+rm -rf "$dir/store"
+cp -a "$work/later" "$dir/store"
+mv "$dir/audit/anchor" "$work/anchor"
+refused "an anchor that is gone" STORE_ROLLED_BACK
+mv "$work/anchor" "$dir/audit/anchor"
+python3 - "$dir/store/store.db" <<'END'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+record = bytearray(db.execute("SELECT record FROM leaves ORDER BY id DESC LIMIT 1").fetchone()[0])
+record[-1] ^= 1
+db.execute("UPDATE leaves SET record = ? WHERE id = (SELECT max(id) FROM leaves)", (bytes(record),))
+db.commit()
+END
+refused "a leaf that was changed" STORE_BROKEN
