@@ -37,6 +37,8 @@ static const char usage[] =
     "Commands:\n"
     "  init            makes the store, the audit log, its key and its anchor; once, before the "
     "first start\n"
+    "  verify          proves the whole audit log: each leaf, the tree, its checkpoint, its "
+    "anchor\n"
     "  migrate         brings the store to the version that this program needs\n"
     "  backup          copies the store, in SQLite, while it is in use, into a new folder\n"
     "  restore         puts such a copy where the configuration says, if nothing is there\n"
@@ -356,6 +358,8 @@ static int run_command(const struct arguments *arguments, const struct sg_config
         if (arguments->from == NULL)
             return fail_usage("from where? sealgated restore --from FOLDER", NULL);
         rc = sg_main_restore(config, arguments->from, &err);
+    } else if (strcmp(role, "verify") == 0) {
+        rc = sg_main_verify(config, &err);
     } else if (strcmp(role, "migrate") == 0) {
         rc = sg_main_migrate(config, &err);
     } else {

@@ -10,6 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+#include "formats/audit/signer.h"
+#include "gateway/audit/anchor.h"
+#include "gateway/audit/verify.h"
 #include "gateway/store/store.h"
 #include "gateway/user.h"
 
@@ -158,4 +162,37 @@ enum sg_rc sg_main_check_store(const struct sg_config *config, struct sg_err *er
     if (rc != SG_OK && err != NULL)
         *err = why;
     return rc;
+}
+
+/* The log's key, and what its anchor remembers. */
+static enum sg_rc read_promises(const struct sg_config *config, const struct sg_store_log *log,
+                                struct sg_note_signer **ret, struct sg_tree_head *ret_anchored,
+                                struct sg_err *err)
+{
+    SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
+    SG_AUTO(sg_anchor_close) struct sg_anchor *anchor = NULL;
+
+    SG_TRY(sg_secret_read_file(config->audit_key_file, SG_NOTE_PRIVATE_BYTES_MAX, &secret, err));
+    SG_TRY(sg_note_signer_new(sg_secret_bytes(secret), ret, err));
+    SG_TRY(sg_anchor_open(config->audit_anchor_file, &anchor, err));
+    return sg_anchor_read(anchor, sg_slice_str(log->origin), sg_note_signer_key(*ret), ret_anchored,
+                          err);
+}
+
+enum sg_rc sg_main_verify(const struct sg_config *config, struct sg_err *err)
+{
+    SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
+    SG_AUTO(sg_store_close) struct sg_store *store = NULL;
+    struct sg_audit_verified verified;
+    struct sg_tree_head anchored;
+    struct sg_store_log log;
+
+    SG_TRY(become_gateway(config, err));
+    SG_TRY(sg_store_open_read(config->store, &store, err));
+    SG_TRY(sg_store_find_log(store, config->audit_log, &log, err));
+    SG_TRY(read_promises(config, &log, &signer, &anchored, err));
+    SG_TRY(sg_audit_verify(store, &log, sg_note_signer_key(signer), &anchored, &verified, err));
+    printf("proved: log %s, %" PRIu64 " leaves, origin %s, anchor at %" PRIu64 "\n", log.name,
+           verified.size, log.origin, anchored.size);
+    return SG_OK;
 }

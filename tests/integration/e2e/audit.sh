@@ -82,6 +82,8 @@ done
 [ "$count" -gt 5 ] || fail "only $count of 60 were signed"
 ok "kill -9: $count receipts, all of them in the log"
 
+"$SEALGATE_BUILD/bin/sealgated" verify --config "$dir/sealgate.yaml" || fail "the log is not proved"
+
 # A store that was put back to an earlier state signs nothing.
 "$top/ops/dev" down >/dev/null 2>&1
 cp -a "$dir/store" "$work/earlier"
@@ -104,12 +106,41 @@ cp -a "$work/later" "$dir/store"
 mv "$dir/audit/anchor" "$work/anchor"
 refused "an anchor that is gone" STORE_ROLLED_BACK
 mv "$work/anchor" "$dir/audit/anchor"
-python3 - "$dir/store/store.db" <<'END'
-import sqlite3, sys
+# Whatever is changed in the store is named by a proof of all of it; what the end of the log rests on, at
+# the start too.
+change() { # SQL
+    rm -rf "$dir/store"
+    cp -a "$work/later" "$dir/store"
+    sqlite_do "$1"
+}
+sqlite_do() {
+    python3 -c 'import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
-record = bytearray(db.execute("SELECT record FROM leaves ORDER BY id DESC LIMIT 1").fetchone()[0])
-record[-1] ^= 1
-db.execute("UPDATE leaves SET record = ? WHERE id = (SELECT max(id) FROM leaves)", (bytes(record),))
-db.commit()
-END
-refused "a leaf that was changed" STORE_BROKEN
+def flip(blob, at): b = bytearray(blob); b[at] ^= 1; return bytes(b)
+db.create_function("flip", 2, flip)
+db.execute(sys.argv[2])
+db.commit()' "$dir/store/store.db" "$1"
+}
+unproved() { # WHAT TEXT
+    if "$SEALGATE_BUILD/bin/sealgated" verify --config "$dir/sealgate.yaml" >refused.log 2>&1; then
+        fail "$1: it is proved"
+    fi
+    grep -q "$2" refused.log || fail "$1: $(tail -n 1 refused.log)"
+    ok "$1: $(tail -n 1 refused.log)"
+}
+last="(SELECT max(id) FROM leaves)"
+nth="(SELECT min(id) + 3 FROM leaves)"
+change "UPDATE leaves SET record = flip(record, 40) WHERE id = $last"
+unproved "the last leaf, changed" .
+refused "the last leaf, changed" STORE_BROKEN
+change "UPDATE leaves SET record = flip(record, length(record) - 1) WHERE id = $nth"
+unproved "an early leaf, changed" .
+change "DELETE FROM leaves WHERE id = $nth"
+unproved "a leaf, dropped" "there is no leaf 3"
+change "DELETE FROM leaves WHERE id = $last"
+unproved "the log, cut" "there is no leaf"
+change "UPDATE leaves SET record = (SELECT record FROM leaves WHERE id = $nth + 1) WHERE id = $nth"
+unproved "a leaf, replaced by another" .
+change "UPDATE logs SET checkpoint = flip(checkpoint, length(checkpoint) - 9)"
+unproved "the checkpoint, changed" "checkpoint"
+refused "the checkpoint, changed" STORE_BROKEN
