@@ -12,9 +12,9 @@ struct rig {
     struct sg_tree_edge model; /* of the same records */
 };
 
-static void record(uint64_t seq, char out[24])
+static void record(uint64_t seq, char out[32])
 {
-    snprintf(out, 24, "record %llu", (unsigned long long)seq);
+    snprintf(out, 32, "record %llu", (unsigned long long)seq);
 }
 
 static enum sg_rc on_first(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_err *err)
@@ -51,7 +51,7 @@ static void stop(struct rig *rig)
 
 static void append(struct rig *rig, size_t count)
 {
-    static char records[SG_LOG_TREE_GROUP_MAX][24];
+    static char records[SG_LOG_TREE_GROUP_MAX][32];
     struct sg_store_leaf leaves[SG_LOG_TREE_GROUP_MAX] = {0};
     enum sg_store_outcome outcome = SG_STORE_UNSET;
     struct sg_store_group group = {.log_id = rig->log.id,
@@ -78,7 +78,7 @@ static void check(struct rig *rig, struct sg_log_tree *tree, uint64_t index)
     struct sg_tree_proof proof;
     struct sg_tree_head head = {.size = sg_log_tree_size(tree)};
     struct sg_tree_hash leaf, wanted;
-    char text[24];
+    char text[32];
 
     sg_log_tree_root(tree, &head.root);
     sg_tree_root(rig->hasher, &rig->model, &wanted);
