@@ -139,22 +139,14 @@ enum sg_rc sg_main_check_store(const struct sg_config *config, struct sg_err *er
 {
     SG_AUTO(sg_store_close) struct sg_store *store = NULL;
     struct sg_err why = {0};
-    enum sg_rc rc = SG_OK;
 
-    if (is_sqlite(config)) {
-        char *path = NULL;
-        if (asprintf(&path, "%s/store.db", config->store + sizeof(sqlite) - 1) < 0)
-            return SG_FAIL(err, SG_E_LIMIT, 0, "no memory");
-        bool is_there = access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
-        free(path);
-        if (!is_there) {
-            puts("there is no store yet: sealgated init makes it");
-            return SG_OK;
-        }
-    }
-    rc = sg_store_open_read(config->store, &store, &why);
+    enum sg_rc rc = sg_store_open_read(config->store, &store, &why);
     if (rc == SG_OK)
         rc = sg_store_check_safe(store, &why);
+    if (why.reason == SG_R_AUDIT_NOT_INITIALISED) {
+        puts("there is no store yet: sealgated init makes it");
+        return SG_OK;
+    }
     if (rc == SG_E_UNAVAILABLE) {
         printf("the store could not be looked at: %s\n", why.msg);
         return SG_OK;

@@ -7,7 +7,12 @@
  * A page of a log: leaves from one on that a filter lets through. Asked on the log's reading
  * thread; knows no protobuf.
  */
-enum { SG_LEAVES_PAGE_MAX = 1000, SG_LEAVES_BYTES_MAX = 1024 * 1024 };
+enum {
+    SG_LEAVES_PAGE_MAX = 1000,
+    /* Of records: as JSON, with what they say beside their bytes, they take up to seven times that,
+     * and an answer has a mebibyte. */
+    SG_LEAVES_BYTES_MAX = 128 * 1024,
+};
 
 /* Every field that is set must match. Its bytes live as long as the question. */
 struct sg_leaves_filter {

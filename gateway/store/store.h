@@ -19,7 +19,8 @@
  *
  * Errors of all calls: SG_E_UNAVAILABLE STORE_UNAVAILABLE, the store is away, try again (the
  * connection is made anew by the next call); SG_E_UNAVAILABLE STORE_FULL, there is no room;
- * SG_E_CONFLICT STORE_SCHEMA, another version, `sealgated migrate`; SG_E_INTERNAL STORE_BROKEN, it
+ * SG_E_CONFLICT AUDIT_NOT_INITIALISED, there is none yet; STORE_SCHEMA, another version, `sealgated
+ * migrate`; SG_E_INTERNAL STORE_BROKEN, it
  * is not what was written.
  */
 struct sg_store;

@@ -63,7 +63,7 @@ enum sg_rc sg_store_pg_judge(struct sg_pg *pg, struct sg_err *err)
     int64_t schema, serves;
     SG_TRY(read_version(pg, &schema, &serves, err));
     if (schema == 0)
-        return SG_REFUSE(err, SG_R_STORE_SCHEMA,
+        return SG_REFUSE(err, SG_R_AUDIT_NOT_INITIALISED,
                          "there is no store in the database yet: run sealgated init");
     return sg_store_judge_schema(schema, serves, err);
 }

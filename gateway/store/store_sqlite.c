@@ -131,7 +131,7 @@ static enum sg_rc open_store(const char *url, bool is_read_only, struct sg_store
     if (store->folder == NULL || store->main.path == NULL || store->search.path == NULL)
         rc = SG_FAIL(err, SG_E_LIMIT, 0, "could not open the store: no memory");
     else if (access(store->main.path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
-        rc = SG_REFUSE(err, SG_R_STORE_SCHEMA,
+        rc = SG_REFUSE(err, SG_R_AUDIT_NOT_INITIALISED,
                        "there is no store in \"%.100s\" yet: run sealgated init", folder);
     else
         rc = sg_store_sqlite_ready(store, err);

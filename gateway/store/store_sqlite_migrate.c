@@ -69,7 +69,7 @@ enum sg_rc sg_store_sqlite_judge(struct sg_sqlite *sqlite, struct sg_err *err)
     int64_t schema, serves;
     SG_TRY(read_version(sqlite, &schema, &serves, err));
     if (schema == 0)
-        return SG_REFUSE(err, SG_R_STORE_SCHEMA,
+        return SG_REFUSE(err, SG_R_AUDIT_NOT_INITIALISED,
                          "there is no store in \"%.100s\" yet: run sealgated init", sqlite->path);
     return sg_store_judge_schema(schema, serves, err);
 }
