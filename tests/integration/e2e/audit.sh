@@ -24,7 +24,7 @@ sed 's/^index .*/index 0/' notice.receipt >moved.receipt
 ok "a receipt"
 
 # Asking twice is asking once.
-digest=$(sha256sum notice | cut -d' ' -f1 | xxd -r -p | base64)
+digest=$(openssl dgst -sha256 -binary notice | base64)
 id=$(cat /proc/sys/kernel/random/uuid)
 request='{"key":"keys/dev-p256","digest":{"algorithm":"DIGEST_ALGORITHM_SHA256","value":"'$digest'"},"requestId":"'$id'","purpose":"test"}'
 first=$(post SigningService/Sign "$request")
