@@ -26,7 +26,7 @@ exposure() { # UNIT BOUND
         { cat "$units/$1.security"; fail "$1: more than $2 of exposure"; }
     ok "$(grep -o 'Overall exposure level.*' "$units/$1.security" | sed 's/ [^ ]*$//')"
 }
-# The gateway may ask whether the clock is synchronised, which costs it six tenths.
+# The gateway may ask whether the clock is synchronised, which costs it four tenths.
 exposure sealgate-gateway.service 20
 exposure sealgate-token@hsm.service 15
 
