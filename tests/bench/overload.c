@@ -267,7 +267,8 @@ static int ascending(const void *a, const void *b)
 /* Of times in order. */
 static double percentile_ms(const uint32_t *us, size_t count, size_t percent)
 {
-    return count == 0 ? 0 : us[(count - 1) * percent / 100] / 1000.0;
+    const size_t place = count == 0 ? 0 : (count - 1) * percent / 100;
+    return count == 0 ? 0 : (double)us[place] / 1000;
 }
 
 static int64_t number(const char *text)
