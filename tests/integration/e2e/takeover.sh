@@ -7,7 +7,7 @@ own_instance takeover
 cd "$work"
 "$top/ops/dev" down
 export SOFTHSM2_CONF=$dir/token/softhsm2.conf
-echo "takeover_ms: 10000" >>"$dir/sealgate.yaml"
+echo "takeover_ms: 5000" >>"$dir/sealgate.yaml"
 bearer=$(grep '^listen_bearer:' "$dir/sealgate.yaml")
 sed -i '/^listen_bearer:/d' "$dir/sealgate.yaml" # to be added later
 mkdir -p bin
