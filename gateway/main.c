@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,20 +278,6 @@ static enum sg_rc run_gateway(const struct sg_config *config, const char *path,
     return sg_app_run(config, path, &start, err);
 }
 
-/* As the user of the gateway, whose the files will be. */
-static enum sg_rc become_gateway(const struct sg_config *config, struct sg_err *err)
-{
-    int64_t uid, gid;
-
-    SG_TRY(sg_user_ids(config->gateway_user, &uid, &gid, err));
-    if (uid < 0 || geteuid() != 0)
-        return SG_OK;
-    if (setgroups(0, NULL) != 0 || setgid((gid_t)gid) != 0 || setuid((uid_t)uid) != 0)
-        return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno, "could not become user \"%s\"",
-                       config->gateway_user);
-    return SG_OK;
-}
-
 static int run_init(const struct arguments *arguments, const struct sg_config *config)
 {
     const struct sg_init_options options = {.origin = arguments->origin,
@@ -303,7 +288,7 @@ static int run_init(const struct arguments *arguments, const struct sg_config *c
 
     sg_buf_init(&report, 1 << 20);
     umask(077);
-    enum sg_rc rc = become_gateway(config, &err);
+    enum sg_rc rc = sg_main_become_gateway(config, &err);
     if (rc == SG_OK)
         rc = sg_init(config, &options, &report, &err);
     if (rc == SG_OK)

@@ -43,13 +43,15 @@ static enum sg_rc owner_of(const char *folder, int64_t *ret_uid, int64_t *ret_gi
 }
 
 /* What root would make, the gateway could not write. */
-static enum sg_rc become_gateway(const struct sg_config *config, struct sg_err *err)
+enum sg_rc sg_main_become_gateway(const struct sg_config *config, struct sg_err *err)
 {
     int64_t uid = -1, gid = -1;
 
-    if (geteuid() != 0 || !is_sqlite(config))
+    if (geteuid() != 0)
         return SG_OK;
     SG_TRY(sg_user_ids(config->gateway_user, &uid, &gid, err));
+    if (uid < 0 && !is_sqlite(config))
+        return SG_OK;
     if (uid < 0)
         SG_TRY(owner_of(config->store + sizeof(sqlite) - 1, &uid, &gid, err));
     if (uid == 0)
@@ -64,7 +66,7 @@ static enum sg_rc become_gateway(const struct sg_config *config, struct sg_err *
 enum sg_rc sg_main_migrate(const struct sg_config *config, struct sg_err *err)
 {
     unsigned from = 0;
-    SG_TRY(become_gateway(config, err));
+    SG_TRY(sg_main_become_gateway(config, err));
     SG_TRY(sg_store_migrate(config->store, &from, err));
     if (from == SG_STORE_SCHEMA)
         printf("the store has version %d already\n", SG_STORE_SCHEMA);
@@ -127,7 +129,7 @@ enum sg_rc sg_main_restore(const struct sg_config *config, const char *folder, s
     enum sg_rc rc = sg_store_open_read(url, &store, err); /* as root, who may see it */
     free(url);
     if (rc == SG_OK)
-        rc = become_gateway(config, err);
+        rc = sg_main_become_gateway(config, err);
     if (rc == SG_OK)
         rc = sg_store_backup(store, config->store + sizeof(sqlite) - 1, err);
     if (rc == SG_OK)
@@ -179,7 +181,7 @@ enum sg_rc sg_main_verify(const struct sg_config *config, struct sg_err *err)
     struct sg_tree_head anchored;
     struct sg_store_log log;
 
-    SG_TRY(become_gateway(config, err));
+    SG_TRY(sg_main_become_gateway(config, err));
     SG_TRY(sg_store_open_read(config->store, &store, err));
     SG_TRY(sg_store_find_log(store, config->audit_log, &log, err));
     SG_TRY(read_promises(config, &log, &signer, &anchored, err));

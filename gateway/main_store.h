@@ -4,10 +4,12 @@
 #include "gateway/config/config.h"
 
 /*
- * The commands of sealgated about its store. Started by root, migrate and restore first become
- * `gateway_user`, or else the owner of the folder that the store lies in: what they make must be
- * the gateway's. Each prints what it did. Blocks.
+ * The commands of sealgated about its store. Each prints what it did. Blocks.
  */
+
+/* Started by root, those that make or read what is the gateway's first become `gateway_user`, or
+ * else the owner of the folder that the store lies in. */
+enum sg_rc sg_main_become_gateway(const struct sg_config *config, struct sg_err *err);
 enum sg_rc sg_main_migrate(const struct sg_config *config, struct sg_err *err);
 enum sg_rc sg_main_backup(const struct sg_config *config, const char *folder, struct sg_err *err);
 enum sg_rc sg_main_restore(const struct sg_config *config, const char *folder, struct sg_err *err);

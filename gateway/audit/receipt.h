@@ -30,6 +30,12 @@ void sg_audit_receipt_done(struct sg_audit_receipt *receipt);
 SG_MUST_USE enum sg_rc sg_audit_receipt_copy(const struct sg_audit_receipt *receipt,
                                              struct sg_audit_receipt *ret, struct sg_err *err);
 
+/* What the newest checkpoint of the log promises, once the log's key has signed it for its origin.
+ * Blocks. Errors: the store's; SG_E_INTERNAL STORE_BROKEN: it is not that. */
+SG_MUST_USE enum sg_rc sg_audit_head_read(struct sg_store *store, const struct sg_store_log *log,
+                                          const struct sg_note_key *key, struct sg_tree_head *ret,
+                                          struct sg_err *err);
+
 /* A receipt for any leaf of any log of the store, from its newest checkpoint. `tree` serves for its
  * own log, and grows by this. Blocks. Errors: the store's; SG_E_NOT_FOUND: there is no such leaf.
  */

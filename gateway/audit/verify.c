@@ -1,8 +1,7 @@
 #include "gateway/audit/verify.h"
 
-#include "base/buf.h"
-#include "formats/audit/checkpoint.h"
 #include "formats/audit/record.h"
+#include "gateway/audit/receipt.h"
 
 enum { WIDTH = SG_STORE_TILE_HASHES, SPAN = 8, TILE_LEVELS = 8 };
 
@@ -105,39 +104,12 @@ static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct
     return check_anchor(reading, err);
 }
 
-/* The newest checkpoint, if the log's key signed it for this log. */
-static enum sg_rc read_head(struct reading *reading, const struct sg_note_key *key,
-                            struct sg_tree_head *ret, struct sg_err *err)
-{
-    enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
-    struct sg_checkpoint checkpoint;
-    struct sg_note note;
-    struct sg_buf text;
-    uint64_t time;
-
-    sg_buf_init(&text, SG_NOTE_BYTES_MAX);
-    enum sg_rc rc = sg_store_read_checkpoint(reading->store, reading->log->id, &text, err);
-    const bool is_good = rc == SG_OK && sg_note_parse(sg_buf_slice(&text), &note, NULL) == SG_OK &&
-                         sg_note_judge(&note, key, &verdict, &time, NULL) == SG_OK &&
-                         verdict == SG_NOTE_SIGNED &&
-                         sg_checkpoint_parse(note.text, &checkpoint, NULL) == SG_OK &&
-                         sg_slice_is(checkpoint.origin, reading->log->origin);
-    if (is_good)
-        *ret = checkpoint.head;
-    sg_buf_done(&text);
-    SG_TRY(rc);
-    return is_good ? SG_OK
-                   : SG_REFUSE(err, SG_R_STORE_BROKEN,
-                               "log \"%s\": its checkpoint is none of \"%s\" by the log's key",
-                               reading->log->name, reading->log->origin);
-}
-
 static enum sg_rc verify(struct reading *reading, const struct sg_note_key *key, struct sg_err *err)
 {
     struct sg_tree_head *head = &reading->found.head;
     struct sg_tree_hash root;
 
-    SG_TRY(read_head(reading, key, head, err));
+    SG_TRY(sg_audit_head_read(reading->store, reading->log, key, head, err));
     if (reading->anchored != NULL && reading->anchored->size > head->size)
         return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
                          "log \"%s\" has %llu leaves, and the anchor remembers %llu",

@@ -33,34 +33,6 @@ static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
                        sg_slice_of(b->bytes, sizeof(b->bytes)));
 }
 
-/* The store's newest checkpoint: of our origin, signed by our key. */
-static enum sg_rc read_head(struct sg_audit_writer *writer, struct sg_tree_head *ret,
-                            struct sg_err *err)
-{
-    enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
-    struct sg_checkpoint checkpoint;
-    struct sg_note note;
-    struct sg_buf text;
-    uint64_t time;
-
-    sg_buf_init(&text, SG_NOTE_BYTES_MAX);
-    enum sg_rc rc = sg_store_read_checkpoint(writer->store, writer->log.id, &text, err);
-    const bool is_good =
-        rc == SG_OK && sg_note_parse(sg_buf_slice(&text), &note, NULL) == SG_OK &&
-        sg_note_judge(&note, sg_note_signer_key(writer->signer), &verdict, &time, NULL) == SG_OK &&
-        verdict == SG_NOTE_SIGNED && sg_checkpoint_parse(note.text, &checkpoint, NULL) == SG_OK &&
-        sg_slice_is(checkpoint.origin, writer->log.origin);
-    if (is_good)
-        *ret = checkpoint.head;
-    sg_buf_done(&text);
-    SG_TRY(rc);
-    if (!is_good)
-        return SG_REFUSE(err, SG_R_STORE_BROKEN,
-                         "log \"%s\": its newest checkpoint is none of \"%s\" by its key",
-                         writer->log.name, writer->log.origin);
-    return SG_OK;
-}
-
 /* The tree as the checkpoint has it. A gateway that is still writing may be further by now: that is
  * caught up with when something is appended. */
 static enum sg_rc load_tree(struct sg_audit_writer *writer, struct sg_err *err)
@@ -68,7 +40,8 @@ static enum sg_rc load_tree(struct sg_audit_writer *writer, struct sg_err *err)
     struct sg_tree_head head;
     struct sg_tree_hash root;
 
-    SG_TRY(read_head(writer, &head, err));
+    SG_TRY(sg_audit_head_read(writer->store, &writer->log, sg_note_signer_key(writer->signer),
+                              &head, err));
     writer->log.size = head.size;
     SG_TRY(sg_log_tree_load(writer->tree, head.size, err));
     sg_log_tree_root(writer->tree, &root);
@@ -139,7 +112,9 @@ enum sg_rc sg_audit_writer_open(struct sg_audit_writer *writer,
     SG_TRY(rc);
     SG_TRY(open_signer(options->key_file, &writer->signer, err));
     SG_TRY(sg_log_tree_new(writer->store, writer->log.id, &writer->tree, err));
-    SG_TRY(read_head(writer, &anchored, err)); /* another key is told before an anchor by another */
+    SG_TRY(sg_audit_head_read(writer->store, &writer->log, sg_note_signer_key(writer->signer),
+                              &anchored,
+                              err)); /* another key is told before an anchor by another */
     if (options->anchor_file != NULL)
         SG_TRY(read_anchor(writer, options->anchor_file, &anchored, err));
     SG_TRY(load_tree(writer, err));

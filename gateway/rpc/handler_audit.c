@@ -168,16 +168,6 @@ static char *log_name(struct sg_arena *arena, const char *log)
     return name;
 }
 
-static bool copy(struct sg_arena *arena, struct sg_slice bytes, ProtobufCBinaryData *ret)
-{
-    ret->len = bytes.len;
-    ret->data = bytes.len == 0 ? NULL : sg_arena_alloc(arena, bytes.len);
-    if (ret->data == NULL)
-        return bytes.len == 0;
-    memcpy(ret->data, bytes.ptr, bytes.len);
-    return true;
-}
-
 /* GetReceipt ------------------------------------------------------------------------------- */
 
 static void run_receipt(struct sg_audit_task *task, struct sg_audit_reader *reader)
@@ -269,7 +259,7 @@ static void reply_checkpoint(struct question *question)
     response.origin = question->found.origin;
     response.size = size_of(&question->checkpoint);
     if (response.log == NULL || !add_key(question, &response) ||
-        !copy(arena, sg_buf_slice(&question->checkpoint), &response.checkpoint))
+        !sg_rpc_copy_bytes(arena, sg_buf_slice(&question->checkpoint), &response.checkpoint))
         sg_rpc_fail_memory(question->rpc, question->call);
     else
         sg_rpc_reply(question->rpc, question->call, &response.base, true);
@@ -328,14 +318,16 @@ static void reply_growth(struct question *question)
     Sealgate__V1__GetConsistencyProofResponse response =
         SEALGATE__V1__GET_CONSISTENCY_PROOF_RESPONSE__INIT;
     struct sg_arena *arena = sg_call_arena(question->call);
-    bool is_made = copy(arena, sg_buf_slice(&question->checkpoint), &response.checkpoint);
+    bool is_made =
+        sg_rpc_copy_bytes(arena, sg_buf_slice(&question->checkpoint), &response.checkpoint);
 
     response.old_size = question->old_size;
     response.new_size = question->new_size;
     response.proof = sg_arena_alloc(arena, (question->proof.count + 1) * sizeof(*response.proof));
     for (size_t i = 0; response.proof != NULL && is_made && i < question->proof.count; i++)
-        is_made = copy(arena, sg_slice_of(question->proof.hashes[i].bytes, SG_TREE_HASH_BYTES),
-                       &response.proof[response.n_proof++]);
+        is_made = sg_rpc_copy_bytes(
+            arena, sg_slice_of(question->proof.hashes[i].bytes, SG_TREE_HASH_BYTES),
+            &response.proof[response.n_proof++]);
     if (is_made && response.proof != NULL)
         sg_rpc_reply(question->rpc, question->call, &response.base, true);
     else
@@ -389,7 +381,7 @@ static Sealgate__V1__AuditLeaf *leaf_new(struct sg_arena *arena, const struct qu
     snprintf(name, cap, "audit/%s/leaves/%llu", question->found.name,
              (unsigned long long)leaf->leaf_index);
     leaf->name = name;
-    if (!copy(arena, sg_leaves_record(&question->leaves, i), &leaf->record) ||
+    if (!sg_rpc_copy_bytes(arena, sg_leaves_record(&question->leaves, i), &leaf->record) ||
         sg_pb_unpack(&sealgate__v1__audit_record__descriptor,
                      sg_slice_of(leaf->record.data, leaf->record.len), arena, SG_PB_LENIENT,
                      &content, NULL) != SG_OK)

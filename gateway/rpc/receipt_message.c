@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-static bool copy(struct sg_arena *arena, struct sg_slice bytes, ProtobufCBinaryData *ret)
+bool sg_rpc_copy_bytes(struct sg_arena *arena, struct sg_slice bytes, ProtobufCBinaryData *ret)
 {
     ret->len = bytes.len;
     ret->data = bytes.len == 0 ? NULL : sg_arena_alloc(arena, bytes.len);
@@ -21,7 +21,7 @@ static bool copy_proof(struct sg_arena *arena, const struct sg_tree_proof *proof
 
     message->inclusion_proof =
         sg_arena_alloc(arena, (proof->count + 1) * sizeof(*message->inclusion_proof));
-    if (message->inclusion_proof == NULL || !copy(arena, hashes, &whole))
+    if (message->inclusion_proof == NULL || !sg_rpc_copy_bytes(arena, hashes, &whole))
         return false;
     for (size_t i = 0; i < proof->count; i++)
         message->inclusion_proof[i] = (ProtobufCBinaryData){
@@ -43,11 +43,11 @@ Sealgate__V1__AuditReceipt *sg_rpc_receipt_new(struct sg_arena *arena,
     snprintf(log, cap, "audit/%s", receipt->log);
     message->log = log;
     message->leaf_index = receipt->index;
-    if (!copy(arena, sg_slice_of(receipt->leaf.bytes, sizeof(receipt->leaf.bytes)),
-              &message->leaf_hash) ||
+    if (!sg_rpc_copy_bytes(arena, sg_slice_of(receipt->leaf.bytes, sizeof(receipt->leaf.bytes)),
+                           &message->leaf_hash) ||
         !copy_proof(arena, &receipt->proof, message) ||
-        !copy(arena, sg_audit_note_text(receipt->checkpoint), &message->checkpoint) ||
-        !copy(arena, sg_buf_slice(&receipt->record), &message->record))
+        !sg_rpc_copy_bytes(arena, sg_audit_note_text(receipt->checkpoint), &message->checkpoint) ||
+        !sg_rpc_copy_bytes(arena, sg_buf_slice(&receipt->record), &message->record))
         return NULL;
     return message;
 }
