@@ -299,6 +299,8 @@ static void fill_window(struct sg_backend *backend)
 {
     int64_t now = sg_engine_now(backend->hsm);
 
+    if (!sg_window_has_room_for_packet(backend))
+        return;
     while (sg_window_has_room(backend)) {
         struct sg_hsm_job *job = next_job(backend);
         if (job == NULL)

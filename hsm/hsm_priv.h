@@ -86,8 +86,11 @@ struct sg_backend {
     int64_t put_slowest_ns;
     uint64_t serial;
     int64_t usual_ns[SG_KEY_TYPE_COUNT]; /* moving average of a signature's time in the token */
-    size_t pending[SG_KEY_TYPE_COUNT];   /* jobs here and there, by type of key */
-    size_t sent[SG_KEY_TYPE_COUNT];      /* places taken, by type of key */
+    /* The same of the shorter of each two neighbours, and the last one's: what it takes where it
+     * has not to wait for a processor. */
+    int64_t brisk_ns[SG_KEY_TYPE_COUNT], last_ns[SG_KEY_TYPE_COUNT];
+    size_t pending[SG_KEY_TYPE_COUNT]; /* jobs here and there, by type of key */
+    size_t sent[SG_KEY_TYPE_COUNT];    /* places taken, by type of key */
 
     struct sg_engine_csr *csrs;
     size_t csr_count;
@@ -163,6 +166,8 @@ void sg_health_explain(enum sg_outcome outcome, const struct sg_answer *answer, 
 
 /* window.c: signatures at the token process ---------------------------------------------- */
 bool sg_window_has_room(const struct sg_backend *backend);
+/* For so much that sending it is worth while; an idle worker has it for a single job. */
+bool sg_window_has_room_for_packet(const struct sg_backend *backend);
 /* Puts a job among those that leave at the next flush. The window has room. */
 void sg_window_put(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,
                    int64_t now);

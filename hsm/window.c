@@ -11,7 +11,9 @@ enum { DEATHS_MAX = 2, CAPACITY_ATTEMPTS_MAX = 8 };
 /*
  * Two packets for each worker: the one it is at, and the next. A packet holds one job, or where
  * signatures are so fast that being woken for each would cost as much as making it, as many as a
- * worker does in four milliseconds; that is also what a job can lose by not waiting here.
+ * worker does in four milliseconds when nothing else wants its processor; that is also what a job
+ * can lose by not waiting here. They leave when there is room for a whole packet, since otherwise
+ * each answer would bring forth a packet of one.
  */
 enum { PACKETS = 2, GROUP_MAX = 32 };
 static const int64_t packet_ns = 4 * SG_NS_PER_MS, fast_ns = SG_NS_PER_MS / 2;
@@ -19,26 +21,47 @@ static const int64_t packet_ns = 4 * SG_NS_PER_MS, fast_ns = SG_NS_PER_MS / 2;
 /* What a signature by this key is expected to take; one that is not fast fills a packet alone. */
 static int64_t cost_ns(const struct sg_backend *backend, const struct sg_engine_key *key)
 {
-    int64_t usual = backend->usual_ns[key->type];
-    return usual > 0 && usual <= fast_ns ? usual : packet_ns;
+    int64_t brisk = backend->brisk_ns[key->type];
+    return brisk > 0 && brisk <= fast_ns ? brisk : packet_ns;
 }
 
-bool sg_window_has_room(const struct sg_backend *backend)
+static bool has_room_for(const struct sg_backend *backend, int64_t work_ns)
 {
     size_t packets = backend->workers * PACKETS;
     if (backend->in_flight >= SG_PLACES_MAX)
         return false;
-    return backend->in_flight < packets || backend->in_flight_ns < (int64_t)packets * packet_ns;
+    return backend->in_flight < packets ||
+           backend->in_flight_ns + work_ns <= (int64_t)packets * packet_ns;
 }
 
-/* Few jobs are dealt out evenly: no worker takes what another could begin at once. */
+bool sg_window_has_room(const struct sg_backend *backend)
+{
+    return has_room_for(backend, 1);
+}
+
+bool sg_window_has_room_for_packet(const struct sg_backend *backend)
+{
+    return has_room_for(backend, packet_ns);
+}
+
+static size_t div_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/*
+ * How many jobs make a packet. Few are dealt out evenly: no worker takes what another could begin
+ * at once. And no packet is left with the little that the others had no room for.
+ */
 static size_t group_of(const struct sg_backend *backend)
 {
-    size_t share = (backend->put_count + backend->workers - 1) / backend->workers;
+    size_t share = div_up(backend->put_count, backend->workers);
     size_t max = (size_t)(packet_ns / backend->put_slowest_ns);
     if (max > GROUP_MAX)
         max = GROUP_MAX;
-    return share < max ? share : max;
+    if (max > share)
+        max = share;
+    return div_up(backend->put_count, div_up(backend->put_count, max));
 }
 
 void sg_window_flush(struct sg_backend *backend)
@@ -121,11 +144,20 @@ static struct timing timing_of(const struct sg_answer *answer, int64_t send_ns, 
     return (struct timing){start, answer->hsm_ns <= now - start ? answer->hsm_ns : now - start};
 }
 
+static void average(int64_t *mean_ns, int64_t next_ns)
+{
+    *mean_ns = *mean_ns == 0 ? next_ns : *mean_ns + (next_ns - *mean_ns) / 8;
+}
+
 /* From late answers too: of a token that became slow there may be no others. */
 static void learn(struct sg_backend *backend, const struct sg_engine_key *key, int64_t hsm_ns)
 {
-    int64_t *usual = &backend->usual_ns[key->type];
-    *usual = *usual == 0 ? hsm_ns : *usual + (hsm_ns - *usual) / 8;
+    int64_t before_ns = backend->last_ns[key->type];
+
+    backend->last_ns[key->type] = hsm_ns;
+    average(&backend->usual_ns[key->type], hsm_ns);
+    average(&backend->brisk_ns[key->type],
+            before_ns > 0 && before_ns < hsm_ns ? before_ns : hsm_ns);
 }
 
 static void signed_by(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job,

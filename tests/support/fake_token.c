@@ -138,6 +138,7 @@ static void on_message(void *arg, uint32_t events)
         return;
     }
     struct sg_slice packet = sg_slice_of(bytes, (size_t)len);
+    link->token->packets++;
     while (packet.len > 0)
         serve(link->token, link->watch.fd, sg_job_cut(packet, &packet));
 }

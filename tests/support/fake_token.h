@@ -30,7 +30,7 @@ struct fake_token {
     bool is_deaf_to_hello, is_deaf_to_probe;
 
     /* Seen so far; connections are those that are open. */
-    size_t hellos, probes, loads, connections;
+    size_t hellos, probes, loads, packets, connections;
 
     /* SIGN and CSR requests wait here for fake_token_answer(). Copies; their slices live until
      * the answer. */
