@@ -2,7 +2,7 @@
 #define SG_CLIENT_RECEIPT_H
 
 #include "base/arena.h"
-#include "client/include/sealgate.h"
+#include "client/include/sealgate_audit.h"
 #include "client/lib/error.h"
 #include "formats/audit/checkpoint.h"
 #include "formats/audit/record.h"

@@ -1,6 +1,6 @@
 # sg_install_client(): what callers install, in three components as Debian would cut them:
 #   libsealgate0      libsealgate.so.0
-#   libsealgate-dev   the header, the two libraries to link, pkg-config, find_package(Sealgate), manual
+#   libsealgate-dev   the headers, the two libraries to link, pkg-config, find_package(Sealgate), manual
 #   sealgate          the command line program, its manual and its completion for bash
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
@@ -17,6 +17,7 @@ function(sg_install_client)
     install(FILES ${PROJECT_BINARY_DIR}/lib/libsealgate.a DESTINATION ${CMAKE_INSTALL_LIBDIR}
         COMPONENT libsealgate-dev)
     install(FILES ${PROJECT_SOURCE_DIR}/client/include/sealgate.h
+            ${PROJECT_SOURCE_DIR}/client/include/sealgate_audit.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libsealgate-dev)
 
     install(EXPORT SealgateTargets NAMESPACE Sealgate:: DESTINATION ${cmake_dir}

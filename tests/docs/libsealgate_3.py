@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""libsealgate_3.py HEADER VERSION: the manual page libsealgate.3 out of the header's comments, for
-which the header remains the one place. After a change of the header:
+"""libsealgate_3.py HEADER... VERSION: the manual page libsealgate.3 out of the headers' comments, for
+which the headers remain the one place; the first of them is sealgate.h. After a change of one:
 
-    tests/docs/libsealgate_3.py client/include/sealgate.h 0.1.0 > client/package/libsealgate.3
+    tests/docs/libsealgate_3.py client/include/*.h 0.1.0 > client/package/libsealgate.3
 """
 import re
 import sys
@@ -70,23 +70,25 @@ def section(title, body):
 
 
 def main():
-    header = open(sys.argv[1], encoding="utf-8").read()
-    top = re.search(r"/\*\n \* libsealgate:.*?\*/", header, re.S).group(0)
-    print(f""".\\" From client/include/sealgate.h, by tests/docs/libsealgate_3.py: change that.
-.TH LIBSEALGATE 3 "" "libsealgate {sys.argv[2]}" "Library Functions"
+    headers = [open(path, encoding="utf-8").read() for path in sys.argv[1:-1]]
+    top = re.search(r"/\*\n \* libsealgate:.*?\*/", headers[0], re.S).group(0)
+    print(f""".\\" From the headers in client/include, by tests/docs/libsealgate_3.py: change those.
+.TH LIBSEALGATE 3 "" "libsealgate {sys.argv[-1]}" "Library Functions"
 .SH NAME
 libsealgate \\- signing with keys that a Sealgate gateway guards
 .SH SYNOPSIS
 .nf
 #include <sealgate.h>
+#include <sealgate_audit.h>
 
 cc $(pkg\\-config \\-\\-cflags sealgate) program.c $(pkg\\-config \\-\\-libs sealgate)
 .fi
 .SH DESCRIPTION""")
     print(paragraphs(text_of(top)))
-    parts = re.split(r"^/\* ---- (.*?) -+ \*/$", header, flags=re.M)
-    for title, body in zip(parts[1::2], parts[2::2]):
-        print(section(title, body.split("\n#ifdef __cplusplus")[0]))
+    for header in headers:
+        parts = re.split(r"^/\* ---- (.*?) -+ \*/$", header, flags=re.M)
+        for title, body in zip(parts[1::2], parts[2::2]):
+            print(section(title, body.split("\n#ifdef __cplusplus")[0]))
     print(".SH SEE ALSO\n\\fBsealgate\\fR(1)")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""api_comments.py HEADER: every function of an installed header has a comment of its own, directly
+"""api_comments.py HEADER...: every function of an installed header has a comment of its own, directly
 above it, that says which thread may call it; where it gives something out, whose that is; and where
 it can fail, how."""
 import re
@@ -38,7 +38,7 @@ def self_test():
 
 
 self_test()
-wrong = list(complaints(open(sys.argv[1], encoding="utf-8").read()))
+wrong = list(complaints("".join(open(path, encoding="utf-8").read() for path in sys.argv[1:])))
 for line in wrong:
     print(line)
 sys.exit(1 if wrong else 0)

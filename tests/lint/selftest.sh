@@ -86,6 +86,10 @@ plant gateway/near.c <<'END'
 #include "base_err.h"
 END
 fails layers "an include that names no module" 'neither of a module nor generated'
+plant client/lib/near.c <<'END'
+#include "sealgate.h"
+END
+fails layers "an installed header by its name alone" 'neither of a module nor generated'
 plant gateway/net/near.c <<'END'
 #include "../../base/err.h"
 END

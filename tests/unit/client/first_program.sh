@@ -1,6 +1,6 @@
 #!/bin/sh
 # first_program.sh CC CXX LIBRARY_DIR [FLAGS]: client/examples/sign.c compiles and links against the
-# shared and the static library with the installed header alone; the header is C++ too.
+# shared and the static library with the installed headers alone; they are C++ too.
 set -eu
 cc=$1 cxx=$2 libraries=$3 flags=${4:-}
 work=$(mktemp -d)
@@ -11,8 +11,10 @@ warnings="-std=c11 -Wall -Wextra -Wpedantic -Werror"
 $cc $warnings $flags -I$include client/examples/sign.c -L"$libraries" -lsealgate -o "$work/shared"
 $cc $warnings $flags -I$include client/examples/sign.c "$libraries/libsealgate.a" \
     -lssl -lcrypto -lnghttp2 -lprotobuf-c -lz -pthread -o "$work/static"
-echo '#include <sealgate.h>' >"$work/header.cc"
-$cxx -std=c++11 -Wall -Wextra -Wpedantic -Werror -I$include -fsyntax-only "$work/header.cc"
+for header in sealgate.h sealgate_audit.h; do
+    echo "#include <$header>" >"$work/header.cc"
+    $cxx -std=c++11 -Wall -Wextra -Wpedantic -Werror -I$include -fsyntax-only "$work/header.cc"
+done
 
 digest=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
 for program in shared static; do
