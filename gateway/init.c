@@ -78,7 +78,7 @@ static enum sg_rc make_key(const char *path, const char *origin, struct sg_note_
 
     enum sg_rc rc = sg_secret_read_file(path, SG_NOTE_PRIVATE_BYTES_MAX, &secret, err);
     if (rc == SG_E_NOT_FOUND) {
-        SG_TRY(sg_note_private_new(sg_slice_str(origin), &secret, err));
+        SG_TRY(sg_note_private_new(sg_slice_str(origin), SG_NOTE_ED25519, &secret, err));
         rc = write_secret(path, sg_secret_bytes(secret), err);
     }
     SG_TRY(rc);

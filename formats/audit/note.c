@@ -181,6 +181,11 @@ struct sg_slice sg_note_key_name(const struct sg_note_key *key)
     return sg_slice_of(key->name, key->name_len);
 }
 
+enum sg_note_kind sg_note_key_kind(const struct sg_note_key *key)
+{
+    return key->kind;
+}
+
 static const char hex_digits[] = "0123456789abcdef";
 
 void sg_note_key_write(const struct sg_note_key *key, struct sg_buf *out)
@@ -315,8 +320,9 @@ static enum sg_rc check(const struct sg_note_key *key, struct sg_slice text, str
     return rc;
 }
 
-enum sg_rc sg_note_judge(const struct sg_note *note, const struct sg_note_key *key,
-                         enum sg_note_verdict *ret, uint64_t *ret_time, struct sg_err *err)
+static enum sg_rc judge(const struct sg_note *note, const struct sg_note_key *key,
+                        enum sg_note_verdict *ret, uint64_t *ret_time, struct sg_slice *ret_line,
+                        struct sg_err *err)
 {
     enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
     struct sg_slice rest = note->signatures, name;
@@ -325,7 +331,9 @@ enum sg_rc sg_note_judge(const struct sg_note *note, const struct sg_note_key *k
     uint64_t time = 0;
 
     sg_buf_init(&room, SG_NOTE_BYTES_MAX);
+    *ret_line = (struct sg_slice){0};
     while (rc == SG_OK && verdict != SG_NOTE_WRONG && rest.len > 0) {
+        const uint8_t *line = rest.ptr;
         if (!take_signature(&rest, &name, &room)) {
             rc = SG_FAIL(err, SG_E_INTERNAL, 0, "could not read a note again: out of memory");
             break;
@@ -338,11 +346,29 @@ enum sg_rc sg_note_judge(const struct sg_note *note, const struct sg_note_key *k
         bool is_good;
         rc = check(key, note->text, value, &is_good, &time, err);
         verdict = is_good ? SG_NOTE_SIGNED : SG_NOTE_WRONG;
+        if (ret_line->len == 0)
+            *ret_line = sg_slice_of(line, (size_t)(rest.ptr - line));
     }
     sg_buf_done(&room);
     if (rc != SG_OK)
         return rc;
     *ret = verdict;
     *ret_time = verdict == SG_NOTE_SIGNED ? time : 0;
+    if (verdict != SG_NOTE_SIGNED)
+        *ret_line = (struct sg_slice){0};
     return SG_OK;
+}
+
+enum sg_rc sg_note_judge(const struct sg_note *note, const struct sg_note_key *key,
+                         enum sg_note_verdict *ret, uint64_t *ret_time, struct sg_err *err)
+{
+    struct sg_slice line;
+    return judge(note, key, ret, ret_time, &line, err);
+}
+
+enum sg_rc sg_note_find(const struct sg_note *note, const struct sg_note_key *key,
+                        enum sg_note_verdict *ret, struct sg_slice *ret_line, struct sg_err *err)
+{
+    uint64_t time;
+    return judge(note, key, ret, &time, ret_line, err);
 }

@@ -52,6 +52,7 @@ SG_DEFINE_AUTO(struct sg_note_key, sg_note_key_free);
 /* Appends it as it is published, without a newline. */
 void sg_note_key_write(const struct sg_note_key *key, struct sg_buf *out);
 struct sg_slice sg_note_key_name(const struct sg_note_key *key);
+enum sg_note_kind sg_note_key_kind(const struct sg_note_key *key);
 
 /* Zero means no. */
 enum sg_note_verdict {
@@ -65,6 +66,12 @@ enum sg_note_verdict {
 SG_MUST_USE enum sg_rc sg_note_judge(const struct sg_note *note, const struct sg_note_key *key,
                                      enum sg_note_verdict *ret, uint64_t *ret_time,
                                      struct sg_err *err);
+
+/* The same, and the line of the first signature of this key, with its newline; empty unless
+ * SG_NOTE_SIGNED. */
+SG_MUST_USE enum sg_rc sg_note_find(const struct sg_note *note, const struct sg_note_key *key,
+                                    enum sg_note_verdict *ret, struct sg_slice *ret_line,
+                                    struct sg_err *err);
 
 /* Appends the bytes that a key of this kind signs; `time` is a witness's. */
 void sg_note_tbs(enum sg_note_kind kind, uint64_t time, struct sg_slice text, struct sg_buf *out);

@@ -7,7 +7,7 @@
 
 #include "base/base64.h"
 
-enum { SEED_BYTES = 32, PUBLIC_BYTES = 32, SIGNATURE_BYTES = 64, ALGORITHM_ED25519 = 1 };
+enum { SEED_BYTES = 32, PUBLIC_BYTES = 32, SIGNATURE_BYTES = 64 };
 
 static const char prefix[] = "PRIVATE+KEY+";
 
@@ -30,8 +30,9 @@ static enum sg_rc by_openssl(const char *what, struct sg_err *err)
     return SG_FAIL(err, SG_E_INTERNAL, native, "could not %s", what);
 }
 
-static enum sg_rc signer_of_seed(struct sg_slice name, const uint8_t seed[SEED_BYTES],
-                                 struct sg_note_signer **ret, struct sg_err *err)
+static enum sg_rc signer_of_seed(struct sg_slice name, enum sg_note_kind kind,
+                                 const uint8_t seed[SEED_BYTES], struct sg_note_signer **ret,
+                                 struct sg_err *err)
 {
     uint8_t public_key[PUBLIC_BYTES];
     size_t len = sizeof(public_key);
@@ -44,7 +45,7 @@ static enum sg_rc signer_of_seed(struct sg_slice name, const uint8_t seed[SEED_B
     if (signer->pkey == NULL || signer->ctx == NULL ||
         EVP_PKEY_get_raw_public_key(signer->pkey, public_key, &len) != 1)
         return by_openssl("make a note signer", err);
-    SG_TRY(sg_note_key_new(name, SG_NOTE_ED25519, public_key, &signer->key, err));
+    SG_TRY(sg_note_key_new(name, kind, public_key, &signer->key, err));
     *ret = SG_STEAL(signer);
     return SG_OK;
 }
@@ -55,16 +56,17 @@ static size_t name_len(const struct sg_note_key *key)
     return sg_note_key_name(key).len + 1 + 8 + 1;
 }
 
-enum sg_rc sg_note_private_new(struct sg_slice name, struct sg_secret **ret, struct sg_err *err)
+enum sg_rc sg_note_private_new(struct sg_slice name, enum sg_note_kind kind, struct sg_secret **ret,
+                               struct sg_err *err)
 {
-    uint8_t bytes[1 + SEED_BYTES] = {ALGORITHM_ED25519};
+    uint8_t bytes[1 + SEED_BYTES] = {(uint8_t)kind};
     SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
     SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
 
     SG_TRY(sg_secret_new(SG_NOTE_PRIVATE_BYTES_MAX, &secret, err));
     if (RAND_priv_bytes(bytes + 1, SEED_BYTES) != 1)
         return by_openssl("make a private note key", err);
-    enum sg_rc rc = signer_of_seed(name, bytes + 1, &signer, err);
+    enum sg_rc rc = signer_of_seed(name, kind, bytes + 1, &signer, err);
     if (rc == SG_OK) {
         /* Into the secret's own pages, which a buffer of that size never leaves. */
         struct sg_buf out = {.ptr = sg_secret_room(secret),
@@ -122,8 +124,10 @@ enum sg_rc sg_note_signer_new(struct sg_slice private_text, struct sg_note_signe
         return no_private(err);
     bool is_read = text.len <= sizeof(room) / 3 * 4 &&
                    sg_base64_decode(text, SG_BASE64_STD, SG_BASE64_PADDED, &bytes, NULL) == SG_OK &&
-                   bytes.len == 1 + SEED_BYTES && room[0] == ALGORITHM_ED25519;
-    enum sg_rc rc = is_read ? signer_of_seed(name, room + 1, &signer, err) : no_private(err);
+                   bytes.len == 1 + SEED_BYTES;
+    enum sg_rc rc = is_read
+                        ? signer_of_seed(name, (enum sg_note_kind)room[0], room + 1, &signer, err)
+                        : no_private(err);
     sg_wipe(room, sizeof(room));
     SG_TRY(rc);
     if (!has_id(signer->key, id))
@@ -147,19 +151,44 @@ const struct sg_note_key *sg_note_signer_key(const struct sg_note_signer *signer
     return signer->key;
 }
 
+static enum sg_rc sign(struct sg_note_signer *signer, enum sg_note_kind kind, uint64_t time,
+                       struct sg_slice text, uint8_t signature[SIGNATURE_BYTES], struct sg_err *err)
+{
+    size_t len = SIGNATURE_BYTES;
+    struct sg_buf tbs;
+
+    if (sg_note_key_kind(signer->key) != kind)
+        return SG_FAIL(err, SG_E_INVALID, 0, "could not sign a note: the key is of another kind");
+    sg_buf_init(&tbs, SG_NOTE_BYTES_MAX + 64);
+    sg_note_tbs(kind, time, text, &tbs);
+    enum sg_rc rc = sg_buf_check(&tbs, err);
+    if (rc == SG_OK && (EVP_MD_CTX_reset(signer->ctx) != 1 ||
+                        EVP_DigestSignInit(signer->ctx, NULL, NULL, NULL, signer->pkey) != 1 ||
+                        EVP_DigestSign(signer->ctx, signature, &len, tbs.ptr, tbs.len) != 1 ||
+                        len != SIGNATURE_BYTES))
+        rc = by_openssl("sign a note", err);
+    sg_buf_done(&tbs);
+    return rc;
+}
+
 enum sg_rc sg_note_sign(struct sg_note_signer *signer, struct sg_slice text, struct sg_buf *out,
                         struct sg_err *err)
 {
     uint8_t signature[SIGNATURE_BYTES];
-    size_t len = sizeof(signature);
 
-    if (EVP_MD_CTX_reset(signer->ctx) != 1 ||
-        EVP_DigestSignInit(signer->ctx, NULL, NULL, NULL, signer->pkey) != 1 ||
-        EVP_DigestSign(signer->ctx, signature, &len, text.ptr, text.len) != 1 ||
-        len != sizeof(signature))
-        return by_openssl("sign a note", err);
+    SG_TRY(sign(signer, SG_NOTE_ED25519, 0, text, signature, err));
     sg_buf_add_slice(out, text);
     sg_buf_add_u8(out, '\n');
     sg_note_add_signature(signer->key, 0, signature, out);
+    return sg_buf_check(out, err);
+}
+
+enum sg_rc sg_note_cosign(struct sg_note_signer *signer, uint64_t time, struct sg_slice text,
+                          struct sg_buf *out, struct sg_err *err)
+{
+    uint8_t signature[SIGNATURE_BYTES];
+
+    SG_TRY(sign(signer, SG_NOTE_COSIGNATURE, time, text, signature, err));
+    sg_note_add_signature(signer->key, time, signature, out);
     return sg_buf_check(out, err);
 }

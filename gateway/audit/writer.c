@@ -15,7 +15,11 @@ static enum sg_rc open_signer(const char *path, struct sg_note_signer **ret, str
     SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
 
     SG_TRY(sg_secret_read_file(path, SG_NOTE_PRIVATE_BYTES_MAX, &secret, err));
-    return sg_note_signer_new(sg_secret_bytes(secret), ret, err);
+    SG_TRY(sg_note_signer_new(sg_secret_bytes(secret), ret, err));
+    if (sg_note_key_kind(sg_note_signer_key(*ret)) != SG_NOTE_ED25519)
+        return SG_FAIL(err, SG_E_INVALID, 0, "\"%s\" holds a witness's key and none of a log",
+                       path);
+    return SG_OK;
 }
 
 static enum sg_rc rolled_back(const struct sg_audit_writer *writer, uint64_t anchored,

@@ -168,6 +168,12 @@ static void root_at(struct audit_maker *maker, uint64_t size, struct sg_tree_has
     sg_tree_root(maker->hasher, &edge, ret);
 }
 
+void audit_maker_growth(struct audit_maker *maker, uint64_t old, uint64_t size,
+                        struct sg_tree_proof *ret)
+{
+    require(sg_tree_prove_growth(maker->hasher, old, size, find, maker, ret, NULL) == SG_OK);
+}
+
 void audit_maker_checkpoint(struct audit_maker *maker, uint64_t size, struct sg_buf *out)
 {
     struct sg_checkpoint checkpoint = {sg_slice_str(maker->origin), {.size = size}};

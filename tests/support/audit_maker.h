@@ -21,6 +21,10 @@ void audit_maker_add(struct audit_maker *maker, struct sg_slice record);
 const struct sg_note_key *audit_maker_key(const struct audit_maker *maker);
 struct sg_slice audit_maker_record(const struct audit_maker *maker, uint64_t index);
 
+/* That the tree of `size` leaves grew from that of `old`, which is not 0. */
+void audit_maker_growth(struct audit_maker *maker, uint64_t old, uint64_t size,
+                        struct sg_tree_proof *ret);
+
 /* Each appends to `out`; of the tree as it was with `size` leaves. */
 void audit_maker_checkpoint(struct audit_maker *maker, uint64_t size, struct sg_buf *out);
 void audit_maker_receipt(struct audit_maker *maker, uint64_t index, uint64_t size,

@@ -35,7 +35,8 @@ static inline void folder_make(struct folder *folder, int64_t time_ns)
     snprintf(folder->url, sizeof(folder->url), "sqlite:%s/store", folder->path);
     snprintf(folder->key, sizeof(folder->key), "%s/key", folder->path);
     snprintf(folder->anchor, sizeof(folder->anchor), "%s/anchor", folder->path);
-    assert_int_equal(sg_note_private_new(sg_slice_str(log.origin), &secret, NULL), SG_OK);
+    assert_int_equal(sg_note_private_new(sg_slice_str(log.origin), SG_NOTE_ED25519, &secret, NULL),
+                     SG_OK);
     FILE *file = fopen(folder->key, "w");
     assert_non_null(file);
     struct sg_slice bytes = sg_secret_bytes(secret);

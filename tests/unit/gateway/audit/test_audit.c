@@ -258,7 +258,9 @@ static void another_key_opens_nothing(void **state)
 
     start();
     close_audit();
-    assert_int_equal(sg_note_private_new(SG_SLICE("test.example/main/1"), &secret, NULL), SG_OK);
+    assert_int_equal(
+        sg_note_private_new(SG_SLICE("test.example/main/1"), SG_NOTE_ED25519, &secret, NULL),
+        SG_OK);
     FILE *file = fopen(rig.folder.key, "w");
     assert_non_null(file);
     struct sg_slice bytes = sg_secret_bytes(secret);
