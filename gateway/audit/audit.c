@@ -12,6 +12,9 @@ enum {
     FAILED_MS = 1000,     /* after a commit that failed, before signatures are made again */
     BEHIND_MS_MAX = 2000, /* a clock that is corrected a little is none to stop for */
     INDEX_TURNS = 16,     /* of the index, for each tick */
+    HOLD_COMMITS = 8,     /* so many times as long as a commit takes may a record be held back, */
+    HOLD_MS_MAX = 5,      /* and so long at most */
+    SMOOTHING = 8,        /* of the time that a commit takes */
 };
 
 /* What each of the two threads has for itself. */
@@ -47,13 +50,17 @@ struct sg_audit {
     /* Written by one of the threads, read by the loop. */
     _Atomic int64_t failed_ns;    /* monotonic: the last commit failed then; 0: it did not */
     _Atomic int64_t last_time_ns; /* of a record */
+    _Atomic int64_t commit_ns;    /* that a commit takes of late */
     atomic_uint_fast64_t size, leaves, commits, failures, room_bytes;
     _Atomic enum sg_reason failed_reason;
 
     /* The loop's. */
     size_t waiting, asked;
-    struct sg_queue_node *first, *last; /* submitted in this turn */
-    struct sg_hook hand_over;
+    struct sg_queue_node *first, *last; /* submitted and not handed over: held of them */
+    size_t held, expected;
+    int64_t held_ns; /* monotonic: since then the first of them waits */
+    struct sg_timer hold_timer;
+    struct sg_hook turn_over;
     struct sg_wake wake;
     struct sg_timer timer;
     struct tick tick;
@@ -76,8 +83,12 @@ static struct sg_audit_task *task_of(struct sg_queue_node *node)
 static void write_group(struct sg_audit *audit, struct sg_audit_entry **entries, size_t count)
 {
     struct sg_err err = {0};
+    const int64_t begun_ns = sg_mono_ns(audit->clock);
 
     const bool is_written = sg_audit_write(&audit->writer, entries, count, &err) == SG_OK;
+    const int64_t commit_ns = atomic_load(&audit->commit_ns);
+    atomic_store(&audit->commit_ns,
+                 commit_ns + (sg_mono_ns(audit->clock) - begun_ns - commit_ns) / SMOOTHING);
     atomic_store(&audit->failed_reason, is_written ? SG_R_NONE : err.reason);
     atomic_store(&audit->failed_ns, is_written ? 0 : sg_mono_ns(audit->clock));
     atomic_store(&audit->last_time_ns, audit->writer.last_time_ns);
@@ -177,14 +188,48 @@ static void on_timer(void *arg)
 
 /* The loop's side -------------------------------------------------------------------------- */
 
-static void on_hand_over(void *arg)
+static void hand_over(void *arg)
 {
     struct sg_audit *audit = arg;
+
+    sg_timer_cancel(audit->loop, &audit->hold_timer);
     if (audit->first == NULL)
         return;
     /* Cannot fail: the queue has no bound of its own and is not closed yet. */
     SG_ASSERT(sg_queue_push_all(audit->write.todo, audit->first) == SG_OK);
     audit->first = audit->last = NULL;
+    audit->held = 0;
+}
+
+/* How long what is held may wait for what is on its way, from its first on. */
+static int64_t hold_ns(const struct sg_audit *audit)
+{
+    const int64_t ns = HOLD_COMMITS * atomic_load(&audit->commit_ns);
+    return ns < HOLD_MS_MAX * SG_NS_PER_MS ? ns : HOLD_MS_MAX * SG_NS_PER_MS;
+}
+
+/* At the end of a turn in which something was submitted, or will not be. */
+static void on_turn_over(void *arg)
+{
+    struct sg_audit *audit = arg;
+    if (audit->first == NULL)
+        return;
+    const int64_t due_ns = audit->held_ns + hold_ns(audit);
+    if (audit->held >= audit->expected || sg_mono_ns(audit->clock) >= due_ns ||
+        sg_timer_set(audit->loop, &audit->hold_timer, due_ns, NULL) != SG_OK)
+        hand_over(audit);
+}
+
+void sg_audit_expect(struct sg_audit *audit)
+{
+    audit->expected++;
+}
+
+void sg_audit_expect_none(struct sg_audit *audit)
+{
+    SG_ASSERT(audit->expected > 0);
+    audit->expected--;
+    sg_hook_arm(audit->loop, &audit->turn_over);
 }
 
 static void finish_all(struct sg_audit *audit)
@@ -229,13 +274,16 @@ enum sg_rc sg_audit_submit(struct sg_audit *audit, const struct sg_audit_record 
     entry->outcome = SG_AUDIT_FAILED;
     entry->receipt = (struct sg_audit_receipt){0};
     entry->node.next = NULL;
-    if (audit->first == NULL)
+    if (audit->first == NULL) {
         audit->first = &entry->node;
-    else
+        audit->held_ns = sg_mono_ns(audit->clock);
+    } else {
         audit->last->next = &entry->node;
+    }
     audit->last = &entry->node;
+    audit->held++;
     audit->waiting++;
-    sg_hook_arm(audit->loop, &audit->hand_over);
+    sg_hook_arm(audit->loop, &audit->turn_over);
     return SG_OK;
 }
 
@@ -368,7 +416,8 @@ enum sg_rc sg_audit_open(const struct sg_audit_options *options, struct sg_audit
     audit->room_bytes_min = options->room_bytes_min;
     audit->clock_sync_required = options->clock_sync_required;
     atomic_store(&audit->room_bytes, UINT64_MAX);
-    audit->hand_over = (struct sg_hook){.fn = on_hand_over, .arg = audit};
+    audit->turn_over = (struct sg_hook){.fn = on_turn_over, .arg = audit};
+    audit->hold_timer = (struct sg_timer){.fn = hand_over, .arg = audit};
     audit->wake = (struct sg_wake){.fn = on_wake, .arg = audit};
     audit->timer = (struct sg_timer){.fn = on_timer, .arg = audit};
     sg_wake_add(audit->loop, &audit->wake);
@@ -393,8 +442,8 @@ void sg_audit_close(struct sg_audit *audit)
         return;
     audit->is_closing = true;
     sg_timer_cancel(audit->loop, &audit->timer);
-    sg_hook_disarm(&audit->hand_over);
-    on_hand_over(audit);
+    sg_hook_disarm(&audit->turn_over);
+    hand_over(audit);
     stop_side(&audit->write);
     stop_side(&audit->read);
     sg_wake_remove(audit->loop, &audit->wake);

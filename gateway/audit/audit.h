@@ -11,8 +11,9 @@
  * This gateway's audit log: records in, receipts out, nothing in between that is not durable.
  *
  * One thread writes. It commits at once when it is idle, and what arrives while it waits for the
- * disk is the next group: one caller pays one fsync, many share it. Another thread reads, for those
- * who ask. Neither ever touches what belongs to the loop.
+ * disk is the next group: one caller pays one fsync, many share it. Where many are on their way a
+ * group waits for them a little (sg_audit_expect). Another thread reads, for those who ask. Neither
+ * ever touches what belongs to the loop.
  *
  * Thread: loop.
  */
@@ -69,6 +70,16 @@ struct sg_audit_entry {
  */
 SG_MUST_USE enum sg_rc sg_audit_submit(struct sg_audit *audit, const struct sg_audit_record *record,
                                        struct sg_audit_entry *entry, struct sg_err *err);
+/*
+ * A record is on its way: a signature is being made, and will be submitted, or sg_audit_expect_none
+ * says that it will not be. As long as more are on their way than wait to be written, what waits is
+ * held back, for some times as long as a commit takes and for 5 ms at most: a commit costs the
+ * processor as much as several signatures, and whoever has so many others before him does not
+ * notice. One caller alone, and the last of many, never wait.
+ */
+void sg_audit_expect(struct sg_audit *audit);
+/* One fewer; before its record is submitted, where there is one. */
+void sg_audit_expect_none(struct sg_audit *audit);
 /* Frees what a finished entry keeps. */
 void sg_audit_entry_done(struct sg_audit_entry *entry);
 

@@ -245,6 +245,8 @@ static void on_signed(void *arg, struct sg_sign_op *op)
     struct sg_evidence *evidence = signing->evidence;
     struct sg_err err;
 
+    if (evidence != NULL)
+        sg_audit_expect_none(signing->signings->options.audit);
     if (!op->is_signed) {
         finish_failed(signing, &op->err, op->retry_ms);
         return;
@@ -269,7 +271,11 @@ static enum sg_rc sign(struct sg_signing *signing, const struct sg_sign_request 
 {
     signing->op.done = on_signed;
     signing->op.arg = signing;
+    if (signing->evidence != NULL)
+        sg_audit_expect(signing->signings->options.audit);
     enum sg_rc rc = sg_sign_start(signing->signings->options.signer, request, &signing->op, err);
+    if (rc != SG_OK && signing->evidence != NULL)
+        sg_audit_expect_none(signing->signings->options.audit);
     signing->retry_ms = signing->op.retry_ms;
     return rc;
 }

@@ -1,4 +1,6 @@
+#include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gateway/audit/audit.h"
@@ -15,6 +17,9 @@ static const int64_t epoch_ns = INT64_C(1790000000) * SG_NS_PER_S;
 struct settable {
     struct sg_clock clock;
     _Atomic int64_t wall_ns;
+    /* Not 0: the monotonic time stands still here, but for each look that another thread takes. */
+    _Atomic int64_t still_ns;
+    pthread_t owner;
 };
 
 struct rig {
@@ -31,7 +36,11 @@ static struct rig rig; /* entries find it by this */
 static int64_t mono_ns(const struct sg_clock *clock)
 {
     (void)clock;
-    return sg_mono_ns(&sg_clock_system);
+    if (atomic_load(&rig.clock.still_ns) == 0)
+        return sg_mono_ns(&sg_clock_system);
+    if (pthread_equal(pthread_self(), rig.clock.owner))
+        return atomic_load(&rig.clock.still_ns);
+    return atomic_fetch_add(&rig.clock.still_ns, 10 * SG_NS_PER_MS);
 }
 
 static int64_t wall_ns(const struct sg_clock *clock)
@@ -57,7 +66,8 @@ static void start(void)
     rig.clock.clock = (struct sg_clock){.mono_ns = mono_ns, .wall_ns = wall_ns};
     atomic_store(&rig.clock.wall_ns, epoch_ns);
     folder_make(&rig.folder, epoch_ns);
-    assert_int_equal(sg_loop_new(&sg_clock_system, &rig.loop, NULL), SG_OK);
+    rig.clock.owner = pthread_self();
+    assert_int_equal(sg_loop_new(&rig.clock.clock, &rig.loop, NULL), SG_OK);
     assert_int_equal(open_audit(NULL), SG_OK);
 }
 
@@ -331,6 +341,99 @@ static void closing_loses_nothing(void **state)
     stop();
 }
 
+/* Holding back ----------------------------------------------------------------------------- */
+
+static uint64_t commits(void)
+{
+    struct sg_audit_stats stats;
+    sg_audit_stats(rig.audit, &stats);
+    return stats.commits;
+}
+
+static void expect(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sg_audit_expect(rig.audit);
+}
+
+/* One that was expected. */
+static void bring(size_t i)
+{
+    sg_audit_expect_none(rig.audit);
+    assert_int_equal(submit(i, NULL), SG_OK);
+}
+
+static void assert_held(void)
+{
+    struct timespec while_ = {.tv_nsec = 20 * SG_NS_PER_MS};
+
+    rig.done = rig.wanted = 0;
+    assert_int_equal(sg_loop_turn(rig.loop, 0, NULL), SG_OK);
+    nanosleep(&while_, NULL);
+    assert_int_equal(sg_loop_turn(rig.loop, 0, NULL), SG_OK);
+    assert_int_equal(rig.done, 0);
+}
+
+static void assert_written(size_t count)
+{
+    rig.done = 0;
+    rig.wanted = count;
+    assert_int_equal(sg_loop_run(rig.loop, NULL), SG_OK);
+}
+
+static void many_on_their_way_share_a_commit(void **state)
+{
+    (void)state;
+
+    start();
+    atomic_store(&rig.clock.still_ns, sg_mono_ns(&sg_clock_system));
+    write_some(0, 1); /* tells that a commit takes long */
+
+    expect(4);
+    bring(1);
+    assert_held();
+    bring(2); /* as many as are still to come */
+    assert_written(2);
+    assert_int_equal(commits(), 2);
+    bring(3);
+    assert_written(1);
+    bring(4);
+    assert_written(1);
+
+    expect(9); /* who do not come: the first waits no longer than this */
+    bring(5);
+    assert_held();
+    atomic_fetch_add(&rig.clock.still_ns, 5 * SG_NS_PER_MS);
+    assert_written(1);
+    bring(6);
+    assert_held();
+    for (size_t i = 0; i < 6; i++) /* or who will not come: 1 is left */
+        sg_audit_expect_none(rig.audit);
+    assert_written(1);
+    sg_audit_expect_none(rig.audit);
+    assert_int_equal(commits(), 6);
+    done_with(0, 7);
+    stop();
+}
+
+static void what_is_held_back_is_written_by_the_close(void **state)
+{
+    (void)state;
+
+    start();
+    atomic_store(&rig.clock.still_ns, sg_mono_ns(&sg_clock_system));
+    write_some(0, 1);
+    expect(2);
+    assert_int_equal(submit(1, NULL), SG_OK);
+    assert_held();
+    close_audit();
+    assert_int_equal(rig.done, 1);
+    prove_written(1);
+    done_with(0, 2);
+    assert_int_equal(open_audit(NULL), SG_OK);
+    stop();
+}
+
 /* Questions -------------------------------------------------------------------------------- */
 
 struct question {
@@ -427,6 +530,8 @@ int main(void)
         cmocka_unit_test(a_clock_that_was_put_back_stops_signing),
         cmocka_unit_test(more_than_may_wait_is_refused),
         cmocka_unit_test(closing_loses_nothing),
+        cmocka_unit_test(many_on_their_way_share_a_commit),
+        cmocka_unit_test(what_is_held_back_is_written_by_the_close),
         cmocka_unit_test(any_leaf_has_a_receipt),
         cmocka_unit_test(a_leaf_is_found_by_what_it_says),
     };
