@@ -48,6 +48,15 @@ bench_build() {
 
 has_target() { cmake --build "$build" --target help | grep "^$1:" >/dev/null; }
 
+# SoftHSM2's module.
+softhsm() {
+    local module
+    for module in /usr/lib/*/softhsm/libsofthsm2.so /usr/lib/softhsm/libsofthsm2.so /usr/lib64/softhsm/libsofthsm2.so; do
+        [ ! -f "$module" ] || { echo "$module"; return; }
+    done
+    die "SoftHSM2 is not installed: ops/deps build"
+}
+
 # value NAME LINE: of name=value.
 value() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" <<<"$2"; }
 
