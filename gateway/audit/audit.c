@@ -64,6 +64,8 @@ struct sg_audit {
     struct sg_wake wake;
     struct sg_timer timer;
     struct tick tick;
+    void (*grown)(void *arg); /* NULL: nobody listens */
+    void *grown_arg;
     bool is_clock_synchronised;
     bool is_closing;
 };
@@ -235,12 +237,15 @@ void sg_audit_expect_none(struct sg_audit *audit)
 static void finish_all(struct sg_audit *audit)
 {
     struct sg_queue_node *node = sg_queue_take_all(audit->written);
+    const bool has_grown = node != NULL; /* or it was tried */
     while (node != NULL) {
         struct sg_queue_node *next = node->next; /* the entry may be freed by its done */
         audit->waiting--;
         entry_of(node)->done(entry_of(node));
         node = next;
     }
+    if (has_grown && audit->grown != NULL)
+        audit->grown(audit->grown_arg);
     node = sg_queue_take_all(audit->answered);
     while (node != NULL) {
         struct sg_queue_node *next = node->next;
@@ -304,6 +309,12 @@ enum sg_rc sg_audit_ask(struct sg_audit *audit, struct sg_audit_task *task, stru
     SG_ASSERT(sg_queue_push(audit->read.todo, &task->node) == SG_OK);
     audit->asked++;
     return SG_OK;
+}
+
+void sg_audit_listen(struct sg_audit *audit, void (*grown)(void *arg), void *arg)
+{
+    audit->grown = grown;
+    audit->grown_arg = arg;
 }
 
 static enum sg_rc check_clock(struct sg_audit *audit, struct sg_err *err)

@@ -108,6 +108,11 @@ struct sg_audit_task {
 SG_MUST_USE enum sg_rc sg_audit_ask(struct sg_audit *audit, struct sg_audit_task *task,
                                     struct sg_err *err);
 
+/* `grown` is called whenever this gateway has written to the log, once for all that came together,
+ * after their `done`. One may listen; NULL: nobody does. What others write, as a gateway that is
+ * taken over from, is not told. */
+void sg_audit_listen(struct sg_audit *audit, void (*grown)(void *arg), void *arg);
+
 /* Who the log is. */
 const char *sg_audit_log_name(const struct sg_audit *audit);
 const char *sg_audit_origin(const struct sg_audit *audit);

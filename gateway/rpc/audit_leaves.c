@@ -22,7 +22,7 @@ static bool is_key(struct sg_slice wanted, struct sg_slice version)
             memcmp(version.ptr, wanted.ptr, wanted.len) == 0);
 }
 
-static bool matches(const struct sg_leaves_filter *filter, const struct sg_audit_record *record)
+bool sg_leaves_match(const struct sg_leaves_filter *filter, const struct sg_audit_record *record)
 {
     return (filter->event == SG_AUDIT_UNSET || filter->event == record->event) &&
            is_or_unset(filter->caller, record->caller) &&
@@ -61,7 +61,7 @@ static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct
         return SG_E_AGAIN;
     SG_TRY(sg_audit_record_parse(bytes, &record, err));
     leaves->next = seq + 1;
-    if (!matches(page->filter, &record))
+    if (!sg_leaves_match(page->filter, &record))
         return SG_OK;
     sg_buf_add_slice(&leaves->bytes, bytes);
     SG_TRY(sg_buf_check(&leaves->bytes, err));
@@ -124,6 +124,27 @@ static enum sg_rc search(struct sg_audit_reader *reader, uint64_t log_id, struct
     }
     if (!is_full(page) && page->leaves->next < indexed)
         page->leaves->next = indexed;
+    return SG_OK;
+}
+
+enum sg_rc sg_leaves_skip(struct sg_audit_reader *reader, uint64_t log_id,
+                          const struct sg_leaves_filter *filter, uint64_t *place,
+                          struct sg_err *err)
+{
+    struct sg_slice value;
+    uint8_t fact[SG_STORE_FACT_BYTES];
+    uint64_t indexed = 0, found;
+    size_t count = 0;
+    const enum sg_audit_fact_kind kind = indexed_field(filter, &value);
+
+    if (kind == SG_AUDIT_FACT_UNSET)
+        return SG_OK;
+    SG_TRY(sg_audit_fact(kind, value, fact, err));
+    SG_TRY(sg_store_indexed(reader->store, log_id, &indexed, err));
+    if (*place >= indexed)
+        return SG_OK;
+    SG_TRY(sg_store_search(reader->store, log_id, fact, *place, &found, 1, &count, err));
+    *place = count == 1 ? found : indexed;
     return SG_OK;
 }
 

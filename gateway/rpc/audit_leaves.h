@@ -21,6 +21,14 @@ struct sg_leaves_filter {
     int64_t since_ns, until_ns; /* 0: unset */
 };
 
+bool sg_leaves_match(const struct sg_leaves_filter *filter, const struct sg_audit_record *record);
+
+/* Moves `place` forward over leaves of which the index knows that the filter lets none through.
+ * Errors: the store's. */
+SG_MUST_USE enum sg_rc sg_leaves_skip(struct sg_audit_reader *reader, uint64_t log_id,
+                                      const struct sg_leaves_filter *filter, uint64_t *place,
+                                      struct sg_err *err);
+
 struct sg_leaves {
     uint64_t *seqs; /* of those that were found */
     size_t *ends;   /* where each record ends in `bytes` */

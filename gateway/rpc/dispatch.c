@@ -22,6 +22,7 @@ static const struct sg_handler *const handlers[SG_METHOD_COUNT] = {
     [SG_METHOD_AUDIT_SERVICE_GET_RECEIPT] = &sg_handle_get_receipt,
     [SG_METHOD_AUDIT_SERVICE_GET_CHECKPOINT] = &sg_handle_get_checkpoint,
     [SG_METHOD_AUDIT_SERVICE_GET_CONSISTENCY_PROOF] = &sg_handle_get_consistency_proof,
+    [SG_METHOD_AUDIT_SERVICE_WATCH_LEAVES] = &sg_handle_watch_leaves,
     [SG_METHOD_INFO_SERVICE_GET_SERVER_INFO] = &sg_handle_get_server_info,
     [SG_METHOD_INFO_SERVICE_GET_CAPACITY] = &sg_handle_get_capacity,
     [SG_METHOD_HEALTH_CHECK] = &sg_handle_health_check,
@@ -250,22 +251,15 @@ static void decide(struct sg_rpc *rpc, const struct sg_call *call, struct sg_sli
     sg_authz_decide(rpc->deps.authz, &request, ret);
 }
 
-static enum sg_rc authorize(struct sg_rpc *rpc, const struct sg_call *call, enum sg_access access,
-                            struct sg_err *err)
+enum sg_rc sg_rpc_authorize(struct sg_rpc *rpc, const struct sg_call *call, struct sg_err *err)
 {
-    if (access == SG_ACCESS_OPEN)
-        return SG_OK;
-    SG_TRY(sg_rpc_authenticate(rpc, call, err));
-    if (access == SG_ACCESS_AUTHENTICATED)
-        return SG_OK;
-
     struct sg_authz_decision decision = {0};
+
+    SG_TRY(sg_rpc_authenticate(rpc, call, err));
     decide(rpc, call, (struct sg_slice){0}, &decision);
     if (decision.is_allowed)
         return SG_OK;
     count_denial(rpc, decision.reason);
-    const struct sg_err denied = {.rc = SG_E_DENIED, .reason = decision.reason};
-    sg_rpc_record_denial(rpc, call, &denied);
     /* The row whose token it is decides, so this would be a mistake of ours: say whose it was. */
     if (decision.reason == SG_R_CALLER_UNKNOWN && shows_tokens(call))
         return SG_REFUSE(err, SG_R_CALLER_UNKNOWN, "\"%s\", known by a token, is not configured",
@@ -275,6 +269,42 @@ static enum sg_rc authorize(struct sg_rpc *rpc, const struct sg_call *call, enum
                          sg_rpc_connection(call)->peer->uri, sg_rpc_connection(call)->peer->ca);
     return SG_REFUSE(err, SG_R_METHOD_NOT_ALLOWED, "this identity may not call %s",
                      sg_call_method(call)->path + 1);
+}
+
+static enum sg_rc may_begin(struct sg_rpc *rpc, const struct sg_call *call, enum sg_access access,
+                            struct sg_err *err)
+{
+    switch (access) {
+    case SG_ACCESS_OPEN:
+        return SG_OK;
+    case SG_ACCESS_AUTHENTICATED:
+        return sg_rpc_authenticate(rpc, call, err);
+    case SG_ACCESS_LISTED:
+        break;
+    }
+    return sg_rpc_authorize(rpc, call, err);
+}
+
+/* What a caller sends that may not call the method, while its denial is recorded. */
+static void on_denied_message(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    (void)rpc, (void)call, (void)message;
+}
+
+static const struct sg_handler handle_denied = {.message = on_denied_message};
+
+/* A denial takes its place in the log, and the call waits for the receipt of it. */
+static enum sg_rc begin_denied(struct sg_rpc *rpc, struct sg_call *call, const struct sg_err *err)
+{
+    const struct sg_rpc_error error = {.err = *err};
+
+    if (!sg_rpc_deny(rpc, call, &error))
+        return err->rc;
+    state_of(call)->handler = &handle_denied;
+    if (sg_call_method(call)->client_streaming)
+        sg_call_pause(call);
+    count_begin(rpc, call);
+    return SG_OK;
 }
 
 static enum sg_rc on_begin(void *arg, struct sg_call *call, struct sg_err *err)
@@ -293,7 +323,10 @@ static enum sg_rc on_begin(void *arg, struct sg_call *call, struct sg_err *err)
         return SG_REFUSE(err, SG_R_METHOD_NOT_SERVED, "%s is not served yet", method->path + 1);
     if (handler == &sg_handle_reflection && !rpc->deps.config->reflection)
         return SG_REFUSE(err, SG_R_REFLECTION_OFF, "reflection is turned off on this server");
-    SG_TRY(authorize(rpc, call, handler->access, err));
+    enum sg_rc rc = may_begin(rpc, call, handler->access, err);
+    if (rc == SG_E_DENIED)
+        return begin_denied(rpc, call, err);
+    SG_TRY(rc);
     if (handler->begin != NULL)
         SG_TRY(handler->begin(rpc, call, err));
     state->handler = handler;
@@ -360,7 +393,7 @@ static void on_describe(void *arg, struct sg_call *call, const struct sg_err *er
 enum sg_rc sg_rpc_new(const struct sg_rpc_deps *deps, struct sg_tls_trust *trust,
                       struct sg_rpc **ret, struct sg_err *err)
 {
-    struct sg_rpc *rpc = calloc(1, sizeof(*rpc));
+    SG_AUTO(sg_rpc_free) struct sg_rpc *rpc = calloc(1, sizeof(*rpc));
     if (rpc == NULL)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the RPC services");
     rpc->deps = *deps;
@@ -373,7 +406,9 @@ enum sg_rc sg_rpc_new(const struct sg_rpc_deps *deps, struct sg_tls_trust *trust
                                             .writable = on_writable,
                                             .closed = on_closed,
                                             .describe = on_describe};
-    *ret = rpc;
+    if (deps->audit != NULL)
+        SG_TRY(sg_leaf_watches_new(rpc, &rpc->leaf_watches, err));
+    *ret = SG_STEAL(rpc);
     return SG_OK;
 }
 
@@ -382,6 +417,7 @@ void sg_rpc_free(struct sg_rpc *rpc)
     if (rpc == NULL)
         return;
     SG_ASSERT(rpc->watches == NULL);
+    sg_leaf_watches_free(rpc->leaf_watches);
     sg_tls_trust_free(rpc->trust);
     free(rpc);
 }

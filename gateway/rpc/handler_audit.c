@@ -3,12 +3,10 @@
 
 #include "base/base64.h"
 #include "formats/raw/digest.h"
-#include "gateway/rpc/audit_leaves.h"
+#include "gateway/rpc/audit_message.h"
 #include "gateway/rpc/receipt_message.h"
 #include "gateway/rpc/rpc_priv.h"
-#include "google/protobuf/timestamp.pb-c.h"
 #include "proto/pb/unpack.h"
-#include "sealgate/v1/audit.pb-c.h"
 
 /*
  * The AuditService: each call is a question to the log's reading thread, and an answer made of what
@@ -28,7 +26,7 @@ struct question {
     uint64_t first, old_size, new_size;
     size_t max;
     struct sg_leaves_filter filter;
-    struct sg_buf filter_bytes; /* the request as it came, which the filter borrows from */
+    struct sg_buf filter_bytes; /* which the filter borrows from */
     uint8_t filter_hash[FILTER_HASH_BYTES];
 
     /* What came. */
@@ -112,69 +110,13 @@ static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
         question_free(question);
 }
 
-/* Names ------------------------------------------------------------------------------------ */
-
-static enum sg_rc bad_name(const char *name, struct sg_err *err)
-{
-    return SG_REFUSE(err, SG_R_BAD_NAME, "\"%.80s\" is no audit/{log} and no leaf of one", name);
-}
-
-/* "audit/{log}", or with "/leaves/{seq}" where `ret_seq` is not NULL; "" is the gateway's own. */
-static enum sg_rc read_name(const char *name, char log[SG_STORE_NAME_LEN_MAX + 1],
-                            uint64_t *ret_seq, struct sg_err *err)
-{
-    static const char prefix[] = "audit/", leaves[] = "/leaves/";
-
-    log[0] = '\0';
-    if (name[0] == '\0' && ret_seq == NULL)
-        return SG_OK;
-    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
-        return bad_name(name, err);
-    const char *id = name + sizeof(prefix) - 1;
-    const size_t len = strcspn(id, "/");
-    if (len == 0 || len > SG_STORE_NAME_LEN_MAX)
-        return bad_name(name, err);
-    memcpy(log, id, len);
-    log[len] = '\0';
-    if (ret_seq == NULL)
-        return id[len] == '\0' ? SG_OK : bad_name(name, err);
-    if (strncmp(id + len, leaves, sizeof(leaves) - 1) != 0)
-        return bad_name(name, err);
-    const char *digits = id + len + sizeof(leaves) - 1;
-    const size_t digit_count = strspn(digits, "0123456789");
-    if (digit_count == 0 || digit_count > 18 || digits[digit_count] != '\0')
-        return bad_name(name, err);
-    *ret_seq = strtoull(digits, NULL, 10);
-    return SG_OK;
-}
-
-/* The log that is meant, as it is now. */
-static enum sg_rc find_log(struct question *question, struct sg_audit_reader *reader)
-{
-    const char *name = question->log[0] == '\0' ? reader->log->name : question->log;
-    enum sg_rc rc = sg_store_find_log(reader->store, name, &question->found, &question->err);
-
-    if (rc == SG_E_NOT_FOUND)
-        return SG_REFUSE(&question->err, SG_R_LEAF_NOT_FOUND, "there is no log \"%s\"", name);
-    return rc;
-}
-
-static char *log_name(struct sg_arena *arena, const char *log)
-{
-    const size_t cap = sizeof("audit/") + SG_STORE_NAME_LEN_MAX + 1;
-    char *name = sg_arena_alloc(arena, cap);
-    if (name != NULL)
-        snprintf(name, cap, "audit/%s", log);
-    return name;
-}
-
 /* GetReceipt ------------------------------------------------------------------------------- */
 
 static void run_receipt(struct sg_audit_task *task, struct sg_audit_reader *reader)
 {
     struct question *question = SG_CONTAINER(task, struct question, task);
 
-    question->rc = find_log(question, reader);
+    question->rc = sg_audit_log_find(reader, question->log, &question->found, &question->err);
     if (question->rc != SG_OK)
         return;
     question->rc =
@@ -204,7 +146,7 @@ static void on_get_receipt(struct sg_rpc *rpc, struct sg_call *call, struct sg_s
 
     if (question == NULL)
         return;
-    if (read_name(request->name, question->log, &question->first, &err) != SG_OK)
+    if (sg_audit_name_read(request->name, question->log, &question->first, &err) != SG_OK)
         fail_with(question, &err);
     else
         ask(question);
@@ -216,7 +158,7 @@ static void run_checkpoint(struct sg_audit_task *task, struct sg_audit_reader *r
 {
     struct question *question = SG_CONTAINER(task, struct question, task);
 
-    question->rc = find_log(question, reader);
+    question->rc = sg_audit_log_find(reader, question->log, &question->found, &question->err);
     if (question->rc == SG_OK)
         question->rc = sg_store_read_checkpoint(reader->store, question->found.id,
                                                 &question->checkpoint, &question->err);
@@ -255,7 +197,7 @@ static void reply_checkpoint(struct question *question)
     Sealgate__V1__GetCheckpointResponse response = SEALGATE__V1__GET_CHECKPOINT_RESPONSE__INIT;
     struct sg_arena *arena = sg_call_arena(question->call);
 
-    response.log = log_name(arena, question->found.name);
+    response.log = sg_audit_name_new(arena, question->found.name);
     response.origin = question->found.origin;
     response.size = size_of(&question->checkpoint);
     if (response.log == NULL || !add_key(question, &response) ||
@@ -274,7 +216,7 @@ static void on_get_checkpoint(struct sg_rpc *rpc, struct sg_call *call, struct s
 
     if (question == NULL)
         return;
-    if (read_name(request->log, question->log, NULL, &err) != SG_OK)
+    if (sg_audit_name_read(request->log, question->log, NULL, &err) != SG_OK)
         fail_with(question, &err);
     else
         ask(question);
@@ -288,7 +230,7 @@ static enum sg_rc prove_growth(struct question *question, struct sg_audit_reader
     struct sg_log_tree *tree = reader->tree;
     struct sg_err *err = &question->err;
 
-    SG_TRY(find_log(question, reader));
+    SG_TRY(sg_audit_log_find(reader, question->log, &question->found, &question->err));
     SG_TRY(sg_store_read_checkpoint(reader->store, question->found.id, &question->checkpoint, err));
     const uint64_t size = size_of(&question->checkpoint);
     if (question->new_size == 0)
@@ -346,7 +288,7 @@ static void on_get_growth(struct sg_rpc *rpc, struct sg_call *call, struct sg_sl
         return;
     question->old_size = request->old_size;
     question->new_size = request->new_size;
-    if (read_name(request->log, question->log, NULL, &err) != SG_OK)
+    if (sg_audit_name_read(request->log, question->log, NULL, &err) != SG_OK)
         fail_with(question, &err);
     else
         ask(question);
@@ -358,36 +300,11 @@ static void run_leaves(struct sg_audit_task *task, struct sg_audit_reader *reade
 {
     struct question *question = SG_CONTAINER(task, struct question, task);
 
-    question->rc = find_log(question, reader);
+    question->rc = sg_audit_log_find(reader, question->log, &question->found, &question->err);
     if (question->rc == SG_OK)
         question->rc =
             sg_leaves_read(reader, question->found.id, &question->filter, question->first,
                            question->max, &question->leaves, &question->err);
-}
-
-/* A record is the encoding of this message, so reading it is unpacking it. */
-static Sealgate__V1__AuditLeaf *leaf_new(struct sg_arena *arena, const struct question *question,
-                                         size_t i)
-{
-    Sealgate__V1__AuditLeaf *leaf = sg_arena_alloc(arena, sizeof(*leaf));
-    const size_t cap = sizeof("audit//leaves/") + SG_STORE_NAME_LEN_MAX + 20;
-    char *name = sg_arena_alloc(arena, cap);
-    ProtobufCMessage *content = NULL;
-
-    if (leaf == NULL || name == NULL)
-        return NULL;
-    sealgate__v1__audit_leaf__init(leaf);
-    leaf->leaf_index = question->leaves.seqs[i];
-    snprintf(name, cap, "audit/%s/leaves/%llu", question->found.name,
-             (unsigned long long)leaf->leaf_index);
-    leaf->name = name;
-    if (!sg_rpc_copy_bytes(arena, sg_leaves_record(&question->leaves, i), &leaf->record) ||
-        sg_pb_unpack(&sealgate__v1__audit_record__descriptor,
-                     sg_slice_of(leaf->record.data, leaf->record.len), arena, SG_PB_LENIENT,
-                     &content, NULL) != SG_OK)
-        return NULL;
-    leaf->content = (Sealgate__V1__AuditRecord *)(void *)content;
-    return leaf;
 }
 
 /* Where to go on, and for which filter: another filter's token is none. */
@@ -431,7 +348,9 @@ static void reply_leaves(struct question *question)
 
     response.leaves = sg_arena_alloc(arena, (count + 1) * sizeof(*response.leaves));
     for (size_t i = 0; response.leaves != NULL && is_made && i < count; i++) {
-        response.leaves[i] = leaf_new(arena, question, i);
+        response.leaves[i] =
+            sg_audit_leaf_new(arena, question->found.name, question->leaves.seqs[i],
+                              sg_leaves_record(&question->leaves, i));
         is_made = response.leaves[i] != NULL;
         response.n_leaves++;
     }
@@ -445,84 +364,18 @@ static void reply_leaves(struct question *question)
         sg_rpc_fail_memory(question->rpc, question->call);
 }
 
-static int64_t ns_of(const Google__Protobuf__Timestamp *time)
-{
-    if (time == NULL || time->seconds < 0 || time->seconds > INT64_MAX / SG_NS_PER_S - 1)
-        return 0;
-    return time->seconds * SG_NS_PER_S + time->nanos;
-}
-
-static struct sg_slice bytes_of(ProtobufCBinaryData bytes)
-{
-    return sg_slice_of(bytes.data, bytes.len);
-}
-
-/* Of the request's own copy, which lives as long as the question. */
-static void read_filter(const Sealgate__V1__AuditFilter *filter, struct sg_leaves_filter *ret)
-{
-    if (filter == NULL)
-        return;
-    *ret = (struct sg_leaves_filter){
-        .event = (enum sg_audit_event)filter->event,
-        .caller = sg_slice_str(filter->caller),
-        .key = sg_slice_str(filter->key),
-        .request_id = sg_slice_str(filter->request_id),
-        .digest = bytes_of(filter->digest),
-        .signature = bytes_of(filter->signature),
-        .public_key_sha256 = bytes_of(filter->public_key_sha256),
-        .document_number = sg_slice_str(filter->document_number),
-        .since_ns = ns_of(filter->since),
-        .until_ns = ns_of(filter->until),
-    };
-}
-
-/* The filter's bytes are the call's; the question may live longer. */
-static bool keep(struct sg_buf *kept, struct sg_slice *bytes)
-{
-    if (bytes->len == 0)
-        return true;
-    uint8_t *room = sg_buf_room(kept, bytes->len);
-    if (room == NULL)
-        return false;
-    memcpy(room, bytes->ptr, bytes->len);
-    sg_buf_claim(kept, bytes->len);
-    return true;
-}
-
-static bool keep_filter(struct question *question)
-{
-    struct sg_slice *fields[] = {
-        &question->filter.caller,          &question->filter.key,
-        &question->filter.request_id,      &question->filter.digest,
-        &question->filter.signature,       &question->filter.public_key_sha256,
-        &question->filter.document_number,
-    };
-    size_t at = 0;
-
-    for (size_t i = 0; i < SG_COUNT(fields); i++)
-        if (!keep(&question->filter_bytes, fields[i]))
-            return false;
-    for (size_t i = 0; i < SG_COUNT(fields); i++) { /* the buffer has moved for the last time */
-        *fields[i] = sg_slice_of(question->filter_bytes.ptr + at, fields[i]->len);
-        at += fields[i]->len;
-    }
-    return true;
-}
-
 static enum sg_rc read_list(struct question *question,
                             const Sealgate__V1__ListLeavesRequest *request, struct sg_err *err)
 {
     uint8_t hash[SG_DIGEST_BYTES_MAX];
     struct sg_buf packed;
 
-    SG_TRY(read_name(request->log, question->log, NULL, err));
+    SG_TRY(sg_audit_name_read(request->log, question->log, NULL, err));
     question->max = request->page_size == 0                   ? PAGE_DEFAULT
                     : request->page_size < SG_LEAVES_PAGE_MAX ? request->page_size
                                                               : SG_LEAVES_PAGE_MAX;
     question->first = request->first;
-    read_filter(request->filter, &question->filter);
-    if (!keep_filter(question))
-        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for a filter");
+    SG_TRY(sg_audit_filter_read(request->filter, &question->filter, &question->filter_bytes, err));
     sg_buf_init(&packed, SG_LEAVES_BYTES_MAX);
     if (request->filter != NULL)
         sg_pb_pack(&request->filter->base, &packed);

@@ -157,6 +157,8 @@ void sg_rpc_drain(struct sg_rpc *rpc)
     for (struct sg_health_watch *watch = rpc->watches; watch != NULL; watch = watch->next)
         sg_rpc_fail_draining(rpc, watch->call);
     sg_sign_streams_drain(rpc);
+    if (rpc->leaf_watches != NULL)
+        sg_leaf_watches_drain(rpc->leaf_watches);
 }
 
 const struct sg_handler sg_handle_health_check = {.access = SG_ACCESS_OPEN, .message = on_check};

@@ -55,7 +55,7 @@ void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessa
 struct sg_rpc_denial {
     struct sg_signing signing; /* of nothing: the way into the log */
     struct sg_rpc *rpc;
-    struct sg_call *call; /* NULL: nobody waits, or it is closed */
+    struct sg_call *call; /* NULL: it is closed */
     struct sg_rpc_error error;
 };
 
@@ -102,14 +102,7 @@ static struct sg_rpc_denial *denial_new(struct sg_rpc *rpc, const struct sg_call
     return NULL;
 }
 
-void sg_rpc_record_denial(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_err *err)
-{
-    (void)denial_new(rpc, call, err);
-}
-
-/* Whether the call waits for the record. What `error` points to is static or the call's own. */
-static bool wait_for_record(struct sg_rpc *rpc, struct sg_call *call,
-                            const struct sg_rpc_error *error)
+bool sg_rpc_deny(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_error *error)
 {
     if (error->is_recorded || !sg_rpc_is_denial(&error->err))
         return false;
@@ -126,7 +119,7 @@ void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_e
 {
     if (sg_call_is_over(call) || sg_rpc_denial(call) != NULL)
         return; /* and has been told of */
-    if (wait_for_record(rpc, call, error))
+    if (sg_rpc_deny(rpc, call, error))
         return;
     struct sg_arena *arena = sg_call_arena(call);
     const char *request_id = sg_rpc_request_id(call, arena);

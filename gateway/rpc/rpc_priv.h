@@ -26,6 +26,7 @@ struct sg_handler {
 };
 
 struct sg_health_watch;
+struct sg_leaf_watches;
 struct sg_sign_stream;
 
 struct sg_rpc {
@@ -34,7 +35,8 @@ struct sg_rpc {
     struct sg_call_handler handler;
     struct sg_health_watch *watches;
     struct sg_sign_stream *streams;
-    size_t verifications; /* of the VerificationService, on the crypto pool */
+    struct sg_leaf_watches *leaf_watches; /* NULL: there is no log */
+    size_t verifications;                 /* of the VerificationService, on the crypto pool */
     int64_t start_wall_ns;
     bool is_draining;
 };
@@ -44,7 +46,7 @@ extern const struct sg_handler sg_handle_sign, sg_handle_batch_sign, sg_handle_s
     sg_handle_verify, sg_handle_list_keys, sg_handle_get_key, sg_handle_get_public_key,
     sg_handle_create_csr, sg_handle_get_server_info, sg_handle_get_capacity, sg_handle_health_check,
     sg_handle_health_watch, sg_handle_reflection, sg_handle_get_receipt, sg_handle_get_checkpoint,
-    sg_handle_get_consistency_proof, sg_handle_list_leaves;
+    sg_handle_get_consistency_proof, sg_handle_list_leaves, sg_handle_watch_leaves;
 
 struct sg_rpc_connection *sg_rpc_connection(const struct sg_call *call);
 
@@ -66,6 +68,10 @@ char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena);
  * judges again before it acts. */
 SG_MUST_USE enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call,
                                            struct sg_err *err);
+
+/* The same, and whether the caller may still call the method. */
+SG_MUST_USE enum sg_rc sg_rpc_authorize(struct sg_rpc *rpc, const struct sg_call *call,
+                                        struct sg_err *err);
 
 /* What decides until the directory is served. */
 extern const char sg_rpc_rule_set[];
@@ -97,8 +103,10 @@ struct sg_rpc_denial *sg_rpc_denial(const struct sg_call *call);
 void sg_rpc_set_denial(struct sg_call *call, struct sg_rpc_denial *denial);
 /* Its call is closed. */
 void sg_rpc_denial_detach(struct sg_rpc_denial *denial);
-/* Records a denial for which nobody waits. */
-void sg_rpc_record_denial(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_err *err);
+/* Whether the call, which was denied, waits for the record of it; then it ends by itself. Else
+ * there is no log, or the denial is one of too many, or none, and the call is still to be ended.
+ * What `error` points to is static or the call's own. */
+bool sg_rpc_deny(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_error *error);
 
 /* Ends the call with the status of `error`; a denial when it is recorded, with its receipt. */
 void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_error *error);
@@ -110,6 +118,14 @@ void sg_rpc_fail_draining(struct sg_rpc *rpc, struct sg_call *call);
 
 /* Streams take no more items, and end with their last result. */
 void sg_sign_streams_drain(struct sg_rpc *rpc);
+
+/* Those who watch a log (handler_watch.c). */
+SG_MUST_USE enum sg_rc sg_leaf_watches_new(struct sg_rpc *rpc, struct sg_leaf_watches **ret,
+                                           struct sg_err *err);
+/* No call may be open, and the log closed. */
+void sg_leaf_watches_free(struct sg_leaf_watches *watches);
+/* Their calls end. */
+void sg_leaf_watches_drain(struct sg_leaf_watches *watches);
 
 /* Counts what somebody was refused, a call or an item of one, and tells the log what the client is
  * not told. */

@@ -195,6 +195,7 @@ static void read_details(struct rig_call *call)
             read_error_info(call, any);
         else if (strcmp(name, "BadRequest") == 0)
             read_bad_request(call, any);
+        call->has_receipt |= strcmp(name, "AuditReceipt") == 0;
         call->has_retry |= strcmp(name, "RetryInfo") == 0;
     }
     google__rpc__status__free_unpacked(status, NULL);

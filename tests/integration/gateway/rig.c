@@ -79,7 +79,7 @@ static void start_authz(struct rig *rig, size_t many)
 {
     static const char *const all[] = {"sealgate.v1.SigningService",
                                       "sealgate.v1.VerificationService", "sealgate.v1.KeyService",
-                                      "sealgate.v1.InfoService"};
+                                      "sealgate.v1.InfoService", "sealgate.v1.AuditService"};
     static const char *const only_sign[] = {"sealgate.v1.SigningService/Sign"};
     static const char *const b_keys[] = {"beta"};
 
@@ -239,13 +239,27 @@ static void on_error(void *arg, const char *request_id, const char *method,
     rig->errors++;
 }
 
+static void start_audit(struct rig *rig)
+{
+    folder_make(&rig->folder, sg_wall_ns(&rig->clock.clock));
+    const struct sg_audit_options options = {.loop = rig->loop,
+                                             .clock = &rig->clock.clock,
+                                             .store = rig->folder.url,
+                                             .log = "main",
+                                             .key_file = rig->folder.key,
+                                             .anchor_file = rig->folder.anchor,
+                                             .waiting_max = RIG_JOBS_MAX};
+    assert_int_equal(sg_audit_open(&options, &rig->audit, NULL), SG_OK);
+}
+
 static void start_rpc(struct rig *rig)
 {
     const struct sg_sign_engine engine = {rig, rig_engine_submit, rig_engine_report_bad};
     assert_int_equal(sg_crypto_new(rig->loop, 2, 65536, &rig->crypto, NULL), SG_OK);
     assert_int_equal(sg_signer_new(&engine, rig->crypto, &rig->clock.clock, &rig->signer, NULL),
                      SG_OK);
-    const struct sg_signing_options signing = {.signer = rig->signer, .clock = &rig->clock.clock};
+    const struct sg_signing_options signing = {
+        .signer = rig->signer, .audit = rig->audit, .clock = &rig->clock.clock};
     assert_int_equal(sg_signings_new(&signing, &rig->signings, NULL), SG_OK);
     const struct sg_rpc_deps deps = {.loop = rig->loop,
                                      .clock = &rig->clock.clock,
@@ -255,6 +269,7 @@ static void start_rpc(struct rig *rig)
                                      .keys = rig->keys,
                                      .crypto = rig->crypto,
                                      .signings = rig->signings,
+                                     .audit = rig->audit,
                                      .on_error = on_error,
                                      .on_error_arg = rig};
     assert_int_equal(sg_rpc_new(&deps, rig->trust, &rig->rpc, NULL), SG_OK);
@@ -306,6 +321,7 @@ void rig_start(struct rig *rig, const struct rig_options *options)
         .connection_jobs_max =
             options->connection_jobs_max == 0 ? 4096 : options->connection_jobs_max,
         .stream_items_max = options->stream_items_max == 0 ? 256 : options->stream_items_max,
+        .audit_watchers_max = options->audit_watchers_max == 0 ? 100 : options->audit_watchers_max,
     };
     sg_log_setup(SG_LOG_ERROR, SG_LOG_KEY_VALUE, "test");
     make_people(rig);
@@ -318,6 +334,8 @@ void rig_start(struct rig *rig, const struct rig_options *options)
         fake_token_start(&rig->token, rig->loop);
     assert_int_equal(sg_hsm_new(rig->loop, &rig->clock.clock, &events, &rig->hsm, NULL), SG_OK);
     start_keys(rig);
+    if (options->has_audit)
+        start_audit(rig);
     start_rpc(rig);
     start_net(rig, options);
     if (rig->has_token)
@@ -334,6 +352,7 @@ void rig_stop_now(struct rig *rig)
     sg_crypto_free(rig->crypto);
     sg_signer_abandon(rig->signer);
     rig_engine_drop(rig);
+    sg_audit_close(rig->audit);
     sg_hsm_free(rig->hsm);
     if (rig->has_token)
         fake_token_stop(&rig->token);
@@ -351,6 +370,8 @@ void rig_stop_now(struct rig *rig)
     for (size_t i = 0; i < RIG_KEY_COUNT; i++)
         EVP_PKEY_free(rig->pkeys[i]);
     sg_pki_free(rig->pki);
+    if (rig->audit != NULL)
+        folder_remove(&rig->folder);
 }
 
 void rig_stop(struct rig *rig)
@@ -358,7 +379,8 @@ void rig_stop(struct rig *rig)
     assert_int_equal(rig->job_count, 0);
     while (rig->clients != NULL)
         rig_disconnect(rig->clients, true);
-    RIG_UNTIL(rig, sg_net_connections(rig->net) == 0 && sg_signer_pending(rig->signer) == 0);
+    RIG_UNTIL(rig, sg_net_connections(rig->net) == 0 && sg_signer_pending(rig->signer) == 0 &&
+                       sg_signings_pending(rig->signings) == 0);
     rig_stop_now(rig);
 }
 

@@ -10,6 +10,7 @@
 #include "tests/support/fake_token.h"
 #include "tests/support/pki.h"
 #include "tests/support/unit.h"
+#include "tests/unit/gateway/audit/folder.h"
 
 /*
  * A gateway in the test's own process: gateway/net, gateway/rpc and gateway/service as they are,
@@ -26,8 +27,8 @@ enum rig_caller { A = 0, B, STRANGER, NOBODY, EXPIRING, RIG_CALLER_COUNT };
 enum { RIG_JOBS_MAX = 4096 };
 
 struct rig_clock {
-    struct sg_clock clock; /* first */
-    int64_t ahead_ns;
+    struct sg_clock clock;    /* first */
+    _Atomic int64_t ahead_ns; /* the audit log's threads look too */
 };
 
 struct rig_options {
@@ -36,6 +37,8 @@ struct rig_options {
     size_t connections_max, connections_per_source_max;
     bool reflection;
     size_t many_keys; /* so many more, visible to A: "many-0000", ... */
+    bool has_audit;   /* a log over a real store; else nothing is recorded */
+    int64_t audit_watchers_max;
     /* The engine runs, and rig.token, which has t1's keys, is at its other end. */
     bool has_token;
 };
@@ -55,6 +58,8 @@ struct rig {
     struct sg_keys *keys;
     struct sg_crypto *crypto;
     struct sg_signer *signer;
+    struct folder folder; /* of the log */
+    struct sg_audit *audit;
     struct sg_signings *signings;
     struct sg_rpc *rpc;
     struct sg_net *net;
@@ -144,7 +149,7 @@ struct rig_call {
     enum sg_rpc_outcome outcome;
     struct sg_buf message, details;
     char reason[64], request_id[64], field[64];
-    bool has_retry;
+    bool has_retry, has_receipt;
     unsigned bad_details; /* what breaks the promise of exactly one ErrorInfo */
 };
 
@@ -183,6 +188,7 @@ void rig_sign_check(struct rig *rig, enum rig_key key, const struct rig_sign *si
 #define CREATE_CSR "/sealgate.v1.KeyService/CreateCsr"
 #define GET_SERVER_INFO "/sealgate.v1.InfoService/GetServerInfo"
 #define GET_CAPACITY "/sealgate.v1.InfoService/GetCapacity"
+#define WATCH_LEAVES "/sealgate.v1.AuditService/WatchLeaves"
 #define HEALTH_CHECK "/grpc.health.v1.Health/Check"
 #define HEALTH_WATCH "/grpc.health.v1.Health/Watch"
 #define REFLECTION "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
