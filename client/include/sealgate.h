@@ -39,8 +39,9 @@
  *   DEADLINE_EXCEEDED    the time was up; outcome UNKNOWN when it had been sent
  *   CANCELLED            by sealgate_call_cancel() or sealgate_client_free()
  *   UNIMPLEMENTED        this server does not serve it
- *   DATA_LOSS            the answer was damaged on the way, or its receipt proves nothing
- *                        (RECEIPT_WRONG, RECEIPT_MISSING): nothing of it was returned
+ *   DATA_LOSS            the answer was damaged on the way, or its receipt or checkpoint proves
+ *                        nothing (RECEIPT_WRONG, RECEIPT_MISSING, CHECKPOINT_WRONG): nothing of it
+ *                        was returned
  *   INTERNAL, UNKNOWN    the server failed, its answer made no sense, or there was no memory
  *
  * Units are in the names: _ms and _us are milli- and microseconds, _ns nanoseconds since
@@ -135,8 +136,8 @@ struct sealgate_error {
      * own when is_local: CONNECT_FAILED, NAME_NOT_RESOLVED, TLS_FAILED, CLIENT_CERT_REFUSED,
      * TOKEN_NOT_GIVEN, CONNECTION_LOST, NOT_PROCESSED, STREAM_OVER, WRONG_MOMENT, DEADLINE,
      * CANCELLED, BAD_ARGUMENT, BAD_OPTIONS, RESPONSE_MALFORMED, RESPONSE_CRC_MISMATCH,
-     * REQUEST_NOT_CHECKED, RECEIPT_MISSING, RECEIPT_WRONG, TOO_MUCH_WAITING, OUT_OF_MEMORY. Empty
-     * when the server gave none. */
+     * REQUEST_NOT_CHECKED, RECEIPT_MISSING, RECEIPT_WRONG, CHECKPOINT_WRONG, TOO_MUCH_WAITING,
+     * OUT_OF_MEMORY. Empty when the server gave none. */
     char reason[64];
     bool is_local;
 

@@ -44,6 +44,7 @@ void sg_client_call_free(struct sealgate_call *call)
     sg_box_free(call->body);
     sg_buf_done(&call->request);
     free(call->asked);
+    free(call->audit);
     for (struct sg_client_item *item = call->items.first, *next; item != NULL; item = next) {
         next = item->next;
         free(item);
@@ -231,6 +232,31 @@ static bool repeat(struct sealgate_call *call, const struct sg_status *status,
     return true;
 }
 
+/*
+ * A stream that goes on: the connection is gone, the server ended it in order or has to be left.
+ * What else the server says is the caller's; so is the end of its time.
+ */
+static bool resume(struct sealgate_call *call, const struct sg_status *status,
+                   enum sg_rpc_outcome outcome)
+{
+    struct sealgate_error error;
+    int64_t now_ns = sg_mono_ns(call->client->clock), wait_ns;
+
+    if (call->method->resume == NULL || call->is_cancelled || call->spoilt.code != SEALGATE_OK ||
+        (status->code != SG_GRPC_UNAVAILABLE && status->code != SG_GRPC_OK))
+        return false;
+    wait_ns = sg_backoff_ns(&call->client->targets.random, ++call->retries);
+    if (status->code != SG_GRPC_OK && outcome == SG_RPC_ANSWERED) {
+        (void)sg_client_fail_status(&error, status, SEALGATE_OUTCOME_ANSWERED);
+        if (error.retry_after_ms * SG_NS_PER_MS > wait_ns)
+            wait_ns = error.retry_after_ms * SG_NS_PER_MS;
+    }
+    if (now_ns + wait_ns >= call->deadline_ns || !call->method->resume(call))
+        return false;
+    put_back(call, now_ns + wait_ns);
+    return true;
+}
+
 /* A server without request ids refuses calls for ours: what it did not do goes again without. */
 static bool go_without_ids(struct sealgate_call *call, const struct sg_status *status,
                            enum sg_rpc_outcome outcome)
@@ -320,7 +346,8 @@ static void on_done(void *arg, struct sg_rpc_client_call *rpc, const struct sg_s
         sg_client_conn_answered(client, call->conn);
     else if (status->code == SG_GRPC_DEADLINE_EXCEEDED)
         leave_if_silent(call);
-    if (go_without_ids(call, status, outcome) || repeat(call, status, outcome))
+    if (go_without_ids(call, status, outcome) || repeat(call, status, outcome) ||
+        resume(call, status, outcome))
         return;
     if (status->code != SG_GRPC_OK && may_run_again(call, outcome)) {
         run_again(call);

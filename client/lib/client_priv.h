@@ -25,10 +25,9 @@ enum { SG_CLIENT_DRAINING_MAX = 4 };
 /* Connections in a row that ended without answering anything, before waiting calls fail; of a
  * client that is not patient. */
 enum { SG_CLIENT_FRUITLESS_MAX = 3 };
-/* How often such a client sends a call again that was certainly not done. */
-enum { SG_CLIENT_RETRIES_MAX = 1 };
-/* How often a call is sent again that the server tells from a new one by its request_id. */
-enum { SG_CLIENT_REPEATS_MAX = 10 };
+/* How often such a client sends a call again that was certainly not done, and any client one that
+ * the server tells from a new one by its request_id. */
+enum { SG_CLIENT_RETRIES_MAX = 1, SG_CLIENT_REPEATS_MAX = 10 };
 
 /* One kind of call. */
 struct sg_client_method {
@@ -47,6 +46,8 @@ struct sg_client_method {
     /* One answer of a stream; set for methods whose answers stream, and for no others. */
     void (*item)(struct sealgate_call *call, void *body);
     bool sends_once; /* a stream of answers to one request */
+    /* Of a stream that goes on when it is cut off: writes the request anew. False: it cannot. */
+    bool (*resume)(struct sealgate_call *call);
 };
 
 /* Where a blocking function keeps its answer. */
@@ -67,6 +68,10 @@ union sg_client_fn {
     sealgate_server_info_fn *server_info;
     sealgate_capacity_fn *capacity;
     sealgate_health_fn *health;
+    sealgate_list_leaves_fn *leaves;
+    sealgate_get_receipt_fn *receipt;
+    sealgate_get_checkpoint_fn *checkpoint;
+    struct sealgate_leaf_events leaf_watch;
     struct sealgate_stream_events stream;
     struct sealgate_watch_events watch;
 };
@@ -87,6 +92,7 @@ struct sealgate_call {
     size_t item_count;             /* of a batch, which its answer must have too */
     struct sg_client_asked *asked; /* of Sign and BatchSign: one for each item */
     struct sg_client_items items;  /* of SignStream: what is under way */
+    struct sg_client_audit *audit; /* of the AuditService: client/lib/audit.h */
     bool is_repeatable;            /* each item has a request_id */
     bool maybe_done;               /* an attempt was sent and not answered */
     bool has_refused_id; /* the server does not serve request ids, and refused one of ours */

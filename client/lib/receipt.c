@@ -5,16 +5,6 @@
 #include "formats/audit/request.h"
 #include "formats/raw/digest.h"
 
-/* Whose tree it is: a pinned key, or else as much of a key's id as five letters of base64 have.
- * Logs that have a name in common are told apart by it. */
-enum { SIGNER_BYTES = 5 };
-
-struct head {
-    char signer[SIGNER_BYTES];
-    char origin[SG_CHECKPOINT_ORIGIN_BYTES_MAX + 1];
-    struct sg_tree_head head;
-};
-
 struct sg_client_receipts {
     enum sealgate_receipts policy;
     struct sg_note_key *keys[SG_CLIENT_LOG_KEYS_MAX];
@@ -22,7 +12,7 @@ struct sg_client_receipts {
     struct sg_tree_hasher *hasher;
     const struct sg_note_key *proven_key; /* by which `proven` is signed */
     struct sg_buf proven; /* the last note that a key vouched for: many receipts share one */
-    struct head heads[SG_CLIENT_HEADS_MAX];
+    struct sg_client_head heads[SG_CLIENT_HEADS_MAX];
     size_t head_count, next_head;
 };
 
@@ -35,6 +25,11 @@ static enum sealgate_code no_memory(struct sealgate_error *error)
 static enum sealgate_code wrong(struct sealgate_error *error, const char *why)
 {
     return sg_client_fail(error, SG_CLIENT_RECEIPT_WRONG, SEALGATE_OUTCOME_ANSWERED, "%s", why);
+}
+
+static enum sealgate_code wrong_checkpoint(struct sealgate_error *error, const char *why)
+{
+    return sg_client_fail(error, SG_CLIENT_CHECKPOINT_WRONG, SEALGATE_OUTCOME_ANSWERED, "%s", why);
 }
 
 /* Keys separated by blanks, which no key has in it. */
@@ -169,76 +164,112 @@ static bool take_proof(const Sealgate__V1__AuditReceipt *in, struct sg_receipt *
     return true;
 }
 
-/* By which of the keys the note is signed; NULL: none is pinned. */
-static enum sealgate_code find_key(struct sg_client_receipts *receipts, struct sg_slice bytes,
-                                   const struct sg_note_key **ret, struct sealgate_error *error)
+/* By which of the keys the note is signed; `*ret` NULL: none is pinned. NULL: all is well; else
+ * what is wrong with it. `*ret_failed`: it could not be judged. */
+static const char *find_key(const struct sg_client_receipts *receipts, const struct sg_note *note,
+                            const struct sg_note_key **ret, bool *ret_failed)
 {
     enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
-    struct sg_note note;
-    struct sg_err err;
     uint64_t time;
 
     *ret = NULL;
-    if (receipts->key_count == 0)
-        return SEALGATE_OK;
-    if (sg_note_parse(bytes, &note, &err) != SG_OK)
-        return wrong(error, err.msg);
+    *ret_failed = false;
     for (size_t i = 0; i < receipts->key_count && verdict == SG_NOTE_NOT_SIGNED; i++) {
-        if (sg_note_judge(&note, receipts->keys[i], &verdict, &time, &err) != SG_OK)
-            return no_memory(error);
         *ret = receipts->keys[i];
+        if (sg_note_judge(note, *ret, &verdict, &time, NULL) != SG_OK) {
+            *ret_failed = true;
+            return "could not judge a signature";
+        }
     }
-    if (verdict != SG_NOTE_SIGNED)
-        return wrong(error, "the checkpoint of the receipt is not signed by a log whose key is "
-                            "known here");
-    return SEALGATE_OK;
+    return receipts->key_count == 0 || verdict == SG_NOTE_SIGNED
+               ? NULL
+               : "the checkpoint is not signed by a log whose key is known here";
 }
 
 /* Of a note that has been read. The log's own signature is the first. */
-static void signer_of(const struct sg_client_receipts *receipts, struct sg_slice bytes,
-                      const struct sg_note_key *key, char ret[SIGNER_BYTES])
+static void signer_of(const struct sg_client_receipts *receipts, const struct sg_note *note,
+                      const struct sg_note_key *key, char ret[SG_CLIENT_SIGNER_BYTES])
 {
-    struct sg_note note;
+    struct sg_slice signatures = note->signatures;
     const uint8_t *space;
 
-    memset(ret, 0, SIGNER_BYTES);
+    memset(ret, 0, SG_CLIENT_SIGNER_BYTES);
     for (size_t i = 0; i < receipts->key_count; i++)
         if (receipts->keys[i] == key)
             ret[0] = (char)(i + 1);
-    if (receipts->key_count > 0 || sg_note_parse(bytes, &note, NULL) != SG_OK)
+    if (receipts->key_count > 0)
         return;
-    (void)sg_slice_take(&note.signatures, 4); /* the dash and its blank */
-    space = memchr(note.signatures.ptr, ' ', note.signatures.len);
+    (void)sg_slice_take(&signatures, 4); /* the dash and its blank */
+    space = memchr(signatures.ptr, ' ', signatures.len);
     if (space != NULL) /* a signature has more than its id behind it */
-        memcpy(ret, space + 1, SIGNER_BYTES);
+        memcpy(ret, space + 1, SG_CLIENT_SIGNER_BYTES);
 }
 
-/* A log shows one tree of each size, to everybody and always. */
-static enum sealgate_code remember(struct sg_client_receipts *receipts,
-                                   const char signer[SIGNER_BYTES],
-                                   const struct sg_checkpoint *checkpoint,
-                                   struct sealgate_error *error)
+static void head_of(const struct sg_client_receipts *receipts, const struct sg_note *note,
+                    const struct sg_note_key *key, const struct sg_checkpoint *checkpoint,
+                    struct sg_client_head *ret)
 {
-    struct head *head = NULL;
+    *ret = (struct sg_client_head){.head = checkpoint->head};
+    memcpy(ret->origin, checkpoint->origin.ptr, checkpoint->origin.len);
+    signer_of(receipts, note, key, ret->signer);
+}
+
+/* A log shows one tree of each size, to everybody and always. NULL: nothing speaks against it. */
+static const char *remember(struct sg_client_receipts *receipts, const struct sg_client_head *shown)
+{
+    struct sg_client_head *head = NULL;
 
     for (size_t i = 0; i < receipts->head_count && head == NULL; i++)
-        if (sg_slice_is(checkpoint->origin, receipts->heads[i].origin) &&
-            memcmp(signer, receipts->heads[i].signer, SIGNER_BYTES) == 0)
+        if (strcmp(shown->origin, receipts->heads[i].origin) == 0 &&
+            memcmp(shown->signer, receipts->heads[i].signer, SG_CLIENT_SIGNER_BYTES) == 0)
             head = &receipts->heads[i];
     if (head == NULL) {
         head = &receipts->heads[receipts->next_head++ % SG_CLIENT_HEADS_MAX];
         if (receipts->head_count < SG_CLIENT_HEADS_MAX)
             receipts->head_count++;
-        *head = (struct head){0};
-        memcpy(head->origin, checkpoint->origin.ptr, checkpoint->origin.len);
-        memcpy(head->signer, signer, SIGNER_BYTES);
+        *head = *shown;
     }
-    if (head->head.size == checkpoint->head.size && head->head.size > 0 &&
-        memcmp(&head->head.root, &checkpoint->head.root, sizeof(head->head.root)) != 0)
-        return wrong(error, "the log showed two trees of the same size: one of them is a lie");
-    if (checkpoint->head.size > head->head.size)
-        head->head = checkpoint->head;
-    return SEALGATE_OK;
+    if (head->head.size == shown->head.size &&
+        memcmp(&head->head.root, &shown->head.root, sizeof(head->head.root)) != 0)
+        return "the log showed two trees of the same size: one of them is a lie";
+    if (shown->head.size > head->head.size)
+        head->head = shown->head;
+    return NULL;
+}
+
+enum sealgate_code sg_client_checkpoint_judge(struct sg_client_receipts *receipts,
+                                              struct sg_slice bytes, struct sg_client_head *ret,
+                                              struct sealgate_error *error)
+{
+    struct sg_checkpoint checkpoint;
+    const struct sg_note_key *key;
+    struct sg_note note;
+    struct sg_err err;
+    const char *why;
+    bool has_failed;
+
+    if (sg_note_parse(bytes, &note, &err) != SG_OK)
+        return wrong_checkpoint(error, err.msg);
+    why = find_key(receipts, &note, &key, &has_failed);
+    if (has_failed)
+        return no_memory(error);
+    if (why != NULL)
+        return wrong_checkpoint(error, why);
+    if (sg_checkpoint_parse(note.text, &checkpoint, &err) != SG_OK)
+        return wrong_checkpoint(error, err.msg);
+    head_of(receipts, &note, key, &checkpoint, ret);
+    why = remember(receipts, ret);
+    return why == NULL ? SEALGATE_OK : wrong_checkpoint(error, why);
+}
+
+bool sg_client_receipts_are_pinned(const struct sg_client_receipts *receipts)
+{
+    return receipts->key_count > 0;
+}
+
+struct sg_tree_hasher *sg_client_receipts_hasher(struct sg_client_receipts *receipts)
+{
+    return receipts->hasher;
 }
 
 static enum sealgate_code prove(struct sg_client_receipts *receipts,
@@ -247,15 +278,18 @@ static enum sealgate_code prove(struct sg_client_receipts *receipts,
 {
     bool is_proven = receipts->proven.len > 0 &&
                      sg_slice_eq(sg_buf_slice(&receipts->proven), receipt->checkpoint);
-    const struct sg_note_key *key = is_proven ? receipts->proven_key : NULL;
-    char signer[SIGNER_BYTES];
+    const struct sg_note_key *key = receipts->proven_key;
+    struct sg_client_head head;
+    struct sg_note note;
     struct sg_err err;
+    const char *why;
+    bool has_failed = false;
 
-    if (!is_proven) {
-        enum sealgate_code code = find_key(receipts, receipt->checkpoint, &key, error);
-        if (code != SEALGATE_OK)
-            return code;
-    }
+    if (sg_note_parse(receipt->checkpoint, &note, &err) != SG_OK)
+        return wrong(error, err.msg);
+    why = is_proven ? NULL : find_key(receipts, &note, &key, &has_failed);
+    if (why != NULL)
+        return has_failed ? no_memory(error) : wrong(error, why);
     /* The signature has been judged. */
     switch ((int)sg_receipt_prove(receipts->hasher, receipt, record, NULL, ret, &err)) {
     case SG_OK:
@@ -272,8 +306,9 @@ static enum sealgate_code prove(struct sg_client_receipts *receipts,
         if (receipts->proven.failed)
             return no_memory(error);
     }
-    signer_of(receipts, receipt->checkpoint, key, signer);
-    return remember(receipts, signer, ret, error);
+    head_of(receipts, &note, key, ret, &head);
+    why = remember(receipts, &head);
+    return why == NULL ? SEALGATE_OK : wrong(error, why);
 }
 
 enum sealgate_code sg_client_receipt_read(struct sg_client_receipts *receipts,

@@ -23,6 +23,26 @@ enum sealgate_code sg_client_receipts_new(const char *log_keys, enum sealgate_re
 void sg_client_receipts_free(struct sg_client_receipts *receipts);
 SG_DEFINE_AUTO(struct sg_client_receipts, sg_client_receipts_free);
 
+/* Whose tree it is: a pinned key, or else as much of a key's id as five letters of base64 have.
+ * Logs that have a name in common are told apart by it. */
+enum { SG_CLIENT_SIGNER_BYTES = 5 };
+
+/* What a checkpoint that may be believed says. */
+struct sg_client_head {
+    char signer[SG_CLIENT_SIGNER_BYTES];
+    char origin[SG_CHECKPOINT_ORIGIN_BYTES_MAX + 1];
+    struct sg_tree_head head;
+};
+
+/* Judges a checkpoint that came by itself, and remembers it. Errors: CHECKPOINT_WRONG,
+ * OUT_OF_MEMORY. */
+enum sealgate_code sg_client_checkpoint_judge(struct sg_client_receipts *receipts,
+                                              struct sg_slice note, struct sg_client_head *ret,
+                                              struct sealgate_error *error);
+/* Whether a key is pinned, which has then signed all that was judged. */
+bool sg_client_receipts_are_pinned(const struct sg_client_receipts *receipts);
+struct sg_tree_hasher *sg_client_receipts_hasher(struct sg_client_receipts *receipts);
+
 /* What the record of an answer must say. */
 struct sg_client_asked {
     uint8_t request_sha256[SG_TREE_HASH_BYTES];

@@ -259,6 +259,28 @@ enum sg_rc sg_tree_check_leaf(struct sg_tree_hasher *hasher, const struct sg_tre
     return SG_OK;
 }
 
+enum sg_rc sg_tree_edge_of_proof(uint64_t index, uint64_t size, const struct sg_tree_proof *proof,
+                                 struct sg_tree_edge *ret, struct sg_err *err)
+{
+    struct sg_tree_edge edge = {.size = index};
+    uint64_t left = index;
+
+    if (index >= size || proof->count > SG_TREE_LEVELS_MAX)
+        return SG_FAIL(err, SG_E_INVALID, 0, "a proof is not of a leaf of that tree");
+    struct climber at = {index, size - 1};
+    for (size_t i = 0; i < proof->count && at.last != 0; i++)
+        if (step_is_left(&at)) { /* of the lowest bit that has not had its subtree */
+            if (left == 0)
+                break;
+            edge.complete[__builtin_ctzll(left)] = proof->hashes[i];
+            left &= left - 1;
+        }
+    if (left != 0 || at.last != 0)
+        return SG_FAIL(err, SG_E_INVALID, 0, "a proof is not of a leaf of that tree");
+    *ret = edge;
+    return SG_OK;
+}
+
 enum sg_rc sg_tree_check_growth(struct sg_tree_hasher *hasher, const struct sg_tree_head *old,
                                 const struct sg_tree_head *head, const struct sg_tree_proof *proof,
                                 struct sg_err *err)

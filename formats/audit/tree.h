@@ -77,6 +77,13 @@ SG_MUST_USE enum sg_rc sg_tree_prove_growth(struct sg_tree_hasher *hasher, uint6
 SG_MUST_USE enum sg_rc sg_tree_find_edge(uint64_t size, sg_tree_find_fn find, void *arg,
                                          struct sg_tree_edge *ret, struct sg_err *err);
 
+/* The edge of the tree of `index` leaves, out of the way from leaf `index` to the root of a tree of
+ * `size`: what stands to the left of the way. A proof that sg_tree_check_leaf() has taken is
+ * needed; of any other the hashes are anybody's. Errors: SG_E_INVALID: no such way. */
+SG_MUST_USE enum sg_rc sg_tree_edge_of_proof(uint64_t index, uint64_t size,
+                                             const struct sg_tree_proof *proof,
+                                             struct sg_tree_edge *ret, struct sg_err *err);
+
 /* What somebody claims of a tree. */
 struct sg_tree_head {
     uint64_t size;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "formats/audit/witness.h"
+
 enum { LEAVES_MAX = 1 << 20, LEVELS = 21 };
 
 struct audit_maker {
@@ -205,6 +207,19 @@ void audit_maker_receipt(struct audit_maker *maker, uint64_t index, uint64_t siz
     require(sg_tree_prove_leaf(maker->hasher, index, size, find, maker, &receipt.proof, NULL) ==
             SG_OK);
     sg_receipt_write_with(&receipt, maker->records[index], out);
+    sg_buf_done(&note);
+}
+
+void audit_maker_growth_file(struct audit_maker *maker, uint64_t old_size, uint64_t size,
+                             struct sg_buf *out)
+{
+    struct sg_witness_request growth = {.old_size = old_size};
+    struct sg_buf note;
+    sg_buf_init(&note, SG_NOTE_BYTES_MAX);
+    audit_maker_checkpoint(maker, size, &note);
+    audit_maker_growth(maker, old_size, size, &growth.proof);
+    growth.checkpoint = sg_buf_slice(&note);
+    sg_witness_request_write(&growth, out);
     sg_buf_done(&note);
 }
 

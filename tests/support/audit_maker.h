@@ -29,6 +29,9 @@ void audit_maker_growth(struct audit_maker *maker, uint64_t old, uint64_t size,
 void audit_maker_checkpoint(struct audit_maker *maker, uint64_t size, struct sg_buf *out);
 void audit_maker_receipt(struct audit_maker *maker, uint64_t index, uint64_t size,
                          struct sg_buf *out);
+/* From the tree of `old_size` leaves (at least 1) to that of `size`, as witnesses are sent it. */
+void audit_maker_growth_file(struct audit_maker *maker, uint64_t old_size, uint64_t size,
+                             struct sg_buf *out);
 void audit_maker_export(struct audit_maker *maker, uint64_t first, uint64_t end, uint64_t size,
                         struct sg_buf *out);
 

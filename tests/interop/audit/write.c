@@ -45,6 +45,20 @@ static void save_export(struct audit_maker *maker, const char *folder, uint64_t 
     save(folder, name, bytes);
 }
 
+/* The kept checkpoint, and how the log grew from it. */
+static void save_growth(struct audit_maker *maker, const char *folder, uint64_t old_size,
+                        uint64_t size, struct sg_buf *bytes)
+{
+    char name[96];
+    audit_maker_checkpoint(maker, old_size, bytes);
+    snprintf(name, sizeof(name), "kept-%llu.checkpoint", (unsigned long long)old_size);
+    save(folder, name, bytes);
+    audit_maker_growth_file(maker, old_size, size, bytes);
+    snprintf(name, sizeof(name), "grown-%llu-%llu.growth", (unsigned long long)old_size,
+             (unsigned long long)size);
+    save(folder, name, bytes);
+}
+
 int main(int argc, char **argv)
 {
     static const uint64_t sizes[] = {1, 2, 3, 7, 8, 9, 64, 65, 255, 256, 257, LEAVES};
@@ -66,6 +80,9 @@ int main(int argc, char **argv)
         save_export(maker, argv[1], 0, size, LEAVES, &bytes);
         save_export(maker, argv[1], size / 3, size, LEAVES, &bytes);
     }
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        save_growth(maker, argv[1], sizes[i], LEAVES, &bytes);
+    save_growth(maker, argv[1], 7, 8, &bytes);
     save_export(maker, argv[1], 0, 0, LEAVES, &bytes);
     save_export(maker, argv[1], 7, 7, LEAVES, &bytes);
 

@@ -11,6 +11,7 @@
 struct script_connection {
     atomic_uint *calls; /* begun, over all connections */
     bool wants_close;   /* close without a word, now */
+    bool wants_cut;     /* the same behind what was answered */
     bool wants_drain;   /* GOAWAY behind what was answered */
 };
 

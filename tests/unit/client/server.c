@@ -146,7 +146,7 @@ static void peer_read(struct inner *server, struct peer *peer)
         sg_rpc_server_drain(peer->rpc);
         peer_flush(peer);
     }
-    if (!is_alive || sg_rpc_server_is_done(peer->rpc))
+    if (!is_alive || peer->script.wants_cut || sg_rpc_server_is_done(peer->rpc))
         peer_close(peer);
 }
 

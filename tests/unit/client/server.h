@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "client/include/sealgate.h"
+#include "client/include/sealgate_audit.h"
 
 /*
  * A gateway for tests of the client: real sockets, real TLS with client certificates, our own
@@ -28,6 +28,8 @@
  *   keys/ids-close      the same for the server's third call; before, as keys/close
  *   keys/ids-busy       the same for the server's third call; before, UNAVAILABLE and RetryInfo
  *   keys/ids-refused    the same without a request_id; with one, FIELD_NOT_SERVED
+ *
+ * and as an AuditService by the name of the log: audit_script.h.
  */
 struct test_server {
     char endpoint[32]; /* "127.0.0.1:port" */

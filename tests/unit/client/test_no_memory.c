@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "tests/support/failmalloc.h"
 #include "tests/support/unit.h"
+#include "tests/unit/client/audit_script.h"
 #include "tests/unit/client/server.h"
 
 /*
@@ -13,10 +14,15 @@
  */
 
 static struct test_server *server;
+static struct sg_buf kept; /* an early checkpoint of the server's log */
 
 static int start(void **state)
 {
+    struct audit_maker *maker = audit_script_log();
     (void)state;
+    sg_buf_init(&kept, SG_NOTE_BYTES_MAX);
+    audit_maker_checkpoint(maker, 65, &kept);
+    audit_maker_free(maker);
     server = test_server_start();
     return 0;
 }
@@ -25,6 +31,7 @@ static int stop(void **state)
 {
     (void)state;
     test_server_stop(server);
+    sg_buf_done(&kept);
     return 0;
 }
 
@@ -165,6 +172,54 @@ static enum sealgate_code health_check(struct sealgate_client *client, struct se
     return sealgate_health_check(client, NULL, TIMEOUT_MS, &health, error);
 }
 
+/* The audit log ------------------------------------------------------------------------------- */
+
+static enum sealgate_code list_leaves(struct sealgate_client *client, struct sealgate_error *error)
+{
+    const struct sealgate_leaf_query query = {.page_size = 3, .caller = "x", .since_ns = 5};
+    struct sealgate_leaf_list *list = NULL;
+    enum sealgate_code code = sealgate_list_leaves(client, &query, TIMEOUT_MS, &list, error);
+
+    assert_int_equal(code == SEALGATE_OK, list != NULL);
+    if (code == SEALGATE_OK)
+        assert_int_equal(list->count, 3);
+    sealgate_free(list);
+    return code;
+}
+
+static enum sealgate_code get_receipt(struct sealgate_client *client, struct sealgate_error *error)
+{
+    struct sealgate_receipt *receipt = NULL;
+    enum sealgate_code code =
+        sealgate_get_receipt(client, "audit/log-1/leaves/9", TIMEOUT_MS, &receipt, error);
+
+    assert_int_equal(code == SEALGATE_OK, receipt != NULL);
+    if (code == SEALGATE_OK)
+        assert_int_equal(receipt->leaf_index, 9);
+    sealgate_free(receipt);
+    return code;
+}
+
+/* Proved again offline, which allocates too. */
+static enum sealgate_code get_growth(struct sealgate_client *client, struct sealgate_error *error)
+{
+    const struct sealgate_bytes old = {kept.ptr, kept.len};
+    struct sealgate_checkpoint *newest = NULL, *grown = NULL, *again = NULL;
+    enum sealgate_code code = sealgate_get_checkpoint(client, NULL, TIMEOUT_MS, &newest, error);
+
+    if (code == SEALGATE_OK)
+        code = sealgate_get_growth(client, NULL, old, TIMEOUT_MS, &grown, error);
+    if (code == SEALGATE_OK)
+        code = sealgate_growth_verify(old, grown->growth, NULL, &again, error);
+    assert_int_equal(code == SEALGATE_OK, again != NULL);
+    if (code == SEALGATE_OK)
+        assert_int_equal(again->size, AUDIT_SCRIPT_LEAVES);
+    sealgate_free(newest);
+    sealgate_free(grown);
+    sealgate_free(again);
+    return code;
+}
+
 /* Streams: the non-blocking core --------------------------------------------------------------- */
 
 struct tally {
@@ -253,6 +308,29 @@ static enum sealgate_code health_watch(struct sealgate_client *client, struct se
     return tally.changes > 0 ? SEALGATE_OK : tally.error.code;
 }
 
+static void on_leaf(void *user, const struct sealgate_record *record)
+{
+    struct tally *tally = user;
+    assert_int_equal(record->leaf_index, tally->items);
+    if (++tally->items == 10)
+        sealgate_call_cancel(tally->call);
+}
+
+/* Ten of them, where the server ends the watch behind seven. */
+static enum sealgate_code watch_leaves(struct sealgate_client *client, struct sealgate_error *error)
+{
+    const struct sealgate_leaf_events events = {on_leaf, on_done};
+    const struct sealgate_leaf_query query = {.log = "audit/ends"};
+    struct tally tally = {0};
+    enum sealgate_code code = sealgate_watch_leaves_start(client, &query, TIMEOUT_MS, &events,
+                                                          &tally, &tally.call, error);
+    if (code != SEALGATE_OK)
+        return code;
+    run(client, &tally);
+    *error = tally.error;
+    return tally.items == 10 ? SEALGATE_OK : tally.error.code;
+}
+
 static const struct {
     const char *name;
     enum sealgate_code (*ask)(struct sealgate_client *client, struct sealgate_error *error);
@@ -267,6 +345,10 @@ static const struct {
     {"health_check", health_check},
     {"sign_stream", sign_stream},
     {"health_watch", health_watch},
+    {"list_leaves", list_leaves},
+    {"get_receipt", get_receipt},
+    {"get_growth", get_growth},
+    {"watch_leaves", watch_leaves},
 };
 
 /* A client, two calls on it, and its end. The second call finds whatever the first has left. */

@@ -259,6 +259,36 @@ static void a_log_goes_on_from_what_it_kept(void **state)
     }
 }
 
+/* Who has a proof for a leaf can go on where the log was before it. */
+static void the_way_of_a_leaf_has_the_edge_of_what_was_before_it(void **state)
+{
+    (void)state;
+    for (uint64_t size = 1; size <= LEAVES; size++)
+        for (uint64_t index = 0; index < size; index++) {
+            struct sg_tree_edge edge, wanted;
+            struct sg_tree_proof proof;
+            struct sg_tree_hash root;
+            assert_int_equal(sg_tree_prove_leaf(hasher, index, size, find, &size, &proof, NULL),
+                             SG_OK);
+            assert_int_equal(sg_tree_edge_of_proof(index, size, &proof, &edge, NULL), SG_OK);
+            assert_int_equal(sg_tree_find_edge(index, find, &size, &wanted, NULL), SG_OK);
+            assert_memory_equal(&edge, &wanted, sizeof(edge));
+            sg_tree_append(hasher, &edge, &leaves[index], NULL, NULL);
+            sg_tree_root(hasher, &edge, &root);
+            assert_memory_equal(&root, &heads[index + 1].root, sizeof(root));
+            if (proof.count > 0) {
+                proof.count--; /* the way does not end at the root */
+                assert_int_equal(sg_tree_edge_of_proof(index, size, &proof, &edge, NULL),
+                                 SG_E_INVALID);
+            }
+        }
+    struct sg_tree_proof proof = {.count = SG_TREE_LEVELS_MAX + 1};
+    struct sg_tree_edge edge;
+    assert_int_equal(sg_tree_edge_of_proof(0, 1, &proof, &edge, NULL), SG_E_INVALID);
+    proof.count = 0;
+    assert_int_equal(sg_tree_edge_of_proof(1, 1, &proof, &edge, NULL), SG_E_INVALID);
+}
+
 static void what_cannot_be_found_is_not_proved(void **state)
 {
     struct sg_tree_proof proof;
@@ -300,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_proof_that_was_touched_proves_nothing),
         cmocka_unit_test(every_tree_begins_with_the_empty_one),
         cmocka_unit_test(a_log_goes_on_from_what_it_kept),
+        cmocka_unit_test(the_way_of_a_leaf_has_the_edge_of_what_was_before_it),
         cmocka_unit_test(what_cannot_be_found_is_not_proved),
         cmocka_unit_test(sizes_that_no_log_has_are_judged),
     };
