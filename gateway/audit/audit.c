@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/timex.h>
 
+#include "base/secret.h"
 #include "gateway/audit/audit_priv.h"
 
 enum {
@@ -37,6 +38,7 @@ struct sg_audit {
     size_t waiting_max;
     uint64_t room_bytes_min;
     bool clock_sync_required;
+    struct sg_seal *page_seal;
 
     struct side write, read;
     struct sg_queue *written, *answered; /* for the loop */
@@ -366,6 +368,11 @@ const struct sg_note_key *sg_audit_key(const struct sg_audit *audit)
     return sg_note_signer_key(audit->writer.signer);
 }
 
+const struct sg_seal *sg_audit_page_seal(const struct sg_audit *audit)
+{
+    return audit->page_seal;
+}
+
 void sg_audit_stats(const struct sg_audit *audit, struct sg_audit_stats *ret)
 {
     *ret = (struct sg_audit_stats){
@@ -389,6 +396,16 @@ static enum sg_rc open_reader(struct sg_audit *audit, const struct sg_audit_opti
     return sg_log_tree_new(audit->reader.store, audit->read_log.id, &audit->reader.tree, err);
 }
 
+static enum sg_rc open_seal(struct sg_audit *audit, struct sg_err *err)
+{
+    uint8_t key[SG_SEAL_KEY_BYTES];
+
+    SG_TRY(sg_store_seal_key(audit->writer.store, key, err));
+    enum sg_rc rc = sg_seal_new(key, "sealgate page token 1", &audit->page_seal, err);
+    sg_wipe(key, sizeof(key));
+    return rc;
+}
+
 static enum sg_rc start_side(struct sg_audit *audit, struct side *side, void *(*run)(void *),
                              struct sg_err *err)
 {
@@ -405,6 +422,7 @@ static enum sg_rc start(struct sg_audit *audit, const struct sg_audit_options *o
                         struct sg_err *err)
 {
     SG_TRY(sg_audit_writer_open(&audit->writer, options, err));
+    SG_TRY(open_seal(audit, err));
     SG_TRY(open_reader(audit, options, err));
     atomic_store(&audit->last_time_ns, audit->writer.last_time_ns);
     atomic_store(&audit->size, sg_log_tree_size(audit->writer.tree));
@@ -467,5 +485,6 @@ void sg_audit_close(struct sg_audit *audit)
     sg_log_tree_free(audit->reader.tree);
     sg_store_close(audit->reader.store);
     sg_audit_writer_close(&audit->writer);
+    sg_seal_free(audit->page_seal);
     free(audit);
 }

@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "base/queue.h"
 #include "formats/audit/record.h"
+#include "formats/seal/seal.h"
 #include "gateway/audit/receipt.h"
 
 /*
@@ -117,6 +118,9 @@ void sg_audit_listen(struct sg_audit *audit, void (*grown)(void *arg), void *arg
 const char *sg_audit_log_name(const struct sg_audit *audit);
 const char *sg_audit_origin(const struct sg_audit *audit);
 const struct sg_note_key *sg_audit_key(const struct sg_audit *audit);
+
+/* What seals the page tokens of the store's listings. Thread: any. */
+const struct sg_seal *sg_audit_page_seal(const struct sg_audit *audit);
 
 struct sg_audit_stats {
     uint64_t leaves, commits, failures; /* of this gateway, since its start */

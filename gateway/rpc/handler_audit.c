@@ -1,9 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/base64.h"
-#include "formats/raw/digest.h"
 #include "gateway/rpc/audit_message.h"
+#include "gateway/rpc/page_token.h"
 #include "gateway/rpc/receipt_message.h"
 #include "gateway/rpc/rpc_priv.h"
 #include "proto/pb/unpack.h"
@@ -12,7 +11,7 @@
  * The AuditService: each call is a question to the log's reading thread, and an answer made of what
  * that thread brought. The question keeps copies, so it may outlive its call.
  */
-enum { PAGE_DEFAULT = 50, FILTER_HASH_BYTES = 16, TOKEN_BYTES = 8 + FILTER_HASH_BYTES };
+enum { PAGE_DEFAULT = 50 };
 
 struct question {
     struct sg_audit_task task;
@@ -26,8 +25,9 @@ struct question {
     uint64_t first, old_size, new_size;
     size_t max;
     struct sg_leaves_filter filter;
-    struct sg_buf filter_bytes; /* which the filter borrows from */
-    uint8_t filter_hash[FILTER_HASH_BYTES];
+    struct sg_buf filter_bytes;         /* which the filter borrows from */
+    uint8_t scope[SG_PAGE_SCOPE_BYTES]; /* of its pages */
+    char token[SG_PAGE_TOKEN_LEN + 1];  /* of this page; "": the first */
 
     /* What came. */
     enum sg_rc rc;
@@ -301,42 +301,29 @@ static void run_leaves(struct sg_audit_task *task, struct sg_audit_reader *reade
     struct question *question = SG_CONTAINER(task, struct question, task);
 
     question->rc = sg_audit_log_find(reader, question->log, &question->found, &question->err);
+    if (question->rc == SG_OK && question->token[0] != '\0')
+        question->rc = sg_page_token_read(
+            sg_audit_page_seal(question->rpc->deps.audit), question->scope, question->found.id,
+            sg_slice_str(question->token), &question->first, &question->err);
     if (question->rc == SG_OK)
         question->rc =
             sg_leaves_read(reader, question->found.id, &question->filter, question->first,
                            question->max, &question->leaves, &question->err);
 }
 
-/* Where to go on, and for which filter: another filter's token is none. */
+/* Where to go on. NULL: no memory. */
 static char *token_new(struct sg_arena *arena, const struct question *question)
 {
-    uint8_t bytes[TOKEN_BYTES];
     struct sg_buf text;
 
-    sg_put_be32(bytes, (uint32_t)(question->leaves.next >> 32));
-    sg_put_be32(bytes + 4, (uint32_t)question->leaves.next);
-    memcpy(bytes + 8, question->filter_hash, FILTER_HASH_BYTES);
-    sg_buf_init(&text, 2 * TOKEN_BYTES);
-    sg_base64_encode(sg_slice_of(bytes, sizeof(bytes)), SG_BASE64_URL, SG_BASE64_UNPADDED, &text);
-    char *token = text.failed ? NULL : sg_arena_strdup(arena, sg_buf_slice(&text));
+    sg_buf_init(&text, SG_PAGE_TOKEN_LEN);
+    char *token =
+        sg_page_token_write(sg_audit_page_seal(question->rpc->deps.audit), question->scope,
+                            question->found.id, question->leaves.next, &text, NULL) == SG_OK
+            ? sg_arena_strdup(arena, sg_buf_slice(&text))
+            : NULL;
     sg_buf_done(&text);
     return token;
-}
-
-static enum sg_rc read_token(struct question *question, const char *token, struct sg_err *err)
-{
-    uint8_t room[TOKEN_BYTES + 3];
-    struct sg_buf bytes = {.ptr = room, .cap = sizeof(room), .max = sizeof(room)};
-
-    if (token[0] == '\0')
-        return SG_OK;
-    if (sg_base64_decode(sg_slice_str(token), SG_BASE64_URL, SG_BASE64_UNPADDED, &bytes, NULL) !=
-            SG_OK ||
-        bytes.len != TOKEN_BYTES || memcmp(room + 8, question->filter_hash, FILTER_HASH_BYTES) != 0)
-        return SG_REFUSE(err, SG_R_BAD_PAGE_TOKEN,
-                         "the page token is not one of this listing and filter");
-    question->first = (uint64_t)sg_be32(room) << 32 | sg_be32(room + 4);
-    return SG_OK;
 }
 
 static void reply_leaves(struct question *question)
@@ -364,28 +351,40 @@ static void reply_leaves(struct question *question)
         sg_rpc_fail_memory(question->rpc, question->call);
 }
 
+/* Whose listing it is, and of what. */
+static enum sg_rc read_scope(struct question *question, const Sealgate__V1__AuditFilter *filter,
+                             struct sg_err *err)
+{
+    struct sg_audit_record asked = {0};
+    struct sg_buf packed;
+
+    sg_rpc_begin_record(question->call, &asked);
+    sg_buf_init(&packed, SG_LEAVES_BYTES_MAX);
+    if (filter != NULL)
+        sg_pb_pack(&filter->base, &packed);
+    enum sg_rc rc = sg_buf_check(&packed, err);
+    if (rc == SG_OK)
+        rc = sg_page_scope(asked.authority, asked.caller, asked.method, sg_buf_slice(&packed),
+                           question->scope, err);
+    sg_buf_done(&packed);
+    return rc;
+}
+
 static enum sg_rc read_list(struct question *question,
                             const Sealgate__V1__ListLeavesRequest *request, struct sg_err *err)
 {
-    uint8_t hash[SG_DIGEST_BYTES_MAX];
-    struct sg_buf packed;
-
     SG_TRY(sg_audit_name_read(request->log, question->log, NULL, err));
     question->max = request->page_size == 0                   ? PAGE_DEFAULT
                     : request->page_size < SG_LEAVES_PAGE_MAX ? request->page_size
                                                               : SG_LEAVES_PAGE_MAX;
     question->first = request->first;
     SG_TRY(sg_audit_filter_read(request->filter, &question->filter, &question->filter_bytes, err));
-    sg_buf_init(&packed, SG_LEAVES_BYTES_MAX);
-    if (request->filter != NULL)
-        sg_pb_pack(&request->filter->base, &packed);
-    enum sg_rc rc = sg_buf_check(&packed, err);
-    if (rc == SG_OK)
-        rc = sg_digest_of(SG_DIGEST_SHA256, sg_buf_slice(&packed), hash, err);
-    sg_buf_done(&packed);
-    SG_TRY(rc);
-    memcpy(question->filter_hash, hash, FILTER_HASH_BYTES);
-    return read_token(question, request->page_token, err);
+    SG_TRY(read_scope(question, request->filter, err));
+    /* It is opened where the log is found, which it must be of. */
+    if (strlen(request->page_token) > SG_PAGE_TOKEN_LEN)
+        return SG_REFUSE(err, SG_R_BAD_PAGE_TOKEN, "the page token is longer than any");
+    snprintf(question->token, sizeof(question->token), "%s", request->page_token);
+    return SG_OK;
 }
 
 static void on_list_leaves(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
