@@ -22,7 +22,7 @@ static enum sg_rc write_log(struct sg_store *store, struct sg_store_log *log,
     }
     const struct sg_store_group group = {
         .leaves = &leaf, .leaf_count = 1, .checkpoint = sg_buf_slice(checkpoint)};
-    return sg_store_create_log(store, log, &group, err);
+    return sg_store_create_log(store, log, NULL, &group, err);
 }
 
 enum sg_rc sg_audit_create(struct sg_store *store, struct sg_store_log *log,

@@ -163,7 +163,8 @@ enum sg_rc sg_store_append(struct sg_store *store, struct sg_store_group *group,
 }
 
 enum sg_rc sg_store_create_log(struct sg_store *store, struct sg_store_log *log,
-                               const struct sg_store_group *group, struct sg_err *err)
+                               const struct sg_store_log *ends, const struct sg_store_group *group,
+                               struct sg_err *err)
 {
     struct sg_store_group first = *group;
     enum sg_store_outcome outcome = SG_STORE_UNSET;
@@ -173,9 +174,13 @@ enum sg_rc sg_store_create_log(struct sg_store *store, struct sg_store_log *log,
     SG_TRY(check_group(&first, err));
     if (log->name[0] == '\0' || log->epoch == 0)
         return SG_FAIL(err, SG_E_INVALID, 0, "a log needs a name and an epoch");
-    SG_TRY(store->backend->create_log(store, log, &first, &outcome, err));
+    if (ends != NULL && (strcmp(ends->name, log->name) != 0 || ends->epoch != log->epoch - 1))
+        return SG_FAIL(err, SG_E_INVALID, 0, "a new epoch ends the one before it");
+    SG_TRY(store->backend->create_log(store, log, ends, &first, &outcome, err));
     if (outcome == SG_STORE_MOVED)
-        return SG_FAIL(err, SG_E_CONFLICT, 0, "the store has log \"%s\" of epoch %u already",
+        return SG_FAIL(err, SG_E_CONFLICT, 0,
+                       "the store has log \"%s\" of epoch %u already, or the one before it has "
+                       "grown",
                        log->name, log->epoch);
     if (outcome != SG_STORE_WRITTEN)
         return SG_FAIL(err, SG_E_CONFLICT, 0,

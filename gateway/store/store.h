@@ -111,7 +111,7 @@ struct sg_store_group {
 enum sg_store_outcome {
     SG_STORE_UNSET = 0,
     SG_STORE_WRITTEN,
-    SG_STORE_MOVED, /* the log has another size by now; nothing was written */
+    SG_STORE_MOVED, /* the log has another size by now, or a new epoch; nothing was written */
     SG_STORE_TAKEN, /* some leaves' keys are taken, and are marked; nothing was written */
 };
 
@@ -119,8 +119,11 @@ enum sg_store_outcome {
 SG_MUST_USE enum sg_rc sg_store_append(struct sg_store *store, struct sg_store_group *group,
                                        enum sg_store_outcome *ret, struct sg_err *err);
 /* A new log with its first leaves, of which `group->log_id` and old_size are ignored; `log->id`,
- * size and first are set. Errors: SG_E_CONFLICT: name and epoch exist. */
+ * size and first are set. `ends` (NULL: none) is the epoch before it, which nothing is appended to
+ * from that commit on: whoever tries is told SG_STORE_MOVED. Errors: SG_E_CONFLICT: name and epoch
+ * exist, or `ends` has another size by now or is not the epoch before. */
 SG_MUST_USE enum sg_rc sg_store_create_log(struct sg_store *store, struct sg_store_log *log,
+                                           const struct sg_store_log *ends,
                                            const struct sg_store_group *group, struct sg_err *err);
 
 /* Appends the newest checkpoint, a signed note; whatever it was written with. */

@@ -30,8 +30,9 @@ _Static_assert((int)STATEMENT_COUNT <= (int)SG_PG_STATEMENTS_MAX, "room for all 
  * size that its writer knows, which is compared under the lock of the log's row.
  */
 #define MOVED                                                                                      \
-    "WITH moved AS (UPDATE sealgate.logs SET size = $3::int8, checkpoint = $4::bytea"              \
-    " WHERE id = $1::int8 AND size = $2::int8 RETURNING id),"                                      \
+    "WITH moved AS (UPDATE sealgate.logs AS l SET size = $3::int8, checkpoint = $4::bytea"         \
+    " WHERE l.id = $1::int8 AND l.size = $2::int8 AND NOT EXISTS (SELECT 1 FROM sealgate.logs"     \
+    " AS later WHERE later.name = l.name AND later.epoch > l.epoch) RETURNING l.id),"              \
     " put AS (INSERT INTO sealgate.leaves (id, request, record)"                                   \
     " SELECT * FROM unnest($5::int8[], $6::bytea[], $7::bytea[])"                                  \
     " WHERE EXISTS (SELECT 1 FROM moved))"
@@ -49,7 +50,9 @@ static const char *const sql[STATEMENT_COUNT] = {
     [LOG_ADD] =
         "WITH made AS (INSERT INTO sealgate.logs"
         " (name, origin, epoch, size, first, checkpoint)"
-        " VALUES ($1::text, $2::text, $3::int8, $4::int8, 0, $5::bytea)"
+        " SELECT $1::text, $2::text, $3::int8, $4::int8, 0, $5::bytea"
+        " WHERE $12::int8 = 0 OR EXISTS (SELECT 1 FROM sealgate.logs"
+        " WHERE id = $12::int8 AND size = $13::int8)"
         " ON CONFLICT ON CONSTRAINT logs_name_epoch DO NOTHING RETURNING id),"
         " put AS (INSERT INTO sealgate.leaves (id, request, record)"
         " SELECT made.id << 40 | l.seq, l.request, l.record FROM made,"
@@ -413,9 +416,32 @@ static enum sg_rc append(struct sg_store *base, struct sg_store_group *group,
     return rc;
 }
 
+/* The first leaves of a new epoch, which have no request keys. Nobody who appends is between
+ * looking for a later epoch and committing while one is made: they are waited for, and wait. */
+static enum sg_rc put_epoch(struct sg_store_pg *store, struct sg_pg_params *params,
+                            struct sg_store_group *group, const struct in_order *order,
+                            int64_t *ret, enum sg_store_outcome *outcome, struct sg_err *err)
+{
+    static const char lock[] = "BEGIN; LOCK TABLE sealgate.logs IN SHARE ROW EXCLUSIVE MODE";
+
+    enum sg_rc rc = ready(store, err);
+    if (rc == SG_OK)
+        rc = sg_pg_exec(&store->pg, lock, "create a log", NULL, err);
+    if (rc != SG_OK) {
+        sg_pg_params_done(params);
+        return rc;
+    }
+    rc = put(store, LOG_ADD, params, group, order, ret, outcome, err);
+    if (rc == SG_OK)
+        rc = sg_pg_exec(&store->pg, "COMMIT", "create a log", NULL, err);
+    if (store->pg.conn != NULL && PQtransactionStatus(store->pg.conn) != PQTRANS_IDLE)
+        sg_pg_close(&store->pg);
+    return rc;
+}
+
 static enum sg_rc create_log(struct sg_store *base, struct sg_store_log *log,
-                             struct sg_store_group *group, enum sg_store_outcome *ret,
-                             struct sg_err *err)
+                             const struct sg_store_log *ends, struct sg_store_group *group,
+                             enum sg_store_outcome *ret, struct sg_err *err)
 {
     struct sg_store_pg *store = pg_of(base);
     struct in_order *order = NULL;
@@ -438,7 +464,10 @@ static enum sg_rc create_log(struct sg_store *base, struct sg_store_log *log,
         sg_pg_add_bytes(&params, group->checkpoint);
         add_leaves(&params, group, order);
         add_tiles(&params, group);
-        rc = put(store, LOG_ADD, &params, group, order, &id, ret, err);
+        sg_pg_add_int(&params, ends == NULL ? 0 : (int64_t)ends->id);
+        sg_pg_add_int(&params, ends == NULL ? 0 : (int64_t)ends->size);
+        rc = ends == NULL ? put(store, LOG_ADD, &params, group, order, &id, ret, err)
+                          : put_epoch(store, &params, group, order, &id, ret, err);
         if (rc == SG_OK && *ret == SG_STORE_WRITTEN)
             log->id = (uint64_t)id;
     }

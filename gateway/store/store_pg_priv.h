@@ -12,7 +12,7 @@
  * another; what the server still does with an append that nobody waits for cannot harm, since it
  * compares the log's size under the row's lock.
  */
-enum { SG_PG_STATEMENTS_MAX = 24, SG_PG_PARAMS_MAX = 12 };
+enum { SG_PG_STATEMENTS_MAX = 24, SG_PG_PARAMS_MAX = 13 };
 
 struct sg_pg {
     char *url;

@@ -20,10 +20,10 @@ struct sg_store_backend {
                            struct sg_err *err);
     enum sg_rc (*append)(struct sg_store *store, struct sg_store_group *group,
                          enum sg_store_outcome *ret, struct sg_err *err);
-    /* SG_STORE_MOVED: name and epoch exist. Sets `log->id`. */
+    /* SG_STORE_MOVED: name and epoch exist, or `ends` is not as it is told. Sets `log->id`. */
     enum sg_rc (*create_log)(struct sg_store *store, struct sg_store_log *log,
-                             struct sg_store_group *group, enum sg_store_outcome *ret,
-                             struct sg_err *err);
+                             const struct sg_store_log *ends, struct sg_store_group *group,
+                             enum sg_store_outcome *ret, struct sg_err *err);
     enum sg_rc (*read_checkpoint)(struct sg_store *store, uint64_t log_id, struct sg_buf *ret,
                                   struct sg_err *err);
     enum sg_rc (*set_checkpoint)(struct sg_store *store, uint64_t log_id, uint64_t size,

@@ -10,6 +10,7 @@ enum statement {
     BEGIN,
     COMMIT,
     LOG_SIZE,
+    LOG_LAST,
     LOG_SET,
     LOG_ADD,
     LOG_LIST,
@@ -34,6 +35,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [LOG_SIZE] = "SELECT size, first FROM logs WHERE id = ?1",
+    [LOG_LAST] = ("SELECT 1 FROM logs WHERE id = ?1 AND size = ?2 AND NOT EXISTS (SELECT 1"
+                  " FROM logs AS later WHERE later.name = logs.name AND later.epoch > logs.epoch)"),
     [LOG_SET] = "UPDATE logs SET size = ?2, checkpoint = ?3 WHERE id = ?1",
     [LOG_ADD] = ("INSERT INTO logs (id, name, origin, epoch, size, first, checkpoint)"
                  " SELECT coalesce(max(id), 0) + 1, ?1, ?2, ?3, ?4, 0, ?5 FROM logs"),
@@ -301,15 +304,28 @@ static enum sg_rc step(struct sg_sqlite *main, enum statement number, struct sg_
     return sg_sqlite_run(main, statement, "write the store", err);
 }
 
-/* Under the write lock: what the file says of the log's size stays so until the commit. */
+/* Whether the log has this size and no later epoch. Under the write lock that stays so until the
+ * commit. */
+static enum sg_rc is_open_at(struct sg_sqlite *main, uint64_t log_id, uint64_t size, bool *ret,
+                             struct sg_err *err)
+{
+    SG_AUTO(sg_sqlite_reset) sqlite3_stmt *statement = NULL;
+    SG_TRY(check_log_id(log_id, err));
+    SG_TRY(sg_sqlite_statement(main, LOG_LAST, &statement, err));
+    sqlite3_bind_int64(statement, 1, (int64_t)log_id);
+    sqlite3_bind_int64(statement, 2, (int64_t)size);
+    return sg_sqlite_row(main, statement, "read the log", ret, err);
+}
+
 static enum sg_rc append_locked(struct sg_sqlite *main, struct sg_store_group *group,
                                 enum sg_store_outcome *ret, struct sg_err *err)
 {
-    uint64_t size;
-    bool is_taken = false;
+    bool is_taken = false, is_open;
 
-    SG_TRY(log_size(main, group->log_id, &size, NULL, err));
-    if (size != group->old_size) {
+    SG_TRY(is_open_at(main, group->log_id, group->old_size, &is_open, err));
+    if (!is_open) {
+        uint64_t size;
+        SG_TRY(log_size(main, group->log_id, &size, NULL, err)); /* that there is such a log */
         *ret = SG_STORE_MOVED;
         return SG_OK;
     }
@@ -347,10 +363,18 @@ static enum sg_rc append(struct sg_store *base, struct sg_store_group *group,
 }
 
 static enum sg_rc create_locked(struct sg_sqlite *main, struct sg_store_log *log,
-                                struct sg_store_group *group, enum sg_store_outcome *ret,
-                                struct sg_err *err)
+                                const struct sg_store_log *ends, struct sg_store_group *group,
+                                enum sg_store_outcome *ret, struct sg_err *err)
 {
     sqlite3_stmt *statement;
+    bool is_open = true;
+
+    if (ends != NULL)
+        SG_TRY(is_open_at(main, ends->id, ends->size, &is_open, err));
+    if (!is_open) {
+        *ret = SG_STORE_MOVED;
+        return SG_OK;
+    }
     SG_TRY(sg_sqlite_statement(main, LOG_ADD, &statement, err));
     sqlite3_bind_text(statement, 1, log->name, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, log->origin, -1, SQLITE_STATIC);
@@ -376,12 +400,12 @@ static enum sg_rc create_locked(struct sg_sqlite *main, struct sg_store_log *log
 }
 
 static enum sg_rc create_log(struct sg_store *base, struct sg_store_log *log,
-                             struct sg_store_group *group, enum sg_store_outcome *ret,
-                             struct sg_err *err)
+                             const struct sg_store_log *ends, struct sg_store_group *group,
+                             enum sg_store_outcome *ret, struct sg_err *err)
 {
     struct sg_store_sqlite *store = sqlite_of(base);
     SG_TRY(begin(store, err));
-    enum sg_rc rc = create_locked(&store->main, log, group, ret, err);
+    enum sg_rc rc = create_locked(&store->main, log, ends, group, ret, err);
     sg_sqlite_rollback(&store->main);
     return rc;
 }

@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     fill_group(&group, &log, 0, 1);
     if (sg_store_migrate(argv[1], &from, &err) != SG_OK ||
         sg_store_open(argv[1], &store, &err) != SG_OK ||
-        sg_store_create_log(store, &log, &group, &err) != SG_OK)
+        sg_store_create_log(store, &log, NULL, &group, &err) != SG_OK)
         return fail(&err);
 
     uint64_t size = log.size, records = 0, commits = 0;

@@ -78,8 +78,8 @@ int suite_setup(void **state)
     assert_int_equal(from, 0);
     suite->store = suite_open(suite->url);
     suite->log = (struct sg_store_log){.name = "log", .origin = "sealgate.test/log", .epoch = 1};
-    assert_ok(sg_store_create_log(suite->store, &suite->log, suite_group(&suite->log, 0, 1, 0),
-                                  &suite_err));
+    assert_ok(sg_store_create_log(suite->store, &suite->log, NULL,
+                                  suite_group(&suite->log, 0, 1, 0), &suite_err));
     *state = suite;
     return 0;
 }
@@ -190,8 +190,8 @@ void suite_make(const char *url)
     unsigned from;
     assert_ok(sg_store_migrate(url, &from, &suite_err));
     suite.store = suite_open(url);
-    assert_ok(
-        sg_store_create_log(suite.store, &suite.log, suite_group(&suite.log, 0, 1, 0), &suite_err));
+    assert_ok(sg_store_create_log(suite.store, &suite.log, NULL, suite_group(&suite.log, 0, 1, 0),
+                                  &suite_err));
     suite_append(&suite, suite.store, 257, 50);
     sg_store_close(suite.store);
 }
@@ -329,7 +329,8 @@ static void keys_are_unique_in_all_logs(void **state)
     struct store_suite *suite = *state;
     enum sg_store_outcome outcome = SG_STORE_UNSET;
     struct sg_store_log other = {.name = "other", .origin = "sealgate.test/other", .epoch = 1};
-    assert_ok(sg_store_create_log(suite->store, &other, suite_group(&other, 0, 1, 0), &suite_err));
+    assert_ok(
+        sg_store_create_log(suite->store, &other, NULL, suite_group(&other, 0, 1, 0), &suite_err));
     suite_append(suite, suite->store, 1, 10);
     assert_ok(sg_store_append(suite->store, suite_group(&other, 1, 2, 9), &outcome, &suite_err));
     assert_int_equal(outcome, SG_STORE_TAKEN);
@@ -358,7 +359,8 @@ static void logs_and_epochs_are_told_apart(void **state)
     struct seen seen = {0};
     struct sg_err err = {0};
 
-    assert_ok(sg_store_create_log(suite->store, &log, suite_group(&log, 0, 5, 0), &suite_err));
+    assert_ok(
+        sg_store_create_log(suite->store, &log, NULL, suite_group(&log, 0, 5, 0), &suite_err));
     assert_true(log.id > suite->log.id);
     assert_int_equal(log.size, 5);
     assert_ok(sg_store_find_log(suite->store, "log", &found, &suite_err));
@@ -368,8 +370,9 @@ static void logs_and_epochs_are_told_apart(void **state)
     suite_check(suite->store, &suite->log, 0, 1);
 
     uint64_t id = log.id;
-    assert_int_equal(sg_store_create_log(suite->store, &log, suite_group(&log, 0, 1, 0), &err),
-                     SG_E_CONFLICT);
+    assert_int_equal(
+        sg_store_create_log(suite->store, &log, NULL, suite_group(&log, 0, 1, 0), &err),
+        SG_E_CONFLICT);
     assert_int_equal(log.id, id);
     assert_int_equal(sg_store_find_log(suite->store, "none", &found, &err), SG_E_NOT_FOUND);
     assert_ok(sg_store_each_log(suite->store, see, &seen, &suite_err));
@@ -378,13 +381,58 @@ static void logs_and_epochs_are_told_apart(void **state)
     assert_int_equal(seen.logs[1].epoch, 2);
 }
 
+static void a_new_epoch_ends_the_one_before_it(void **state)
+{
+    struct store_suite *suite = *state;
+    SG_AUTO(sg_store_close) struct sg_store *other = suite_open(suite->url);
+    struct sg_store_log log = {.name = "log", .origin = "sealgate.test/log/2", .epoch = 2}, next;
+    enum sg_store_outcome outcome = SG_STORE_UNSET;
+    struct sg_store_log ends = suite->log, wrong = suite->log;
+
+    /* It has grown since somebody looked. */
+    suite_append(suite, other, 2, 10);
+    assert_int_equal(
+        sg_store_create_log(suite->store, &log, &ends, suite_group(&log, 0, 2, 0), NULL),
+        SG_E_CONFLICT);
+    suite_append(suite, other, 1, 0);
+    ends.size = wrong.size = 4;
+    wrong.epoch = 2;
+    assert_int_equal(
+        sg_store_create_log(suite->store, &log, &wrong, suite_group(&log, 0, 2, 0), NULL),
+        SG_E_INVALID);
+    assert_ok(
+        sg_store_create_log(suite->store, &log, &ends, suite_group(&log, 0, 2, 0), &suite_err));
+
+    /* A writer that knows the right size is told nevertheless, and has written nothing. */
+    assert_ok(sg_store_append(other, suite_group(&ends, 4, 1, 0), &outcome, &suite_err));
+    assert_int_equal(outcome, SG_STORE_MOVED);
+    suite_check(suite->store, &ends, 0, 4);
+    assert_ok(sg_store_append(other, suite_group(&log, 2, 1, 0), &outcome, &suite_err));
+    assert_int_equal(outcome, SG_STORE_WRITTEN);
+    suite_check(suite->store, &log, 0, 3);
+
+    /* One that has ended cannot end again, and the next can. */
+    next = log;
+    next.epoch = 3;
+    assert_int_equal(
+        sg_store_create_log(suite->store, &log, &ends, suite_group(&log, 0, 1, 0), NULL),
+        SG_E_CONFLICT);
+    log.size = 3;
+    assert_ok(
+        sg_store_create_log(suite->store, &next, &log, suite_group(&next, 0, 1, 0), &suite_err));
+    /* The keys of the ended log are taken in the new one too. */
+    assert_ok(sg_store_append(other, suite_group(&next, 1, 1, 10), &outcome, &suite_err));
+    assert_int_equal(outcome, SG_STORE_TAKEN);
+}
+
 static void a_log_whose_first_leaf_has_a_taken_key_is_not_created(void **state)
 {
     struct store_suite *suite = *state;
     struct sg_store_log log = {.name = "new", .origin = "sealgate.test/new", .epoch = 1}, found;
     suite_append(suite, suite->store, 1, 10);
-    assert_int_equal(sg_store_create_log(suite->store, &log, suite_group(&log, 0, 1, 10), NULL),
-                     SG_E_CONFLICT);
+    assert_int_equal(
+        sg_store_create_log(suite->store, &log, NULL, suite_group(&log, 0, 1, 10), NULL),
+        SG_E_CONFLICT);
     assert_int_equal(sg_store_find_log(suite->store, "new", &found, NULL), SG_E_NOT_FOUND);
 }
 
@@ -653,6 +701,7 @@ const struct CMUnitTest suite_tests[] = {
     SUITE_TEST(two_leaves_of_a_group_with_one_key_are_not_both_written),
     SUITE_TEST(keys_are_unique_in_all_logs),
     SUITE_TEST(logs_and_epochs_are_told_apart),
+    SUITE_TEST(a_new_epoch_ends_the_one_before_it),
     SUITE_TEST(a_log_whose_first_leaf_has_a_taken_key_is_not_created),
     SUITE_TEST(tiles_are_kept_by_level_and_index),
     SUITE_TEST(a_group_over_a_limit_is_refused),

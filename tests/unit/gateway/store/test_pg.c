@@ -347,7 +347,7 @@ static void the_same_keys_at_once_do_not_lock_each_other_out(void **state)
         logs[i] = (struct sg_store_log){.origin = "sealgate.test/own", .epoch = 1};
         snprintf(logs[i].name, sizeof(logs[i].name), "own%d", i);
         assert_int_equal(
-            sg_store_create_log(suite->store, &logs[i], suite_group(&logs[i], 0, 1, 0), NULL),
+            sg_store_create_log(suite->store, &logs[i], NULL, suite_group(&logs[i], 0, 1, 0), NULL),
             SG_OK);
     }
     sg_store_close(SG_STEAL(suite->store));
