@@ -1,3 +1,5 @@
+#include <limits.h>
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
@@ -18,6 +20,9 @@ static const struct sg_tls_trust_ca *find_issuer(const struct sg_tls_trust *trus
             return &trust->cas[i];
     return NULL;
 }
+
+/* Validity in time is judged per call, where the caller can be told of it. */
+enum { VERIFY_FLAGS = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_CHECK_TIME };
 
 /* Instead of X509_verify_cert() alone, which lets a certificate without any EKU be a client's. */
 static int verify_client(X509_STORE_CTX *store, void *arg)
@@ -42,10 +47,8 @@ bool sg_tls_trust_install(struct sg_tls_trust *trust, SSL_CTX *ssl)
     for (size_t i = 0; i < trust->count; i++)
         if (SSL_CTX_add_client_CA(ssl, trust->cas[i].cert) != 1)
             return false;
-    /* Validity in time is judged per call, where the caller can be told of it. */
     if (SSL_CTX_set1_verify_cert_store(ssl, trust->store) != 1 ||
-        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl),
-                                    X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_CHECK_TIME) != 1)
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), VERIFY_FLAGS) != 1)
         return false;
     SSL_CTX_set_verify_depth(ssl, 0); /* no certificates between a client's and its CA's */
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
@@ -77,17 +80,11 @@ static void copy_uri(const X509 *cert, char out[SG_TLS_URI_MAX + 1])
     GENERAL_NAMES_free(names);
 }
 
-enum sg_rc sg_tls_trust_describe(const struct sg_tls_trust *trust, const SSL *ssl,
-                                 struct sg_tls_peer *ret, struct sg_err *err)
+static enum sg_rc describe(const X509 *cert, const struct sg_tls_trust_ca *ca,
+                           struct sg_tls_peer *ret, struct sg_err *err)
 {
-    X509 *cert = SSL_get0_peer_certificate(ssl);
-    if (cert == NULL)
-        return SG_OK; /* nobody */
-    const struct sg_tls_trust_ca *ca = find_issuer(trust, SSL_get0_verified_chain(ssl));
-    if (ca == NULL || SSL_get_verify_result(ssl) != X509_V_OK)
-        return SG_FAIL(err, SG_E_UNAUTHENTICATED, 0, "the client certificate has no known issuer");
-
     struct sg_tls_peer peer = {0};
+
     if (!sg_tls_copy_serial(X509_get0_serialNumber(cert), &peer.serial) ||
         !sg_tls_copy_time(X509_get0_notBefore(cert), &peer.not_before_s) ||
         !sg_tls_copy_time(X509_get0_notAfter(cert), &peer.not_after_s) ||
@@ -99,6 +96,58 @@ enum sg_rc sg_tls_trust_describe(const struct sg_tls_trust *trust, const SSL *ss
     peer.is_present = true;
     *ret = peer;
     return SG_OK;
+}
+
+enum sg_rc sg_tls_trust_describe(const struct sg_tls_trust *trust, const SSL *ssl,
+                                 struct sg_tls_peer *ret, struct sg_err *err)
+{
+    X509 *cert = SSL_get0_peer_certificate(ssl);
+    if (cert == NULL)
+        return SG_OK; /* nobody */
+    const struct sg_tls_trust_ca *ca = find_issuer(trust, SSL_get0_verified_chain(ssl));
+    if (ca == NULL || SSL_get_verify_result(ssl) != X509_V_OK)
+        return SG_FAIL(err, SG_E_UNAUTHENTICATED, 0, "the client certificate has no known issuer");
+    return describe(cert, ca, ret, err);
+}
+
+/* As a server's handshake does it: the same checks of a client's certificate, and the same flags.
+ */
+static enum sg_rc judge(const struct sg_tls_trust *trust, X509 *cert, X509_STORE_CTX *ctx,
+                        struct sg_tls_peer *ret, struct sg_err *err)
+{
+    if (X509_STORE_CTX_init(ctx, trust->store, cert, NULL) != 1 ||
+        X509_STORE_CTX_set_default(ctx, "ssl_client") != 1)
+        return SG_TLS_FAIL(err, SG_E_INTERNAL, "could not judge", "a certificate");
+    X509_STORE_CTX_set_flags(ctx, VERIFY_FLAGS);
+    X509_STORE_CTX_set_depth(ctx, 0);
+    if (verify_client(ctx, (void *)(uintptr_t)trust) != 1) {
+        ERR_clear_error();
+        return SG_FAIL(err, SG_E_UNAUTHENTICATED, 0,
+                       "the certificate is not one that a configured client CA issued to a client: "
+                       "%s",
+                       X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+    }
+    return describe(cert, find_issuer(trust, X509_STORE_CTX_get0_chain(ctx)), ret, err);
+}
+
+enum sg_rc sg_tls_trust_judge(const struct sg_tls_trust *trust, struct sg_slice der,
+                              struct sg_tls_peer *ret, struct sg_err *err)
+{
+    const uint8_t *at = der.ptr;
+    X509 *cert = der.len > LONG_MAX ? NULL : d2i_X509(NULL, &at, (long)der.len);
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    enum sg_rc rc;
+
+    if (cert == NULL || at != der.ptr + der.len) {
+        ERR_clear_error();
+        rc = SG_FAIL(err, SG_E_INVALID, 0, "this is no certificate");
+    } else {
+        rc = ctx == NULL ? SG_FAIL(err, SG_E_INTERNAL, 0, "no memory to judge a certificate")
+                         : judge(trust, cert, ctx, ret, err);
+    }
+    X509_STORE_CTX_free(ctx);
+    X509_free(cert);
+    return rc;
 }
 
 /* ---- at every call ------------------------------------------------------------------------ */

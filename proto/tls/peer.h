@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/slice.h"
 
 /*
  * Who is at the other end, and whether that still holds.
@@ -71,6 +72,16 @@ struct sg_tls_peer {
     uint8_t fingerprint[32];           /* SHA-256 of the certificate */
     uint8_t ca_fingerprint[32];
 };
+
+/*
+ * The same of a certificate that comes by another way than a handshake, in DER: a configured CA
+ * issued it, for clients. That somebody has its key, and whether it may be believed now
+ * (sg_tls_peer_check), is the caller's to find out.
+ *
+ * Errors: SG_E_INVALID, it is no certificate; SG_E_UNAUTHENTICATED, not of a configured CA
+ */
+SG_MUST_USE enum sg_rc sg_tls_trust_judge(const struct sg_tls_trust *trust, struct sg_slice der,
+                                          struct sg_tls_peer *ret, struct sg_err *err);
 
 /*
  * Whether `peer` may be believed now; `wall_ns` is wall time. Does not allocate.

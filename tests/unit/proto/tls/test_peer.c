@@ -117,6 +117,58 @@ static void the_facts_are_those_of_the_certificate(void **state)
     assert_memory_equal(peer.ca_fingerprint, fingerprint, 32);
 }
 
+static enum sg_rc judge_cert(const struct sg_tls_trust *all, X509 *cert, int more,
+                             struct sg_tls_peer *ret)
+{
+    uint8_t *der = NULL;
+    const int len = i2d_X509(cert, &der);
+    assert_true(len > 1);
+    uint8_t *copy = calloc(1, (size_t)len + 1);
+    assert_non_null(copy);
+    memcpy(copy, der, (size_t)len);
+    enum sg_rc rc = sg_tls_trust_judge(all, sg_slice_of(copy, (size_t)(len + more)), ret, NULL);
+    free(copy);
+    OPENSSL_free(der);
+    return rc;
+}
+
+static void a_certificate_alone_is_judged_as_in_a_handshake(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *all = trust(world.ca, "services", NULL, false);
+    struct sg_tls_peer met = meet(world.client, all), peer = {0};
+    assert_int_equal(judge_cert(all, world.client->cert, 0, &peer), SG_OK);
+    assert_memory_equal(&peer, &met, sizeof(peer));
+
+    struct sg_pki_spec spec = {.name = "nested_ca", .issuer = world.ca, .is_ca = true};
+    const struct sg_pki_id *nested = sg_pki_make(world.pki, &spec);
+    spec = (struct sg_pki_spec){
+        .name = "nested", .issuer = nested, .san = "URI:https://a.example", .eku = "clientAuth"};
+    const struct sg_pki_id *of_nested = sg_pki_make(world.pki, &spec);
+    spec.issuer = world.other;
+    spec.name = "of_other";
+    const struct sg_pki_id *of_other = sg_pki_make(world.pki, &spec);
+    const struct {
+        const char *name;
+        X509 *cert;
+        int more;
+        enum sg_rc rc;
+    } refused[] = {
+        {"a server's", world.server->cert, 0, SG_E_UNAUTHENTICATED},
+        {"the CA itself", world.ca->cert, 0, SG_E_UNAUTHENTICATED},
+        {"of a CA below it", of_nested->cert, 0, SG_E_UNAUTHENTICATED},
+        {"of another CA", of_other->cert, 0, SG_E_UNAUTHENTICATED},
+        {"cut", world.client->cert, -1, SG_E_INVALID},
+        {"with something behind it", world.client->cert, 1, SG_E_INVALID},
+    };
+    for (size_t i = 0; i < SG_COUNT(refused); i++) {
+        print_message("  %s\n", refused[i].name);
+        peer = (struct sg_tls_peer){0};
+        assert_int_equal(judge_cert(all, refused[i].cert, refused[i].more, &peer), refused[i].rc);
+        assert_false(peer.is_present);
+    }
+}
+
 static void every_call_is_judged_by_the_time_and_the_crl(void **state)
 {
     (void)state;
@@ -351,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_facts_are_those_of_the_certificate),
+        cmocka_unit_test(a_certificate_alone_is_judged_as_in_a_handshake),
         cmocka_unit_test(every_call_is_judged_by_the_time_and_the_crl),
         cmocka_unit_test(the_last_second_of_a_certificate_is_valid),
         cmocka_unit_test(a_certificate_outlives_neither_its_ca_nor_a_reload),
