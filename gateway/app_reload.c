@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "gateway/app_priv.h"
+#include "gateway/trust.h"
 
 /* Certificates and CRLs ------------------------------------------------------------------- */
 
@@ -26,19 +27,9 @@ static uint64_t look_at_files(const struct sg_app *app)
 
 enum sg_rc sg_app_load_trust(struct sg_app *app, struct sg_tls_trust **ret, struct sg_err *err)
 {
-    const struct sg_config *config = app->config;
-    struct sg_tls_ca *cas = calloc(config->client_ca_count, sizeof(*cas));
-    if (cas == NULL)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the client CAs");
-    for (size_t i = 0; i < config->client_ca_count; i++)
-        cas[i] = (struct sg_tls_ca){.name = config->client_cas[i].name,
-                                    .file = config->client_cas[i].file,
-                                    .crl_file = config->client_cas[i].crl_file};
     /* Before they are read: what changes meanwhile is read again. */
     app->files_seen = look_at_files(app);
-    enum sg_rc rc = sg_tls_trust_load(cas, config->client_ca_count, config->crl_required, ret, err);
-    free(cas);
-    return rc;
+    return sg_trust_of(app->config, ret, err);
 }
 
 enum sg_rc sg_app_load_tls(const struct sg_app *app, struct sg_tls_trust *trust,

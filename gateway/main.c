@@ -11,6 +11,7 @@
 #include "gateway/config/config.h"
 #include "gateway/init.h"
 #include "gateway/launcher.h"
+#include "gateway/main_epoch.h"
 #include "gateway/main_store.h"
 #include "gateway/user.h"
 #include "hsm/token.h"
@@ -24,6 +25,8 @@ static const char usage[] =
     "       sealgated restore --from FOLDER --config FILE\n"
     "       sealgated --check-config --config FILE\n"
     "       sealgated init --config FILE --administrator FILE --administrator FILE\n"
+    "       sealgated epoch state --why TEXT --config FILE\n"
+    "       sealgated epoch accept --statement FILE --approval FILE --approval FILE --config FILE\n"
     "\n"
     "The Sealgate signing gateway: signs with keys in a PKCS#11 token, over gRPC.\n"
     "\n"
@@ -41,6 +44,8 @@ static const char usage[] =
     "  migrate         brings the store to the version that this program needs\n"
     "  backup          copies the store, in SQLite, while it is in use, into a new folder\n"
     "  restore         puts such a copy where the configuration says, if nothing is there\n"
+    "  epoch state     states what the audit log is like, for two administrators to approve of\n"
+    "  epoch accept    ends the log that was stated and begins its next epoch, with a new key\n"
     "\n"
     "Options:\n"
     "  --config FILE   the configuration (YAML)\n"
@@ -50,6 +55,9 @@ static const char usage[] =
     "  --example       prints a commented example of the configuration\n"
     "  --help-config   explains every option of the configuration\n"
     "  --administrator FILE  init: certificate or public key of an administrator; two at least\n"
+    "  --why TEXT      epoch state: what happened, in a line\n"
+    "  --statement FILE  epoch accept: what epoch state printed\n"
+    "  --approval FILE  epoch accept: what \"sealgate audit approve\" made of it; two\n"
     "  --origin NAME   init: what the audit log is called outside; else the name of this host\n"
     "  --help          this text\n"
     "  --version       the version\n"
@@ -62,6 +70,7 @@ struct arguments {
     const char *program;
     const char *role, *name, *config; /* name: of the token, or of what to run */
     const char *to, *from;            /* folders of backup and restore */
+    struct sg_main_epoch epoch;
     const char *origin, *administrators[SG_INIT_ADMINISTRATORS_MAX + 1]; /* for init */
     size_t administrator_count;
     bool check_config, example, help_config, help, version;
@@ -107,6 +116,9 @@ static const char **place_of(struct arguments *arguments, const char *word, size
         {"--to", &arguments->to},
         {"--from", &arguments->from},
         {"--origin", &arguments->origin},
+        {"--why", &arguments->epoch.why},
+        {"--statement", &arguments->epoch.statement},
+        {"--approval", &arguments->epoch.approvals[arguments->epoch.approvals[0] != NULL]},
         {"--administrator", &arguments->administrators[arguments->administrator_count]},
     };
     for (size_t i = 0; i < SG_COUNT(options); i++) {
@@ -154,7 +166,7 @@ static int parse(int argc, char **argv, struct arguments *ret)
         } else if (ret->role == NULL) {
             ret->role = word;
         } else if (ret->name == NULL &&
-                   (strcmp(ret->role, "token") == 0 ||
+                   (strcmp(ret->role, "token") == 0 || strcmp(ret->role, "epoch") == 0 ||
                     (strcmp(ret->role, "run") == 0 && strcmp(word, "gateway") == 0))) {
             ret->name = word;
         } else {
@@ -299,6 +311,33 @@ static int run_init(const struct arguments *arguments, const struct sg_config *c
     return rc == SG_OK ? EXIT_OK : EXIT_FAILED;
 }
 
+static int run_epoch(const struct arguments *arguments, const struct sg_config *config)
+{
+    const struct sg_main_epoch *epoch = &arguments->epoch;
+    const char *step = arguments->name == NULL ? "" : arguments->name;
+    struct sg_err err = {0};
+    enum sg_rc rc;
+
+    umask(077);
+    if (strcmp(step, "state") == 0) {
+        if (epoch->why == NULL)
+            return fail_usage("why? sealgated epoch state --why TEXT", NULL);
+        rc = sg_main_epoch_state(config, epoch, &err);
+    } else if (strcmp(step, "accept") == 0) {
+        if (epoch->statement == NULL || epoch->approvals[1] == NULL)
+            return fail_usage("by what? sealgated epoch accept --statement FILE --approval FILE "
+                              "--approval FILE",
+                              NULL);
+        rc = sg_main_epoch_accept(config, epoch, &err);
+    } else {
+        return fail_usage("what of the epoch? sealgated epoch state, sealgated epoch accept", NULL);
+    }
+    if (rc == SG_OK && fflush(stdout) == 0)
+        return EXIT_OK;
+    print_error(&err);
+    return EXIT_FAILED;
+}
+
 static int run_role(const struct arguments *arguments, const struct sg_config *config)
 {
     enum sg_rc rc;
@@ -335,6 +374,8 @@ static int run_command(const struct arguments *arguments, const struct sg_config
 
     if (strcmp(role, "init") == 0)
         return run_init(arguments, config);
+    if (strcmp(role, "epoch") == 0)
+        return run_epoch(arguments, config);
     if (strcmp(role, "backup") == 0) {
         if (arguments->to == NULL)
             return fail_usage("whereto? sealgated backup --to FOLDER", NULL);

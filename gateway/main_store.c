@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "formats/audit/signer.h"
 #include "gateway/audit/anchor.h"
+#include "gateway/audit/examine.h"
 #include "gateway/audit/verify.h"
 #include "gateway/store/store.h"
 #include "gateway/user.h"
@@ -173,6 +174,47 @@ static enum sg_rc read_promises(const struct sg_config *config, const struct sg_
                           err);
 }
 
+/* An epoch that has ended, by what the next one, which was proved, says of it. A broken one is what
+ * two administrators accepted. */
+static enum sg_rc verify_ended(struct sg_store *store, const struct sg_store_log *log,
+                               const struct sg_audit_ended *ended, struct sg_err *err)
+{
+    const struct sg_tree_head *head = ended->is_stored ? &ended->head : NULL;
+    struct sg_audit_verified verified;
+    struct sg_err why = {0};
+
+    enum sg_rc rc = sg_audit_verify(store, log, ended->key, head, &verified, &why);
+    if (rc == SG_OK && head != NULL && verified.size != head->size)
+        rc = SG_REFUSE(&why, SG_R_STORE_BROKEN,
+                       "log \"%s\" has %" PRIu64 " leaves, and ended with %" PRIu64, log->name,
+                       verified.size, head->size);
+    if (rc == SG_OK)
+        printf("proved: log %s, epoch %" PRIu32 ", %" PRIu64 " leaves, origin %s, ended: %s\n",
+               log->name, log->epoch, verified.size, log->origin,
+               sg_epoch_state_name(ended->state));
+    else if (ended->state == SG_EPOCH_BROKEN && why.reason == SG_R_STORE_BROKEN)
+        printf("not proved, as was accepted: log %s, epoch %" PRIu32 ": %s\n", log->name,
+               log->epoch, why.msg);
+    else if (err != NULL)
+        *err = why;
+    return ended->state == SG_EPOCH_BROKEN && why.reason == SG_R_STORE_BROKEN ? SG_OK : rc;
+}
+
+/* Every epoch before `log`, the newest of them first. */
+static enum sg_rc verify_before(struct sg_store *store, struct sg_store_log log, struct sg_err *err)
+{
+    while (log.epoch > 1) {
+        struct sg_audit_ended ended;
+        SG_TRY(sg_audit_ended_read(store, &log, &ended, err));
+        enum sg_rc rc = sg_store_find_epoch(store, log.name, ended.epoch, &log, err);
+        if (rc == SG_OK)
+            rc = verify_ended(store, &log, &ended, err);
+        sg_note_key_free(ended.key);
+        SG_TRY(rc);
+    }
+    return SG_OK;
+}
+
 enum sg_rc sg_main_verify(const struct sg_config *config, struct sg_err *err)
 {
     SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
@@ -188,5 +230,5 @@ enum sg_rc sg_main_verify(const struct sg_config *config, struct sg_err *err)
     SG_TRY(sg_audit_verify(store, &log, sg_note_signer_key(signer), &anchored, &verified, err));
     printf("proved: log %s, %" PRIu64 " leaves, origin %s, anchor at %" PRIu64 "\n", log.name,
            verified.size, log.origin, anchored.size);
-    return SG_OK;
+    return verify_before(store, log, err);
 }

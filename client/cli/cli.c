@@ -33,7 +33,7 @@ const struct sg_option sg_cli_common_options[] = {
 
 /* ---- Options -------------------------------------------------------------------------------- */
 
-static const char *flag_or_env(const struct sg_cli *cli, const char *flag, const char *variable)
+const char *sg_cli_value(const struct sg_cli *cli, const char *flag, const char *variable)
 {
     const char *value = sg_args_get(&cli->args, flag);
 
@@ -81,12 +81,12 @@ enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret)
                   {"cert-key", "SEALGATE_KEY"}};
     enum { CERT = 2, KEY = 3 };
     const char *values[SG_COUNT(needed)];
-    enum sg_exit code = read_bearer(cli, flag_or_env(cli, "token-file", "SEALGATE_TOKEN_FILE"));
+    enum sg_exit code = read_bearer(cli, sg_cli_value(cli, "token-file", "SEALGATE_TOKEN_FILE"));
 
     if (code != SG_EXIT_OK)
         return code;
     for (size_t i = 0; i < SG_COUNT(needed); i++)
-        values[i] = flag_or_env(cli, needed[i].flag, needed[i].variable);
+        values[i] = sg_cli_value(cli, needed[i].flag, needed[i].variable);
     const bool needs_certificate =
         cli->bearer == NULL || values[CERT] != NULL || values[KEY] != NULL;
     for (size_t i = 0; i < SG_COUNT(needed); i++) {
@@ -102,7 +102,7 @@ enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret)
         .key_file = values[3],
         .authorization = cli->bearer == NULL ? NULL : sg_bearer_file_authorize,
         .authorization_user = cli->bearer,
-        .server_name = flag_or_env(cli, "server-name", "SEALGATE_SERVER_NAME"),
+        .server_name = sg_cli_value(cli, "server-name", "SEALGATE_SERVER_NAME"),
         .user_agent = "sealgate-cli",
         .timeout_ms = cli->timeout_ms,
         .wait_for_ready = cli->is_patient,

@@ -63,6 +63,8 @@ enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret);
 /* The keys of logs, NAME+ID+BASE64 with blanks between them; NULL: none is given. Good as long as
  * `cli`. */
 const char *sg_cli_log_keys(struct sg_cli *cli);
+/* An option, or where it is not given the variable; NULL: neither. */
+const char *sg_cli_value(const struct sg_cli *cli, const char *flag, const char *variable);
 /* Makes cli->client. Nothing is sent yet. */
 enum sg_exit sg_cli_connect(struct sg_cli *cli);
 
@@ -102,6 +104,6 @@ extern const char sg_exit_codes[];
 
 extern const struct sg_command sg_cmd_sign, sg_cmd_verify, sg_cmd_keys_list, sg_cmd_keys_show,
     sg_cmd_keys_public_key, sg_cmd_keys_csr, sg_cmd_info, sg_cmd_health, sg_cmd_bench,
-    sg_cmd_token_new, sg_cmd_audit_verify;
+    sg_cmd_token_new, sg_cmd_audit_verify, sg_cmd_audit_approve;
 
 #endif

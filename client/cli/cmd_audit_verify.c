@@ -104,6 +104,23 @@ static void put_origin(struct sg_slice origin)
     printf("%.*s", (int)origin.len, (const char *)origin.ptr); /* printable, by its form */
 }
 
+/* Why none of the keys has signed it, where it is another epoch's. */
+static void explain_epoch(const struct judge *judge, struct sg_slice bytes, struct sg_err *err)
+{
+    struct sg_slice origin;
+    struct sg_note note;
+
+    if (sg_note_parse(bytes, &note, NULL) != SG_OK)
+        return;
+    for (size_t i = 0; i < judge->key_count; i++)
+        if (sg_checkpoint_is_other_epoch(note.text, judge->keys[i], &origin)) {
+            SG_FAIL(err, SG_E_INVALID, 0,
+                    "it is of another epoch of the log, %.*s, whose key was not given",
+                    (int)origin.len, (const char *)origin.ptr);
+            return;
+        }
+}
+
 /* ---- Receipts ------------------------------------------------------------------------------- */
 
 static enum sg_rc prove_receipt(struct judge *judge, const struct sg_receipt *receipt,
@@ -119,6 +136,7 @@ static enum sg_rc prove_receipt(struct judge *judge, const struct sg_receipt *re
         if (rc == SG_OK)
             return rc;
     }
+    explain_epoch(judge, receipt->checkpoint, err);
     return SG_E_INVALID; /* err is of the last */
 }
 

@@ -4,7 +4,7 @@ const struct sg_command *const sg_commands[] = {
     &sg_cmd_sign,      &sg_cmd_verify,          &sg_cmd_keys_list,
     &sg_cmd_keys_show, &sg_cmd_keys_public_key, &sg_cmd_keys_csr,
     &sg_cmd_info,      &sg_cmd_health,          &sg_cmd_bench,
-    &sg_cmd_token_new, &sg_cmd_audit_verify,
+    &sg_cmd_token_new, &sg_cmd_audit_verify,    &sg_cmd_audit_approve,
 };
 
 const size_t sg_command_count = SG_COUNT(sg_commands);

@@ -181,9 +181,15 @@ static const char *find_key(const struct sg_client_receipts *receipts, const str
             return "could not judge a signature";
         }
     }
-    return receipts->key_count == 0 || verdict == SG_NOTE_SIGNED
-               ? NULL
-               : "the checkpoint is not signed by a log whose key is known here";
+    if (receipts->key_count == 0 || verdict == SG_NOTE_SIGNED)
+        return NULL;
+    for (size_t i = 0; i < receipts->key_count; i++) {
+        struct sg_slice origin;
+        if (sg_checkpoint_is_other_epoch(note->text, receipts->keys[i], &origin))
+            return "the checkpoint is of another epoch of the log, whose key is not known here: "
+                   "ask who runs the log for it";
+    }
+    return "the checkpoint is not signed by a log whose key is known here";
 }
 
 /* Of a note that has been read. The log's own signature is the first. */

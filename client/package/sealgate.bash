@@ -20,7 +20,7 @@ _sealgate() {
         return
     fi
     if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = audit ]; then
-        COMPREPLY=($(compgen -W '--help verify' -- "$word"))
+        COMPREPLY=($(compgen -W '--help verify approve' -- "$word"))
         return
     fi
     case "$before" in
@@ -47,6 +47,7 @@ _sealgate() {
     'bench') options=' --key --connections --concurrency --duration --requests --batch --scheme' ;;
     'token new') options=' --out' ;;
     'audit verify') options=' --any-log --list' ;;
+    'audit approve') options=' --out' ;;
     *) return ;;
     esac
     COMPREPLY=($(compgen -W "$options --endpoint --ca --cert --cert-key --token-file --server-name --log-key --timeout --output --help" -- "$word"))

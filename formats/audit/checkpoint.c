@@ -48,6 +48,31 @@ bool sg_checkpoint_origin_is_good(struct sg_slice origin)
     return true;
 }
 
+/* The part before the epoch, with its slash; empty: there is none. */
+static struct sg_slice before_epoch(struct sg_slice origin)
+{
+    size_t len = origin.len;
+
+    while (len > 0 && origin.ptr[len - 1] >= '0' && origin.ptr[len - 1] <= '9')
+        len--;
+    if (len == origin.len || len < 2 || origin.ptr[len - 1] != '/')
+        len = 0;
+    return sg_slice_of(origin.ptr, len);
+}
+
+bool sg_checkpoint_is_other_epoch(struct sg_slice text, const struct sg_note_key *key,
+                                  struct sg_slice *ret_origin)
+{
+    const struct sg_slice name = sg_note_key_name(key), own = before_epoch(name);
+    struct sg_checkpoint checkpoint;
+
+    if (own.len == 0 || sg_checkpoint_parse(text, &checkpoint, NULL) != SG_OK ||
+        sg_slice_eq(checkpoint.origin, name) || !sg_slice_eq(before_epoch(checkpoint.origin), own))
+        return false;
+    *ret_origin = checkpoint.origin;
+    return true;
+}
+
 void sg_checkpoint_write(const struct sg_checkpoint *checkpoint, struct sg_buf *out)
 {
     SG_ASSERT(sg_checkpoint_origin_is_good(checkpoint->origin));

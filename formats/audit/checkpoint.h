@@ -30,6 +30,12 @@ SG_MUST_USE enum sg_rc sg_checkpoint_parse(struct sg_slice text, struct sg_check
 /* Not empty, not too long, nothing that a line or a key's name cannot hold. */
 bool sg_checkpoint_origin_is_good(struct sg_slice origin);
 
+/* Whether the checkpoint that is this text of a note says that it is of another epoch of the key's
+ * log: the names differ in the number behind the last slash alone. Nobody vouches for what it says:
+ * it is for telling people which key they lack. `ret_origin` is part of the text. */
+bool sg_checkpoint_is_other_epoch(struct sg_slice text, const struct sg_note_key *key,
+                                  struct sg_slice *ret_origin);
+
 /*
  * A record's place in the log, and the checkpoint from which it can be proved. As a text it is what
  * others write too; its "extra", which they leave to the log, is the record here, so that one file

@@ -1,5 +1,9 @@
 #include "formats/audit/epoch.h"
 
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -7,6 +11,8 @@
 #include "base/base64.h"
 #include "base/utf8.h"
 #include "formats/raw/digest.h"
+#include "formats/raw/pem.h"
+#include "formats/raw/spki_file.h"
 #include "formats/raw/verify.h"
 
 static const char first_line[] = "sealgate.v1 epoch/1\n";
@@ -284,4 +290,71 @@ enum sg_rc sg_approval_check(const struct sg_approval *approval, struct sg_slice
         return SG_FAIL(err, SG_E_INVALID, 0,
                        "the key of its certificate did not sign this statement");
     return SG_OK;
+}
+
+/* Never asks anybody: a key that is encrypted is none. */
+static int no_passphrase(char *buf, int size, int is_writing, void *arg)
+{
+    (void)buf, (void)size, (void)is_writing, (void)arg;
+    return -1;
+}
+
+static enum sg_rc read_private(struct sg_slice pem, EVP_PKEY **ret, struct sg_err *err)
+{
+    BIO *bio = BIO_new_mem_buf(pem.ptr, pem.len > INT_MAX ? 0 : (int)pem.len);
+    *ret = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    BIO_free(bio);
+    ERR_clear_error();
+    if (*ret == NULL)
+        return SG_FAIL(err, SG_E_INVALID, 0,
+                       "the file holds no private key in PEM, or an encrypted one");
+    return SG_OK;
+}
+
+static enum sg_rc sign(EVP_PKEY *key, struct sg_slice bytes, uint8_t *out, size_t *len,
+                       struct sg_err *err)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    const char *digest = EVP_PKEY_is_a(key, "ED25519") ? NULL : "SHA256";
+    const bool is_signed = ctx != NULL &&
+                           EVP_DigestSignInit_ex(ctx, NULL, digest, NULL, NULL, key, NULL) == 1 &&
+                           EVP_DigestSign(ctx, out, len, bytes.ptr, bytes.len) == 1;
+
+    EVP_MD_CTX_free(ctx);
+    ERR_clear_error();
+    return is_signed ? SG_OK : SG_FAIL(err, SG_E_INVALID, 0, "the key cannot sign a statement");
+}
+
+enum sg_rc sg_approval_make(struct sg_slice key_pem, struct sg_slice certificates_pem,
+                            struct sg_slice statement, struct sg_buf *out, struct sg_err *err)
+{
+    struct sg_approval approval = {.signature_len = sizeof(approval.signature)};
+    struct sg_buf der, spki, pem;
+    EVP_PKEY *key = NULL;
+
+    sg_buf_init(&der, SG_APPROVAL_BYTES_MAX);
+    sg_buf_init(&spki, SG_APPROVAL_BYTES_MAX);
+    sg_buf_init(&pem, SG_APPROVAL_BYTES_MAX);
+    enum sg_rc rc = sg_pem_decode("CERTIFICATE", certificates_pem, &der, err);
+    if (rc == SG_OK)
+        rc = sg_spki_of_certificate(sg_buf_slice(&der), &spki, err);
+    if (rc == SG_OK)
+        rc = read_private(key_pem, &key, err);
+    if (rc == SG_OK)
+        rc = sign(key, statement, approval.signature, &approval.signature_len, err);
+    if (rc == SG_OK)
+        rc = sg_approval_check(&approval, statement, sg_buf_slice(&spki), err);
+    if (rc == SG_OK) {
+        sg_pem_encode("CERTIFICATE", sg_buf_slice(&der), &pem);
+        sg_approval_write(sg_slice_of(approval.signature, approval.signature_len),
+                          sg_buf_slice(&pem), out);
+        rc = sg_buf_check(&pem, err);
+    }
+    if (rc == SG_OK)
+        rc = sg_buf_check(out, err);
+    EVP_PKEY_free(key);
+    sg_buf_done(&pem);
+    sg_buf_done(&spki);
+    sg_buf_done(&der);
+    return rc;
 }

@@ -66,6 +66,12 @@ void sg_approval_write(struct sg_slice signature, struct sg_slice certificate_pe
 /* `ret->certificate` is part of `text`. Errors: SG_E_INVALID, SG_E_LIMIT. */
 SG_MUST_USE enum sg_rc sg_approval_parse(struct sg_slice text, struct sg_approval *ret,
                                          struct sg_err *err);
+/* Signs these bytes with the private key in `key_pem`, which is not encrypted and is that of the
+ * first certificate in `certificates_pem`, and appends the approval. Errors: SG_E_INVALID: not such
+ * a key, not such a certificate, or not a pair. */
+SG_MUST_USE enum sg_rc sg_approval_make(struct sg_slice key_pem, struct sg_slice certificates_pem,
+                                        struct sg_slice statement, struct sg_buf *out,
+                                        struct sg_err *err);
 /* That the key in `spki` has signed these bytes: RSA by PKCS #1 v1.5 and ECDSA in DER, over their
  * SHA-256, or Ed25519. SG_OK means signed. Errors: SG_E_INVALID: it has not. */
 SG_MUST_USE enum sg_rc sg_approval_check(const struct sg_approval *approval,

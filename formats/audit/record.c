@@ -424,6 +424,8 @@ static const char *const names[SG_AUDIT_EVENT_COUNT] = {
     [SG_AUDIT_DENIALS] = "denials",
     [SG_AUDIT_GATEWAY_STARTED] = "gateway-started",
     [SG_AUDIT_CSR] = "csr",
+    [SG_AUDIT_EPOCH_STATED] = "epoch-stated",
+    [SG_AUDIT_EPOCH_APPROVED] = "epoch-approved",
 };
 
 const char *sg_audit_event_name(enum sg_audit_event event)

@@ -108,6 +108,35 @@ enum sg_rc sg_store_find_log(struct sg_store *store, const char *name, struct sg
     return SG_OK;
 }
 
+struct wanted_epoch {
+    const char *name;
+    uint32_t epoch;
+    struct sg_store_log found;
+};
+
+static enum sg_rc take_epoch(void *arg, const struct sg_store_log *log, struct sg_err *err)
+{
+    struct wanted_epoch *wanted = arg;
+    (void)err;
+    if (log->epoch == wanted->epoch && strcmp(log->name, wanted->name) == 0)
+        wanted->found = *log;
+    return SG_OK;
+}
+
+enum sg_rc sg_store_find_epoch(struct sg_store *store, const char *name, uint32_t epoch,
+                               struct sg_store_log *ret, struct sg_err *err)
+{
+    struct wanted_epoch wanted = {.name = name, .epoch = epoch};
+    if (epoch == 0)
+        return sg_store_find_log(store, name, ret, err);
+    SG_TRY(sg_store_each_log(store, take_epoch, &wanted, err));
+    if (wanted.found.epoch == 0)
+        return SG_FAIL(err, SG_E_NOT_FOUND, 0, "the store has no epoch %u of log \"%.63s\"",
+                       (unsigned)epoch, name);
+    *ret = wanted.found;
+    return SG_OK;
+}
+
 enum sg_rc sg_store_each_log(struct sg_store *store, sg_store_log_fn fn, void *arg,
                              struct sg_err *err)
 {

@@ -76,6 +76,9 @@ struct sg_store_log {
 /* The newest epoch of the log with this name. Errors: SG_E_NOT_FOUND. */
 SG_MUST_USE enum sg_rc sg_store_find_log(struct sg_store *store, const char *name,
                                          struct sg_store_log *ret, struct sg_err *err);
+/* One epoch of it; 0: the newest. Errors: SG_E_NOT_FOUND. */
+SG_MUST_USE enum sg_rc sg_store_find_epoch(struct sg_store *store, const char *name, uint32_t epoch,
+                                           struct sg_store_log *ret, struct sg_err *err);
 /* Every log and epoch, oldest first. */
 typedef enum sg_rc (*sg_store_log_fn)(void *arg, const struct sg_store_log *log,
                                       struct sg_err *err);

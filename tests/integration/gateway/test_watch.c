@@ -361,9 +361,7 @@ static struct sg_audit *open_other(struct rig *rig, const char *log, const char 
     shell(&rig->folder, "chmod 600 $FOLDER/*.key");
     assert_int_equal(sg_note_signer_new(bytes, &signer, NULL), SG_OK);
     assert_int_equal(sg_store_open(rig->folder.url, &store, NULL), SG_OK);
-    assert_int_equal(sg_audit_create(store, &made, signer, NULL, sg_wall_ns(&rig->clock.clock),
-                                     SG_SLICE("begun"), NULL),
-                     SG_OK);
+    folder_begin(store, &made, signer, NULL, sg_wall_ns(&rig->clock.clock));
     sg_note_signer_free(signer);
     const struct sg_audit_options options = {.loop = rig->loop,
                                              .clock = &rig->clock.clock,

@@ -1,4 +1,5 @@
 #include "formats/audit/checkpoint.h"
+#include "formats/audit/signer.h"
 
 #include <stdlib.h>
 
@@ -339,6 +340,43 @@ static void any_record_fits_into_a_receipt(void **state)
     }
 }
 
+static void another_epoch_of_a_log_is_told_from_another_log(void **state)
+{
+    static const struct {
+        const char *key, *origin;
+        bool is_other;
+    } cases[] = {
+        {"log.example/main/1", "log.example/main/2", true},
+        {"log.example/main/12", "log.example/main/9", true},
+        {"log.example/main/1", "log.example/main/1", false},
+        {"log.example/main/1", "log.example/other/2", false},
+        {"log.example/main/1", "log.example/main/x", false},
+        {"log.example/main/1", "log.example/main/", false},
+        {"log.example/main1", "log.example/main2", false},
+        {"/1", "/2", false},
+        {"1", "2", false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
+        SG_AUTO(sg_note_signer_free) struct sg_note_signer *log_signer = NULL;
+        struct sg_slice found = {0};
+        char note[256];
+        print_message("  %s, %s\n", cases[i].key, cases[i].origin);
+        assert_int_equal(
+            sg_note_private_new(sg_slice_str(cases[i].key), SG_NOTE_ED25519, &secret, NULL), SG_OK);
+        assert_int_equal(sg_note_signer_new(sg_secret_bytes(secret), &log_signer, NULL), SG_OK);
+        const struct sg_note_key *key = sg_note_signer_key(log_signer);
+        snprintf(note, sizeof(note), "%s\n5\n" ROOT "\n", cases[i].origin);
+        assert_int_equal(sg_checkpoint_is_other_epoch(sg_slice_str(note), key, &found),
+                         cases[i].is_other);
+        assert_true(!cases[i].is_other || sg_slice_is(found, cases[i].origin));
+        for (size_t len = 0; len < strlen(note); len++)
+            assert_false(sg_checkpoint_is_other_epoch(sg_slice_of(note, len), key, &found));
+    }
+}
+
 static void receipts_have_limits(void **state)
 {
     struct sg_receipt receipt;
@@ -378,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_receipt_with_its_record_is_checked_alone),
         cmocka_unit_test(no_byte_of_a_receipt_with_its_record_may_differ),
         cmocka_unit_test(any_record_fits_into_a_receipt),
+        cmocka_unit_test(another_epoch_of_a_log_is_told_from_another_log),
         cmocka_unit_test(receipts_have_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

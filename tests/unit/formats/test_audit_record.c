@@ -143,7 +143,7 @@ static void no_other_encoding_is_read(void **state)
         {"the event first", "10010801", SG_E_INVALID},
         {"the event twice", "080110011001", SG_E_INVALID},
         {"the last event", "08011006", SG_OK},
-        {"an event of tomorrow", "08011007", SG_E_INVALID},
+        {"an event of tomorrow", "08011009", SG_E_INVALID},
         {"an event far from all", "0801108180808010", SG_E_INVALID},
         {"an event that is no number", "080112020801", SG_E_INVALID},
         {"a long varint", "0801108100", SG_E_INVALID},

@@ -22,6 +22,16 @@ static inline void shell(const struct folder *folder, const char *command)
     assert_int_equal(system(command), 0);
 }
 
+/* Makes a log whose leaf 0 says that it has begun. */
+static inline void folder_begin(struct sg_store *store, struct sg_store_log *log,
+                                struct sg_note_signer *signer, const char *anchor, int64_t time_ns)
+{
+    const struct sg_audit_record record = {
+        .event = SG_AUDIT_LOG_STARTED, .time_ns = time_ns, .detail = SG_SLICE("begun")};
+    const struct sg_audit_beginning beginning = {.records = &record, .count = 1};
+    assert_int_equal(sg_audit_create(store, log, signer, anchor, &beginning, NULL), SG_OK);
+}
+
 /* The log's first record is of this time. */
 static inline void folder_make(struct folder *folder, int64_t time_ns)
 {
@@ -48,8 +58,10 @@ static inline void folder_make(struct folder *folder, int64_t time_ns)
     assert_int_equal(sg_store_migrate(folder->url, &version, NULL), SG_OK);
     assert_int_equal(version, 0);
     assert_int_equal(sg_store_open(folder->url, &store, NULL), SG_OK);
-    assert_int_equal(sg_audit_create(store, &log, folder->signer, folder->anchor, time_ns,
-                                     SG_SLICE("begun"), NULL),
+    const struct sg_audit_record record = {
+        .event = SG_AUDIT_LOG_STARTED, .time_ns = time_ns, .detail = SG_SLICE("begun")};
+    const struct sg_audit_beginning beginning = {.records = &record, .count = 1};
+    assert_int_equal(sg_audit_create(store, &log, folder->signer, folder->anchor, &beginning, NULL),
                      SG_OK);
 }
 

@@ -375,6 +375,12 @@ static void logs_and_epochs_are_told_apart(void **state)
         SG_E_CONFLICT);
     assert_int_equal(log.id, id);
     assert_int_equal(sg_store_find_log(suite->store, "none", &found, &err), SG_E_NOT_FOUND);
+    for (uint32_t epoch = 0; epoch <= 2; epoch++) {
+        assert_ok(sg_store_find_epoch(suite->store, "log", epoch, &found, &suite_err));
+        assert_int_equal(found.epoch, epoch == 0 ? 2 : epoch);
+    }
+    assert_int_equal(sg_store_find_epoch(suite->store, "log", 3, &found, &err), SG_E_NOT_FOUND);
+    assert_int_equal(sg_store_find_epoch(suite->store, "none", 1, &found, &err), SG_E_NOT_FOUND);
     assert_ok(sg_store_each_log(suite->store, see, &seen, &suite_err));
     assert_int_equal(seen.count, 2);
     assert_int_equal(seen.logs[0].epoch, 1);

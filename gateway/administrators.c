@@ -1,0 +1,98 @@
+#include "gateway/administrators.h"
+
+static const char prefix[] = "administrator: ";
+
+void sg_administrator_write(const struct sg_key_hash *key, const struct sg_tls_peer *peer,
+                            struct sg_buf *out)
+{
+    sg_buf_add_str(out, prefix);
+    sg_buf_add_str(out, "sha256:");
+    for (size_t i = 0; i < sizeof(key->bytes); i++)
+        sg_buf_printf(out, "%02x", key->bytes[i]);
+    if (peer != NULL)
+        sg_buf_printf(out, " ca:%s uri:%s", peer->ca, peer->uri);
+    sg_buf_add_str(out, "\n");
+}
+
+static bool take_line(struct sg_slice *detail, struct sg_slice *ret)
+{
+    if (detail->len == 0)
+        return false;
+    const uint8_t *end = memchr(detail->ptr, '\n', detail->len);
+    *ret = sg_slice_take(detail, end == NULL ? detail->len : (size_t)(end - detail->ptr));
+    if (end != NULL)
+        (void)sg_slice_take(detail, 1);
+    return true;
+}
+
+void sg_administrators_copy(struct sg_slice detail, struct sg_buf *out)
+{
+    struct sg_slice line;
+
+    while (take_line(&detail, &line)) {
+        if (!sg_slice_starts(line, sg_slice_str(prefix)))
+            continue;
+        sg_buf_add_slice(out, line);
+        sg_buf_add_u8(out, '\n');
+    }
+}
+
+/* A line has the key as it was when the log began, and perhaps the identity: either is the person.
+ */
+static bool is_named(struct sg_slice line, struct sg_slice by_key, struct sg_slice by_identity)
+{
+    if (line.len < by_key.len)
+        return false;
+    const struct sg_slice key = sg_slice_take(&line, by_key.len);
+    return sg_slice_eq(key, by_key) || sg_slice_eq(line, by_identity);
+}
+
+enum sg_rc sg_administrators_find(struct sg_slice detail, const struct sg_key_hash *key,
+                                  const struct sg_tls_peer *peer, size_t *ret, struct sg_err *err)
+{
+    struct sg_slice line;
+    struct sg_buf text;
+    size_t count = 0;
+    bool is_found = false;
+
+    sg_buf_init(&text, 1024);
+    sg_administrator_write(key, NULL, &text);
+    const size_t key_len = text.len - 1; /* without the line's end */
+    sg_buf_printf(&text, " ca:%s uri:%s", peer->ca, peer->uri);
+    if (text.failed) {
+        sg_buf_done(&text);
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory to look for an administrator");
+    }
+    const struct sg_slice by_key = sg_slice_of(text.ptr, key_len);
+    const struct sg_slice by_identity = sg_slice_of(text.ptr + key_len + 1, text.len - key_len - 1);
+    while (!is_found && take_line(&detail, &line)) {
+        if (!sg_slice_starts(line, sg_slice_str(prefix)))
+            continue;
+        is_found = is_named(line, by_key, by_identity);
+        if (is_found)
+            *ret = count;
+        count++;
+    }
+    sg_buf_done(&text);
+    if (!is_found)
+        return SG_FAIL(err, SG_E_DENIED, 0,
+                       "\"%s\" of \"%s\" is none of the %zu administrators that leaf 0 of the log "
+                       "names",
+                       peer->uri, peer->ca, count);
+    return SG_OK;
+}
+
+struct sg_slice sg_detail_find(struct sg_slice detail, const char *name)
+{
+    const size_t len = strlen(name);
+    struct sg_slice line;
+
+    while (take_line(&detail, &line)) {
+        if (line.len < len + 2 || memcmp(line.ptr, name, len) != 0 ||
+            memcmp(line.ptr + len, ": ", 2) != 0)
+            continue;
+        (void)sg_slice_take(&line, len + 2);
+        return line;
+    }
+    return (struct sg_slice){0};
+}
