@@ -360,6 +360,7 @@ static int take_socket(struct sg_app *app, enum sg_socket which)
 
 enum sg_rc sg_app_serve(struct sg_app *app, struct sg_err *err)
 {
+    sg_app_record_start(app);
     for (size_t i = 0; i < SG_LISTENER_COUNT; i++)
         if (app->nets[i] != NULL)
             SG_TRY(sg_net_start(app->nets[i], take_socket(app, socket_of[i]), err));

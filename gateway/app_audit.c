@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "base/log.h"
 #include "gateway/app_priv.h"
 
@@ -38,4 +40,24 @@ enum sg_rc sg_app_open_audit(struct sg_app *app, struct sg_err *err)
                         sg_mono_ns(&sg_clock_system) + FLUSH_MS * SG_NS_PER_MS, err));
     sg_log(SG_LOG_INFO, NULL, "audit.opened", SG_F_STR("origin", sg_audit_origin(app->audit)));
     return SG_OK;
+}
+
+/* A line for each thing, as in leaf 0 of a log. */
+void sg_app_record_start(struct sg_app *app)
+{
+    char host[256] = "";
+    struct sg_buf detail;
+
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        host[0] = '\0';
+    sg_buf_init(&detail, SG_AUDIT_TEXT_BYTES_MAX);
+    sg_buf_printf(&detail, "version: %s\ninstance: %s %ld\nconfiguration: sha256:", SG_VERSION,
+                  host, (long)getpid());
+    for (size_t i = 0; i < sizeof(app->config->sha256); i++)
+        sg_buf_printf(&detail, "%02x", app->config->sha256[i]);
+    sg_buf_printf(&detail, "\n%s", app->is_successor ? "takes over: yes\n" : "");
+    /* A start without memory for this is one without memory. */
+    sg_audit_begin(app->audit,
+                   detail.failed ? SG_SLICE("version: " SG_VERSION "\n") : sg_buf_slice(&detail));
+    sg_buf_done(&detail);
 }

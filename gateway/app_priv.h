@@ -73,6 +73,9 @@ void sg_app_reload(struct sg_app *app);
 
 /* app_audit.c: the log; every signature goes through it. */
 SG_MUST_USE enum sg_rc sg_app_open_audit(struct sg_app *app, struct sg_err *err);
+/* Records that this gateway starts; just before it serves, so that one that never did is not there.
+ */
+void sg_app_record_start(struct sg_app *app);
 
 /* app_metrics.c: the numbers, before anybody counts; and the listener that shows them. */
 SG_MUST_USE enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err);

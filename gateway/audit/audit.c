@@ -31,6 +31,15 @@ struct tick {
     bool is_under_way;
 };
 
+/* The record that this gateway begins. */
+struct beginning {
+    struct sg_audit_entry entry;
+    char detail[SG_AUDIT_TEXT_BYTES_MAX];
+    size_t detail_len;
+    bool is_due;            /* to be submitted */
+    enum sg_reason failure; /* why it is not written; SG_R_NONE: it is, or nothing failed yet */
+};
+
 struct sg_audit {
     /* Set at start, read by every thread, never written again. */
     struct sg_loop *loop;
@@ -66,6 +75,7 @@ struct sg_audit {
     struct sg_wake wake;
     struct sg_timer timer;
     struct tick tick;
+    struct beginning beginning;
     void (*grown)(void *arg); /* NULL: nobody listens */
     void *grown_arg;
     bool is_clock_synchronised;
@@ -174,10 +184,14 @@ static bool is_synchronised(void)
     return state >= 0 && state != TIME_ERROR;
 }
 
+static void submit_beginning(struct sg_audit *audit);
+
 static void on_timer(void *arg)
 {
     struct sg_audit *audit = arg;
 
+    if (audit->beginning.is_due)
+        submit_beginning(audit);
     audit->is_clock_synchronised = !audit->clock_sync_required || is_synchronised();
     if (!audit->tick.is_under_way) {
         audit->tick.is_under_way = true;
@@ -294,6 +308,51 @@ enum sg_rc sg_audit_submit(struct sg_audit *audit, const struct sg_audit_record 
     return SG_OK;
 }
 
+/* Beginning -------------------------------------------------------------------------------- */
+
+static void begin_failed(struct sg_audit *audit, const struct sg_err *err)
+{
+    audit->beginning.is_due = true;
+    audit->beginning.failure = err->reason == SG_R_NONE ? SG_R_STORE_UNAVAILABLE : err->reason;
+}
+
+static void on_begun(struct sg_audit_entry *entry)
+{
+    struct beginning *beginning = SG_CONTAINER(entry, struct beginning, entry);
+    struct sg_audit *audit = SG_CONTAINER(beginning, struct sg_audit, beginning);
+
+    if (entry->outcome == SG_AUDIT_WRITTEN)
+        beginning->failure = SG_R_NONE;
+    else
+        begin_failed(audit, &entry->err);
+    sg_audit_entry_done(entry);
+}
+
+static void submit_beginning(struct sg_audit *audit)
+{
+    struct beginning *beginning = &audit->beginning;
+    const struct sg_audit_record record = {
+        .event = SG_AUDIT_GATEWAY_STARTED,
+        .time_ns = sg_wall_ns(audit->clock),
+        .detail = sg_slice_of((const uint8_t *)beginning->detail, beginning->detail_len)};
+    struct sg_err err = {0};
+
+    beginning->is_due = false;
+    beginning->entry.done = on_begun;
+    if (sg_audit_submit(audit, &record, &beginning->entry, &err) != SG_OK)
+        begin_failed(audit, &err);
+}
+
+void sg_audit_begin(struct sg_audit *audit, struct sg_slice detail)
+{
+    struct beginning *beginning = &audit->beginning;
+
+    SG_ASSERT(detail.len > 0 && detail.len <= sizeof(beginning->detail));
+    memcpy(beginning->detail, detail.ptr, detail.len);
+    beginning->detail_len = detail.len;
+    submit_beginning(audit);
+}
+
 void sg_audit_entry_done(struct sg_audit_entry *entry)
 {
     sg_audit_receipt_done(&entry->receipt);
@@ -339,6 +398,9 @@ enum sg_rc sg_audit_is_ready(struct sg_audit *audit, int64_t *ret_retry_ms, stru
 
     SG_TRY(check_clock(audit, err));
     *ret_retry_ms = FAILED_MS;
+    if (audit->beginning.failure != SG_R_NONE)
+        return SG_REFUSE(err, audit->beginning.failure,
+                         "that this gateway has started could not be recorded yet");
     if (failed_ns != 0 && sg_mono_ns(audit->clock) - failed_ns < FAILED_MS * SG_NS_PER_MS) {
         const enum sg_reason reason = atomic_load(&audit->failed_reason);
         if (reason == SG_R_STORE_FULL)

@@ -84,11 +84,20 @@ void sg_audit_expect_none(struct sg_audit *audit);
 /* Frees what a finished entry keeps. */
 void sg_audit_entry_done(struct sg_audit_entry *entry);
 
-/* Whether a signature that is made now could be recorded: the last commit worked, there is room,
- * and the clock is not behind what was recorded. `ret_retry_ms` is set where there is advice.
- * Errors: SG_E_UNAVAILABLE STORE_UNAVAILABLE, STORE_FULL; SG_E_CONFLICT CLOCK_OUT_OF_ACCURACY. */
+/* Whether a signature that is made now could be recorded: the last commit worked, the gateway's
+ * beginning is recorded or about to be, there is room, and the clock is not behind what was
+ * recorded. `ret_retry_ms` is set where there is advice. Errors: SG_E_UNAVAILABLE
+ * STORE_UNAVAILABLE, STORE_FULL; SG_E_CONFLICT CLOCK_OUT_OF_ACCURACY. */
 SG_MUST_USE enum sg_rc sg_audit_is_ready(struct sg_audit *audit, int64_t *ret_retry_ms,
                                          struct sg_err *err);
+
+/*
+ * Records that this gateway begins to write to the log; `detail` says what it is, for people, and
+ * is copied. Called once, before anything is submitted: what follows stands behind it. Does not
+ * fail: when the record cannot be written, nothing is ready until it can, which is tried once a
+ * second.
+ */
+void sg_audit_begin(struct sg_audit *audit, struct sg_slice detail);
 
 /* Asking ----------------------------------------------------------------------------------- */
 

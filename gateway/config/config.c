@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "formats/raw/digest.h"
 #include "gateway/config/bind_priv.h"
 
 /* What a file of SG_YAML_BYTES_MAX can become: nodes are larger than what they stand for. */
@@ -73,6 +74,8 @@ static enum sg_rc parse(struct sg_slice yaml, const char *shown, const char *fol
                                   .err = err};
     enum sg_rc rc = fill(&bind, yaml, look_at_files, &holder->config, err);
     sg_arena_done(&scratch);
+    if (rc == SG_OK)
+        rc = sg_digest_of(SG_DIGEST_SHA256, yaml, holder->config.sha256, err);
     if (rc == SG_OK)
         *ret = &holder->config;
     else

@@ -82,6 +82,7 @@ struct sg_config {
     size_t key_count;
     const struct sg_config_caller *callers;
     size_t caller_count;
+    uint8_t sha256[32]; /* of the text that it was read from */
 };
 
 /*

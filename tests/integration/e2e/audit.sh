@@ -15,6 +15,13 @@ for k in sys.argv[1].split("."): v = v[int(k) if k.isdigit() else k] if not isin
 print(v)' "$1"; }
 size() { post AuditService/GetCheckpoint '{}' | field size; }
 
+# The start stands in front of all else, and says by which configuration.
+started=$(post AuditService/ListLeaves '{"filter":{"event":"AUDIT_EVENT_GATEWAY_STARTED"}}')
+[ "$(field leaves.0.leafIndex <<<"$started")" = 1 ] || fail "the start is not leaf 1: $started"
+grep -qx "configuration: sha256:$(sha256sum <"$dir/sealgate.yaml" | cut -d' ' -f1)" <<<"$(field leaves.0.content.detail <<<"$started")" ||
+    fail "the start is not of this configuration: $started"
+ok "a start"
+
 # A receipt is a file that is proved without the gateway.
 echo "notice 1" >notice
 sealgate sign --key dev-p256 --file notice --out notice.sig --receipt notice.receipt --log-key "$key"

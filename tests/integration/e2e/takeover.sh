@@ -78,6 +78,11 @@ field() { grep -o "\"$1\": *[0-9]*" bench.json | head -n 1 | grep -o '[0-9]*$'; 
 [ "$first" != "$second" ] && [ "$second" != "$gateway" ] || fail "a gateway is the one before"
 [ "$(children token)" = "$token" ] || fail "the token process went too"
 kill -0 "$launcher" || fail "the launcher went too"
+started=$(curl -s --max-time 20 --cacert "$SEALGATE_CA" --cert "$SEALGATE_CERT" --key "$SEALGATE_KEY" -H 'content-type: application/json' \
+    "https://$SEALGATE_ENDPOINT/sealgate.v1.AuditService/ListLeaves" -d '{"filter":{"event":"AUDIT_EVENT_GATEWAY_STARTED"}}')
+for process in "$second" "$gateway"; do
+    grep -q " $process\\\\nconfiguration: sha256:[0-9a-f]*\\\\ntakes over: yes" <<<"$started" || fail "no record of the start of $process: $started"
+done
 [ "$(grep -c "launcher.ended role=gateway pid=\($first\|$second\) exit=0" log)" = 2 ] || fail "an old gateway did not end well"
 ok "two gateways took over under load: $(field signatures) signatures, none lost"
 

@@ -1,5 +1,7 @@
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -341,6 +343,108 @@ static void closing_loses_nothing(void **state)
     stop();
 }
 
+/* Beginning -------------------------------------------------------------------------------- */
+
+static enum sg_rc on_first(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_err *err)
+{
+    struct sg_audit_record record;
+    char(*seen)[64] = arg;
+    (void)err;
+
+    assert_in_range(seq, 1, 3);
+    assert_int_equal(sg_audit_record_parse(bytes, &record, NULL), SG_OK);
+    snprintf(seen[seq], sizeof(seen[seq]), "%s %.*s", sg_audit_event_name(record.event),
+             (int)record.detail.len, record.detail.len == 0 ? "" : (const char *)record.detail.ptr);
+    return SG_OK;
+}
+
+/* Leaves 1 to 3, by event and detail. */
+static void read_first(char seen[4][64])
+{
+    struct sg_store_log log;
+    struct sg_store *store;
+
+    memset(seen, 0, 4 * sizeof(*seen));
+    assert_int_equal(sg_store_open(rig.folder.url, &store, NULL), SG_OK);
+    assert_int_equal(sg_store_find_log(store, "main", &log, NULL), SG_OK);
+    assert_int_equal(sg_store_read_leaves(store, log.id, 1, 3, on_first, seen, NULL), SG_OK);
+    sg_store_close(store);
+}
+
+static void the_beginning_is_in_front_of_what_follows(void **state)
+{
+    char seen[4][64];
+    int64_t retry_ms;
+    (void)state;
+
+    start();
+    sg_audit_begin(rig.audit, SG_SLICE("version: 7\n"));
+    assert_int_equal(sg_audit_is_ready(rig.audit, &retry_ms, NULL), SG_OK); /* no call is lost */
+    write_some(0, 2);
+    read_first(seen);
+    assert_string_equal(seen[1], "gateway-started version: 7\n");
+    assert_string_equal(seen[2], "signature ");
+    assert_string_equal(seen[3], "signature ");
+    done_with(0, 2);
+    stop();
+}
+
+static void set_file_limit(rlim_t bytes)
+{
+    static rlim_t max;
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    max = max == 0 ? limit.rlim_cur : max;
+    limit.rlim_cur = bytes == 0 ? 0 : max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void turn_until_ready(bool is_wanted)
+{
+    const int64_t until_ns = sg_mono_ns(&sg_clock_system) + 20 * SG_NS_PER_S;
+    int64_t retry_ms;
+
+    while ((sg_audit_is_ready(rig.audit, &retry_ms, NULL) == SG_OK) != is_wanted) {
+        assert_true(sg_mono_ns(&sg_clock_system) < until_ns);
+        assert_int_equal(sg_loop_turn(rig.loop, 50, NULL), SG_OK);
+    }
+}
+
+/* The start goes on, and nothing is signed before it is known that there was one. */
+static void a_beginning_that_cannot_be_written_is_made_up_for(void **state)
+{
+    struct sg_audit_stats stats;
+    struct sg_err err = {0};
+    char seen[4][64];
+    int64_t retry_ms, since_ns;
+    (void)state;
+
+    start();
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    set_file_limit(0);
+    sg_audit_begin(rig.audit, SG_SLICE("version: 7\n"));
+    turn_until_ready(false);
+    since_ns = sg_mono_ns(&sg_clock_system);
+    while (sg_mono_ns(&sg_clock_system) - since_ns < 3 * SG_NS_PER_S) { /* longer than a failure */
+        assert_int_equal(sg_loop_turn(rig.loop, 50, NULL), SG_OK);
+        assert_int_equal(sg_audit_is_ready(rig.audit, &retry_ms, &err), SG_E_UNAVAILABLE);
+        assert_int_equal(retry_ms, 1000);
+    }
+    sg_audit_stats(rig.audit, &stats);
+    assert_in_range(stats.failures, 2, 10);
+    assert_int_equal(stats.size, 1);
+    set_file_limit(1);
+    turn_until_ready(true);
+    write_some(0, 1);
+    read_first(seen);
+    assert_string_equal(seen[1], "gateway-started version: 7\n");
+    assert_string_equal(seen[2], "signature ");
+    assert_string_equal(seen[3], "");
+    done_with(0, 1);
+    stop();
+}
+
 /* Holding back ----------------------------------------------------------------------------- */
 
 static uint64_t commits(void)
@@ -530,6 +634,8 @@ int main(void)
         cmocka_unit_test(a_clock_that_was_put_back_stops_signing),
         cmocka_unit_test(more_than_may_wait_is_refused),
         cmocka_unit_test(closing_loses_nothing),
+        cmocka_unit_test(the_beginning_is_in_front_of_what_follows),
+        cmocka_unit_test(a_beginning_that_cannot_be_written_is_made_up_for),
         cmocka_unit_test(many_on_their_way_share_a_commit),
         cmocka_unit_test(what_is_held_back_is_written_by_the_close),
         cmocka_unit_test(any_leaf_has_a_receipt),
