@@ -290,7 +290,8 @@ static enum sg_rc start_net(struct sg_app *app, const struct sg_net_options *opt
     struct sg_net **net = &app->nets[options->listener];
     struct sg_tls_ctx *tls;
 
-    SG_TRY(sg_net_new(app->loop, options, &sg_methods, app->rpc, app->crypto, net, err));
+    SG_TRY(sg_net_new(app->loop, options, &sg_methods, sg_rpc_handler(app->rpc), app->crypto, net,
+                      err));
     SG_TRY(sg_app_load_tls(app, trust, &tls, err));
     sg_net_set_tls(*net, tls);
     return SG_OK;

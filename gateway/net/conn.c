@@ -100,7 +100,7 @@ static enum sg_rc begin_rpc(struct sg_conn *conn, struct sg_err *err)
 
     conn->peer.peer = sg_tls_peer(conn->tls);
     SG_TRY(sg_net_server_open(&conn->server, sg_tls_alpn(conn->tls), &net->options.rpc,
-                              net->methods, sg_rpc_handler(net->rpc), &conn->peer, now(conn), err));
+                              net->methods, net->handler, &conn->peer, now(conn), err));
     sg_log(SG_LOG_DEBUG, &conn->scope, "conn.ready", SG_F_STR("version", sg_tls_version(conn->tls)),
            SG_F_STR("cipher", sg_tls_cipher(conn->tls)), SG_F_STR("ca", conn->peer.peer->ca),
            SG_F_STR("uri", conn->peer.peer->uri));

@@ -13,7 +13,7 @@
 enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100 };
 
 enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_net_options *options,
-                      const struct sg_method_table *methods, struct sg_rpc *rpc,
+                      const struct sg_method_table *methods, const struct sg_call_handler *handler,
                       struct sg_crypto *crypto, struct sg_net **ret, struct sg_err *err)
 {
     uint64_t first_id;
@@ -33,7 +33,7 @@ enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_net_options *options
     net->loop = loop;
     net->options = *options;
     net->methods = methods;
-    net->rpc = rpc;
+    net->handler = handler;
     net->watch.fd = -1;
     sg_handshakes_init(&net->handshakes, crypto, options->handshakes_max);
     sg_buf_init(&net->plain, PLAIN_BYTES_MAX);

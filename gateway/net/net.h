@@ -32,10 +32,12 @@ struct sg_net_totals {
     uint64_t calls_stalled;       /* reset because their client took nothing of their answers */
 };
 
+/* Calls of `methods` go to `handler`; what sg_call_connection() gives it is a struct
+ * sg_rpc_connection. */
 SG_MUST_USE enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_net_options *options,
-                                  const struct sg_method_table *methods, struct sg_rpc *rpc,
-                                  struct sg_crypto *crypto, struct sg_net **ret,
-                                  struct sg_err *err);
+                                  const struct sg_method_table *methods,
+                                  const struct sg_call_handler *handler, struct sg_crypto *crypto,
+                                  struct sg_net **ret, struct sg_err *err);
 /* Closes every connection; their calls get their end. */
 void sg_net_free(struct sg_net *net);
 SG_DEFINE_AUTO(struct sg_net, sg_net_free);

@@ -23,7 +23,7 @@ struct sg_net {
     struct sg_loop *loop;
     struct sg_net_options options;
     const struct sg_method_table *methods;
-    struct sg_rpc *rpc;
+    const struct sg_call_handler *handler;
     struct sg_tls_ctx *tls;
     struct sg_handshakes handshakes;
     struct sg_watch watch;        /* the listener; fd -1: none */

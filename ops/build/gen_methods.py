@@ -108,7 +108,7 @@ def methods_c(files, rows):
             "    },",
         ]
     lines += ["};", "",
-              "const struct sg_method_table sg_methods = {methods, SG_COUNT(methods), &sg_types};",
+              "const struct sg_method_table sg_methods = {.methods = methods, .count = SG_COUNT(methods), .types = &sg_types};",
               ""]
     return "\n".join(lines)
 

@@ -201,6 +201,22 @@ enum sg_rc sg_call_send(struct sg_call *call, struct sg_slice message, bool *ret
     return rc;
 }
 
+void sg_call_answer(struct sg_call *call, const char *http_status, const char *content_type,
+                    struct sg_slice body)
+{
+    bool is_full;
+    SG_ASSERT(call->codec == &sg_codec_plain);
+    if (sg_call_is_over(call))
+        return;
+    call->http_status = sg_slice_str(http_status);
+    call->content_type = sg_slice_str(content_type);
+    if (body.len > 0 && send_bytes(call, body, &is_full, NULL) != SG_OK) {
+        sg_call_finish(call, &(struct sg_status){.code = SG_GRPC_INTERNAL});
+        return;
+    }
+    sg_call_finish(call, &(struct sg_status){.code = SG_GRPC_OK});
+}
+
 /* --- failures --- */
 
 /*

@@ -21,7 +21,7 @@ struct sg_call;
 
 /* What a call speaks; for metrics, and for what only one of them has. */
 enum sg_protocol {
-    SG_PROTOCOL_NONE = 0, /* a request that is no call of any */
+    SG_PROTOCOL_NONE = 0, /* a request that is no call of any; HTTP alone (sg_method_table) */
     SG_PROTOCOL_GRPC,
     SG_PROTOCOL_GRPC_WEB,
     SG_PROTOCOL_CONNECT,
@@ -115,6 +115,10 @@ void sg_call_resume(struct sg_call *call);
 /* Ends the call; nothing can be sent after it. A second end is ignored. The message is cut after
  * 1 KiB and details over 6 KiB are left out, since clients drop header blocks over 8 KiB. */
 void sg_call_finish(struct sg_call *call, const struct sg_status *status);
+/* Ends a call of a plain table's method with this answer. `http_status` ("409") and `content_type`
+ * are static; the body is copied. */
+void sg_call_answer(struct sg_call *call, const char *http_status, const char *content_type,
+                    struct sg_slice body);
 /* Ends the call with the status of `err`, details by handler->describe. */
 void sg_call_fail(struct sg_call *call, const struct sg_err *err);
 /* Whether it has ended, by us or by the client. */

@@ -50,7 +50,7 @@ struct sg_codec {
 enum { SG_CODEC_FIELDS_MAX = 3 };
 
 extern const struct sg_codec sg_codec_grpc, sg_codec_web, sg_codec_web_text, sg_codec_connect,
-    sg_codec_connect_get, sg_codec_connect_stream;
+    sg_codec_connect_get, sg_codec_connect_stream, sg_codec_plain;
 
 /* Sets the codec that a content type asks for, whether its messages are JSON, and the content type
  * of the response. False: there is none (415). */
@@ -58,6 +58,8 @@ bool sg_codec_choose(struct sg_call *call, struct sg_slice content_type);
 /* The content types that are served, for those who asked for another. */
 struct sg_slice sg_codec_types(void);
 
+/* codec_connect.c: a body that is one message, as plain HTTP has it too. */
+size_t sg_connect_data(struct sg_call *call, struct sg_slice bytes, bool is_end);
 /* codec_grpc.c: what gRPC-Web has of gRPC. */
 enum sg_rc sg_grpc_begin(struct sg_call *call, int64_t *ret_timeout_ns, struct sg_err *err);
 size_t sg_grpc_data(struct sg_call *call, struct sg_slice bytes, bool is_end);

@@ -57,7 +57,7 @@ static void deliver_only(struct sg_call *call, struct sg_slice body)
         sg_call_half_close(call);
 }
 
-static size_t data_post(struct sg_call *call, struct sg_slice bytes, bool is_end)
+size_t sg_connect_data(struct sg_call *call, struct sg_slice bytes, bool is_end)
 {
     struct sg_buf *held = &call->reader.held;
     struct sg_err err;
@@ -153,7 +153,7 @@ static size_t finish_unary(struct sg_call *call, const struct sg_status *status,
 const struct sg_codec sg_codec_connect = {
     .protocol = SG_PROTOCOL_CONNECT,
     .begin = begin_post,
-    .data = data_post,
+    .data = sg_connect_data,
     .message = message_bare,
     .finish = finish_unary,
     .accept_field = {(const uint8_t *)"accept-encoding", 15},

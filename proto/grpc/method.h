@@ -25,6 +25,9 @@ struct sg_method_table {
     const struct sg_method *methods;
     size_t count;
     const struct sg_pb_types *types;
+    /* Its methods are resources of plain HTTP: POST, any content type, the body as it is, and an
+     * answer by sg_call_answer(). No protocol of calls is spoken. */
+    bool is_plain;
 };
 
 /* The method of this path, case-sensitive, or NULL. */

@@ -144,12 +144,25 @@ static bool is_mismatched(const struct sg_codec *codec, const struct sg_method *
     return is_stream != (codec->takes == SG_CODEC_STREAM);
 }
 
+/* Of HTTP alone the path says everything; what the body is called does not matter. */
+static const char *choose_plain(struct sg_call *call)
+{
+    if (call->method == NULL)
+        return call->stream.is_header_over ? "431" : "404";
+    call->codec = &sg_codec_plain;
+    call->content_type = SG_SLICE("text/plain; charset=utf-8");
+    call->is_json = false;
+    return NULL;
+}
+
 /* Chooses the codec of a GET; the HTTP status of what is no call, or NULL. */
 static const char *http_refusal(struct sg_call *call)
 {
     const bool is_over = call->stream.is_header_over;
     switch (call->http_method) {
     case SG_HTTP_POST:
+        if (call->server->table->is_plain)
+            return choose_plain(call);
         if (call->codec == NULL)
             return is_over ? "431" : "415";
         return is_mismatched(call->codec, call->method) ? "415" : NULL;

@@ -258,7 +258,9 @@ static void serve(const char *listen, const char *pki)
     must(sg_signer_new(&functions, deps.crypto, deps.clock, &signing.signer, &err), &err);
     must(sg_signings_new(&signing, &deps.signings, &err), &err);
     must(sg_rpc_new(&deps, trust, &rpc, &err), &err);
-    must(sg_net_new(engine.loop, &options, &sg_methods, rpc, deps.crypto, &net, &err), &err);
+    must(sg_net_new(engine.loop, &options, &sg_methods, sg_rpc_handler(rpc), deps.crypto, &net,
+                    &err),
+         &err);
     sg_net_set_tls(net, load_tls(pki, trust));
     int listener;
     must(sg_socket_open(SG_SOCKET_SERVICES, listen, &listener, &err), &err);

@@ -16,7 +16,7 @@
 static const struct sg_method methods[] = {
     {.id = 1, .path = "/bench.Bench/Ping", .service = "bench.Bench", .name = "Ping"},
 };
-static const struct sg_method_table table = {methods, SG_COUNT(methods), NULL};
+static const struct sg_method_table table = {.methods = methods, .count = SG_COUNT(methods)};
 
 static const uint8_t request[62], response[94];
 

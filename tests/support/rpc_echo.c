@@ -45,7 +45,8 @@ static const struct sg_method methods[] = {
      MESSAGES},
     {.id = UNARY, .path = "/echo.Echo/Unary", .service = "echo.Echo", .name = "Unary", MESSAGES},
 };
-const struct sg_method_table echo_methods = {methods, SG_COUNT(methods), &all_types};
+const struct sg_method_table echo_methods = {
+    .methods = methods, .count = SG_COUNT(methods), .types = &all_types};
 
 /* What is kept with a call, in its arena. */
 struct echo_call {

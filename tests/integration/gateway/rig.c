@@ -291,9 +291,9 @@ static void start_net(struct rig *rig, const struct rig_options *wanted)
     struct sockaddr_in address;
     socklen_t len = sizeof(address);
 
-    assert_int_equal(
-        sg_net_new(rig->loop, &options, &sg_methods, rig->rpc, rig->crypto, &rig->net, NULL),
-        SG_OK);
+    assert_int_equal(sg_net_new(rig->loop, &options, &sg_methods, sg_rpc_handler(rig->rpc),
+                                rig->crypto, &rig->net, NULL),
+                     SG_OK);
     set_tls(rig);
     int listener;
     assert_int_equal(sg_socket_open(SG_SOCKET_SERVICES, "127.0.0.1:0", &listener, NULL), SG_OK);

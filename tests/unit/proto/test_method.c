@@ -8,7 +8,7 @@ static const struct sg_method methods[] = {
     {.id = 3, .path = "/a.B/Get"},
     {.id = 4, .path = "/b.A/Get"},
 };
-static const struct sg_method_table table = {methods, SG_COUNT(methods), NULL};
+static const struct sg_method_table table = {.methods = methods, .count = SG_COUNT(methods)};
 
 static void every_method_is_found_by_its_path(void **state)
 {
