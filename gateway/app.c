@@ -255,7 +255,7 @@ static struct sg_h2_flood flood_of(const struct sg_config *config)
     };
 }
 
-static struct sg_net_options net_options(const struct sg_config *config)
+struct sg_net_options sg_app_net_options(const struct sg_config *config)
 {
     struct sg_net_options options = {
         .connections_max = (size_t)config->connections_max,
@@ -304,7 +304,7 @@ static const enum sg_socket socket_of[SG_LISTENER_COUNT] = {
 
 static enum sg_rc start_nets(struct sg_app *app, struct sg_tls_trust *trust, struct sg_err *err)
 {
-    struct sg_net_options options = net_options(app->config);
+    struct sg_net_options options = sg_app_net_options(app->config);
     const bool has_bearer = app->sockets.fds[SG_SOCKET_BEARER] >= 0;
 
     allow_descriptors(has_bearer ? 2 : 1, &options.connections_max);

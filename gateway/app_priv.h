@@ -52,6 +52,9 @@ void sg_app_each_net(const struct sg_app *app, void (*fn)(struct sg_net *net));
 /* Begins to accept, on what it does not accept on yet. */
 SG_MUST_USE enum sg_rc sg_app_serve(struct sg_app *app, struct sg_err *err);
 
+/* app.c: the limits of a listener, as they are configured. */
+struct sg_net_options sg_app_net_options(const struct sg_config *config);
+
 /* app_life.c: being ready, being watched over, and the two ends. */
 SG_MUST_USE enum sg_rc sg_app_begin_life(struct sg_app *app, struct sg_err *err);
 void sg_app_end_life(struct sg_app *app);

@@ -149,7 +149,7 @@ static enum sg_rc state(const struct sg_config *config, struct old *old, const c
     SG_TRY(examine(config, old, err));
     SG_TRY(name_origin(&old->log, origin, err));
     SG_TRY(name_file(config->audit_key_file, old->log.epoch + 1, path, err));
-    SG_TRY(sg_key_file_make(path, origin, &signer, err));
+    SG_TRY(sg_key_file_make(path, origin, SG_NOTE_ED25519, &signer, err));
     sg_buf_init(&new_key, SG_EPOCH_KEY_BYTES_MAX);
     sg_note_key_write(sg_note_signer_key(signer), &new_key);
     const struct sg_epoch_statement statement = {

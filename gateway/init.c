@@ -155,11 +155,46 @@ enum sg_rc sg_init(const struct sg_config *config, const struct sg_init_options 
     if (is_new)
         rc = set_names(config, options, &log, err);
     SG_TRY(rc);
-    SG_TRY(sg_key_file_make(config->audit_key_file, log.origin, &signer, err));
+    SG_TRY(sg_key_file_make(config->audit_key_file, log.origin, SG_NOTE_ED25519, &signer, err));
     if (is_new)
         SG_TRY(start_log(store, config, options, signer, &log, err));
     sg_buf_printf(report, "%s the audit log \"%s\", origin %s\nits key, for those who verify: ",
                   is_new ? "made" : "kept", log.name, log.origin);
+    sg_note_key_write(sg_note_signer_key(signer), report);
+    sg_buf_add_str(report, "\n");
+    return sg_buf_check(report, err);
+}
+
+/* A witness --------------------------------------------------------------------------------- */
+
+enum sg_rc sg_witness_key_path(const struct sg_config *config, char *ret, size_t cap,
+                               struct sg_err *err)
+{
+    if ((size_t)snprintf(ret, cap, "%s/key", config->witness_folder) >= cap)
+        return SG_FAIL(err, SG_E_INVALID, 0, "\"witness_folder\" is too long a path");
+    return SG_OK;
+}
+
+enum sg_rc sg_init_witness(const struct sg_config *config, const char *name, struct sg_buf *report,
+                           struct sg_err *err)
+{
+    SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
+    char host[SG_STORE_ORIGIN_LEN_MAX + 1] = "", whole[sizeof(host) + 16], path[4096];
+
+    if (name == NULL && gethostname(host, sizeof(host) - 1) != 0)
+        return SG_FAIL(err, SG_E_UNAVAILABLE, (unsigned long)errno,
+                       "could not find the host's name: %s", strerrordesc_np(errno));
+    snprintf(whole, sizeof(whole), "%s%s", name == NULL ? host : name,
+             name == NULL ? "/witness" : "");
+    if (!sg_checkpoint_origin_is_good(sg_slice_str(whole)))
+        return SG_FAIL(err, SG_E_INVALID, 0, "\"%s\" is no name of a witness", whole);
+    SG_TRY(sg_witness_key_path(config, path, sizeof(path), err));
+    SG_TRY(sg_file_make_folder(path, err));
+    SG_TRY(sg_key_file_make(path, whole, SG_NOTE_COSIGNATURE, &signer, err));
+    sg_buf_printf(report,
+                  "the witness \"%s\" has its key in %s\nits public key, for the logs that it "
+                  "watches: ",
+                  whole, path);
     sg_note_key_write(sg_note_signer_key(signer), report);
     sg_buf_add_str(report, "\n");
     return sg_buf_check(report, err);

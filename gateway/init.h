@@ -22,4 +22,13 @@ SG_MUST_USE enum sg_rc sg_init(const struct sg_config *config,
                                const struct sg_init_options *options, struct sg_buf *report,
                                struct sg_err *err);
 
+/* `sealgated init witness`: makes the role witness's folder and its key in it, called `name` (NULL:
+ * after the host). Appends its public key, which the logs that it is to watch are given. A key that
+ * is there is kept. */
+SG_MUST_USE enum sg_rc sg_init_witness(const struct sg_config *config, const char *name,
+                                       struct sg_buf *report, struct sg_err *err);
+/* Where the key is: in the folder. Errors: SG_E_INVALID: too long a path. */
+SG_MUST_USE enum sg_rc sg_witness_key_path(const struct sg_config *config, char *ret, size_t cap,
+                                           struct sg_err *err);
+
 #endif

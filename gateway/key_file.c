@@ -105,22 +105,23 @@ enum sg_rc sg_key_file_read(const char *path, struct sg_note_signer **ret, struc
     return sg_note_signer_new(sg_secret_bytes(secret), ret, err);
 }
 
-enum sg_rc sg_key_file_make(const char *path, const char *origin, struct sg_note_signer **ret,
-                            struct sg_err *err)
+enum sg_rc sg_key_file_make(const char *path, const char *name, enum sg_note_kind kind,
+                            struct sg_note_signer **ret, struct sg_err *err)
 {
     SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
 
     enum sg_rc rc = sg_key_file_read(path, ret, err);
     if (rc == SG_E_NOT_FOUND) {
-        SG_TRY(sg_note_private_new(sg_slice_str(origin), SG_NOTE_ED25519, &secret, err));
+        SG_TRY(sg_note_private_new(sg_slice_str(name), kind, &secret, err));
         SG_TRY(write_secret(path, sg_secret_bytes(secret), err));
         rc = sg_note_signer_new(sg_secret_bytes(secret), ret, err);
     }
     SG_TRY(rc);
-    if (sg_slice_is(sg_note_key_name(sg_note_signer_key(*ret)), origin))
+    const struct sg_note_key *key = sg_note_signer_key(*ret);
+    if (sg_slice_is(sg_note_key_name(key), name) && sg_note_key_kind(key) == kind)
         return SG_OK;
     sg_note_signer_free(*ret);
     *ret = NULL;
-    return SG_FAIL(err, SG_E_CONFLICT, 0, "\"%s\" holds the key of another log than \"%s\"", path,
-                   origin);
+    return SG_FAIL(err, SG_E_CONFLICT, 0, "\"%s\" holds another key than that of \"%s\"", path,
+                   name);
 }

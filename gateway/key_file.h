@@ -15,13 +15,13 @@ SG_MUST_USE enum sg_rc sg_file_make_folder(const char *path, struct sg_err *err)
 SG_MUST_USE enum sg_rc sg_file_replace(const char *beside, const char *path, const char *kept,
                                        struct sg_err *err);
 
-/* A log's private key. Errors: SG_E_NOT_FOUND: there is no such file; those of
+/* A log's or a witness's private key. Errors: SG_E_NOT_FOUND: there is no such file; those of
  * sg_secret_read_file() and sg_note_signer_new(). */
 SG_MUST_USE enum sg_rc sg_key_file_read(const char *path, struct sg_note_signer **ret,
                                         struct sg_err *err);
 /* The same, or a new one where there is none; of an earlier, unfinished attempt it is kept. Errors:
- * SG_E_CONFLICT: it is the key of another log. */
-SG_MUST_USE enum sg_rc sg_key_file_make(const char *path, const char *origin,
+ * SG_E_CONFLICT: it is a key of another name, or kind. */
+SG_MUST_USE enum sg_rc sg_key_file_make(const char *path, const char *name, enum sg_note_kind kind,
                                         struct sg_note_signer **ret, struct sg_err *err);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "gateway/app.h"
+#include "gateway/app_witness.h"
 #include "gateway/config/config.h"
 #include "gateway/init.h"
 #include "gateway/launcher.h"
@@ -25,6 +26,7 @@ static const char usage[] =
     "       sealgated restore --from FOLDER --config FILE\n"
     "       sealgated --check-config --config FILE\n"
     "       sealgated init --config FILE --administrator FILE --administrator FILE\n"
+    "       sealgated init witness --config FILE [--origin NAME]\n"
     "       sealgated epoch state --why TEXT --config FILE\n"
     "       sealgated epoch accept --statement FILE --approval FILE --approval FILE --config FILE\n"
     "\n"
@@ -34,11 +36,13 @@ static const char usage[] =
     "  run             starts every role below as a process of its own and watches over them\n"
     "  run gateway     the same for the gateway alone, where token processes have their own units\n"
     "  gateway         serves callers; holds no PIN and no PKCS#11 module\n"
+    "  witness         cosigns checkpoints of other audit logs; has no token, no PIN and no store\n"
     "  token NAME      serves one token of the configuration; loads its module and its PIN\n"
     "\n"
     "Commands:\n"
     "  init            makes the store, the audit log, its key and its anchor; once, before the "
     "first start\n"
+    "  init witness    makes the key of the role witness, called NAME; once\n"
     "  verify          proves the whole audit log: each leaf, the tree, its checkpoint, its "
     "anchor\n"
     "  migrate         brings the store to the version that this program needs\n"
@@ -167,6 +171,7 @@ static int parse(int argc, char **argv, struct arguments *ret)
             ret->role = word;
         } else if (ret->name == NULL &&
                    (strcmp(ret->role, "token") == 0 || strcmp(ret->role, "epoch") == 0 ||
+                    (strcmp(ret->role, "init") == 0 && strcmp(word, "witness") == 0) ||
                     (strcmp(ret->role, "run") == 0 && strcmp(word, "gateway") == 0))) {
             ret->name = word;
         } else {
@@ -300,9 +305,14 @@ static int run_init(const struct arguments *arguments, const struct sg_config *c
 
     sg_buf_init(&report, 1 << 20);
     umask(077);
-    enum sg_rc rc = sg_main_become_gateway(config, &err);
-    if (rc == SG_OK)
-        rc = sg_init(config, &options, &report, &err);
+    enum sg_rc rc = SG_OK;
+    if (arguments->name != NULL) {
+        rc = sg_init_witness(config, arguments->origin, &report, &err);
+    } else {
+        rc = sg_main_become_gateway(config, &err);
+        if (rc == SG_OK)
+            rc = sg_init(config, &options, &report, &err);
+    }
     if (rc == SG_OK)
         printf("%.*s", (int)report.len, (const char *)report.ptr);
     else
@@ -349,7 +359,8 @@ static int run_role(const struct arguments *arguments, const struct sg_config *c
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(role, "token") == 0 && arguments->name == NULL)
         return fail_usage("which token? sealgated token NAME", NULL);
-    if (strcmp(role, "run") != 0 && strcmp(role, "gateway") != 0 && strcmp(role, "token") != 0)
+    if (strcmp(role, "run") != 0 && strcmp(role, "gateway") != 0 && strcmp(role, "token") != 0 &&
+        strcmp(role, "witness") != 0)
         return fail_usage("there is no role", role);
     setup_log(config, strcmp(role, "run") == 0 ? "launcher" : role);
     rc = sg_notify_open(&notify, &err);
@@ -357,6 +368,8 @@ static int run_role(const struct arguments *arguments, const struct sg_config *c
         rc = run_launcher(config, arguments, &notify, &err);
     else if (rc == SG_OK && strcmp(role, "gateway") == 0)
         rc = run_gateway(config, arguments->config, &notify, &err);
+    else if (rc == SG_OK && strcmp(role, "witness") == 0)
+        rc = sg_app_witness_run(config, &notify, &err);
     else if (rc == SG_OK)
         rc = run_token(config, arguments->name, &notify, &err);
     if (rc == SG_OK)
@@ -430,7 +443,7 @@ int main(int argc, char **argv)
     if (arguments.config == NULL)
         return fail_usage("which configuration? --config FILE", NULL);
     if (arguments.role == NULL && !arguments.check_config)
-        return fail_usage("which role? run, gateway or token NAME", NULL);
+        return fail_usage("which role? run, gateway, witness or token NAME", NULL);
     const char *role = arguments.role == NULL ? "" : arguments.role;
     if ((arguments.to != NULL && strcmp(role, "backup") != 0) ||
         (arguments.from != NULL && strcmp(role, "restore") != 0))

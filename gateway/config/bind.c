@@ -34,7 +34,7 @@ static void complain_unknown(struct sg_config_bind *bind, const struct sg_yaml_n
                        near == NULL ? "" : "\"?");
 }
 
-enum { KNOWN_MAX = 64 };
+enum { KNOWN_MAX = 96 };
 
 static void bind_item(struct sg_config_bind *bind, const struct sg_list *list,
                       const struct sg_yaml_node *node, void *item)

@@ -3,7 +3,9 @@
 #include <sys/un.h>
 
 #include "authz/authz.h"
+#include "formats/audit/note.h"
 #include "gateway/config/address.h"
+#include "gateway/config/url.h"
 
 /* Things that must differ, sorted ---------------------------------------------------------------
  */
@@ -315,6 +317,68 @@ static void check_callers(struct sg_config_bind *bind, const struct sg_yaml_node
     refuse_same(bind, &tokens, "have one token");
 }
 
+/* Witnesses ----------------------------------------------------------------------------------- */
+
+static void check_note_key(struct sg_config_bind *bind, struct sg_yaml_pos pos, const char *text,
+                           enum sg_note_kind kind)
+{
+    SG_AUTO(sg_note_key_free) struct sg_note_key *key = NULL;
+    struct sg_err err;
+
+    if (text == NULL)
+        return;
+    if (sg_note_key_parse(sg_slice_str(text), &key, &err) != SG_OK)
+        sg_config_complain(bind, pos, "\"%.60s\" is no public key as NAME+ID+KEY", text);
+    else if (sg_note_key_kind(key) != kind)
+        sg_config_complain(bind, pos, "\"%.60s\" is the key of a %s", text,
+                           kind == SG_NOTE_COSIGNATURE ? "log, not of a witness"
+                                                       : "witness, not of a log");
+}
+
+static void check_witnesses(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                            const struct sg_config *config)
+{
+    const struct sg_yaml_node *node = sg_yaml_items(root, "witnesses");
+    struct entries keys = new_entries(bind, config->witness_count);
+    struct sg_url url;
+    struct sg_err err;
+
+    if (config->witness_count > SG_CONFIG_WITNESSES_MAX)
+        sg_config_complain(bind, sg_yaml_pos_of(root, "witnesses"), "there are over %d witnesses",
+                           SG_CONFIG_WITNESSES_MAX);
+    for (size_t i = 0; i < config->witness_count; i++, node = node->next) {
+        const struct sg_config_witness *witness = &config->witnesses[i];
+        check_note_key(bind, sg_yaml_pos_of(node, "key"), witness->key, SG_NOTE_COSIGNATURE);
+        if (witness->url != NULL && sg_url_parse(witness->url, &url, &err) != SG_OK)
+            sg_config_complain(bind, sg_yaml_pos_of(node, "url"), "%s", err.msg);
+        if ((witness->certificate_file == NULL) != (witness->key_file == NULL))
+            sg_config_complain(bind, node->pos,
+                               "\"certificate_file\" and \"key_file\" go together");
+        add_entry(&keys, sg_slice_str(witness->key), (struct sg_slice){0}, witness->name,
+                  sg_yaml_pos_of(node, "key"));
+    }
+    refuse_same(bind, &keys, "have one key");
+}
+
+static void check_witnessed_logs(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                                 const struct sg_config *config)
+{
+    const struct sg_yaml_node *node = sg_yaml_items(root, "witnessed_logs");
+    struct entries origins = new_entries(bind, config->witnessed_log_count);
+
+    for (size_t i = 0; i < config->witnessed_log_count; i++, node = node->next) {
+        const struct sg_config_witnessed_log *log = &config->witnessed_logs[i];
+        for (size_t j = 0; j < log->key_count; j++)
+            check_note_key(bind, sg_yaml_pos_of(node, "keys"), log->keys[j], SG_NOTE_ED25519);
+        if (log->key_count > SG_CONFIG_LOG_KEYS_MAX)
+            sg_config_complain(bind, sg_yaml_pos_of(node, "keys"), "a log has at most %d keys",
+                               SG_CONFIG_LOG_KEYS_MAX);
+        add_entry(&origins, sg_slice_str(log->origin), (struct sg_slice){0}, log->name,
+                  sg_yaml_pos_of(node, "origin"));
+    }
+    refuse_same(bind, &origins, "have one origin");
+}
+
 /* Options ------------------------------------------------------------------------------------- */
 
 /* Cuts the next item off; false when there is none. */
@@ -406,6 +470,9 @@ static void check_options(struct sg_config_bind *bind, const struct sg_yaml_node
     if (config->metrics_listen[0] != '\0' &&
         sg_address_parse(config->metrics_listen, &address, &len, &err) != SG_OK)
         sg_config_complain(bind, sg_yaml_pos_of(root, "metrics_listen"), "%s", err.msg);
+    if (config->witness_listen[0] != '\0' &&
+        sg_address_parse(config->witness_listen, &address, &len, &err) != SG_OK)
+        sg_config_complain(bind, sg_yaml_pos_of(root, "witness_listen"), "%s", err.msg);
     if (config->call_bytes_max < config->message_bytes_max)
         sg_config_complain(bind, sg_yaml_pos_of(root, "call_bytes_max"),
                            "\"call_bytes_max\" is %lld, and a message alone may have %lld",
@@ -413,7 +480,7 @@ static void check_options(struct sg_config_bind *bind, const struct sg_yaml_node
 }
 
 /* The order of sg_config_lists. */
-enum { CAS, TOKENS, KEYS, CALLERS, LISTS };
+enum { CAS, TOKENS, KEYS, CALLERS, WITNESSES, WITNESSED_LOGS, LISTS };
 
 void sg_config_check(struct sg_config_bind *bind, const struct sg_yaml_node *root,
                      struct sg_config *config)
@@ -429,4 +496,6 @@ void sg_config_check(struct sg_config_bind *bind, const struct sg_yaml_node *roo
     check_tokens(bind, root, config);
     check_keys(bind, root, &names[TOKENS], config);
     check_callers(bind, root, &names[CAS], &names[KEYS], config);
+    check_witnesses(bind, root, config);
+    check_witnessed_logs(bind, root, config);
 }

@@ -9,9 +9,9 @@
 
 /*
  * The configuration: one YAML file, read whole, checked whole, then const. options.def holds one
- * row per scalar option; the lists below (client_cas, tokens, keys, callers) have a table of
- * their own each. The struct, the parser, --help, the commented example and its drift test all
- * come from these tables.
+ * row per scalar option; the lists below (client_cas, tokens, keys, callers, witnesses,
+ * witnessed_logs) have a table of their own each. The struct, the parser, --help, the commented
+ * example and its drift test all come from these tables.
  *
  * Secrets are never values here, only the names of files or systemd credentials. Relative paths
  * are taken from the folder of the file and stored absolute.
@@ -60,6 +60,25 @@ struct sg_config_caller {
     int64_t token_expires; /* seconds since 1970; 0: never */
 };
 
+enum { SG_CONFIG_WITNESSES_MAX = 8, SG_CONFIG_LOG_KEYS_MAX = 4 };
+
+/* One that cosigns our checkpoints. */
+struct sg_config_witness {
+    const char *name;
+    const char *url;                         /* its submission prefix, https */
+    const char *key;                         /* NAME+ID+BASE64 */
+    const char *ca_file;                     /* PEM; who vouches for its TLS certificate */
+    const char *certificate_file, *key_file; /* ours, where it asks for one; NULL: none */
+};
+
+/* A log whose checkpoints our role witness cosigns. */
+struct sg_config_witnessed_log {
+    const char *name;
+    const char *origin;
+    const char *const *keys; /* NAME+ID+BASE64 each; any of them may have signed */
+    size_t key_count;
+};
+
 struct sg_config {
 #define OPTION_INT(name, min, max, def, when, help) int64_t name;
 #define OPTION_BOOL(name, def, when, help) bool name;
@@ -82,6 +101,10 @@ struct sg_config {
     size_t key_count;
     const struct sg_config_caller *callers;
     size_t caller_count;
+    const struct sg_config_witness *witnesses;
+    size_t witness_count;
+    const struct sg_config_witnessed_log *witnessed_logs;
+    size_t witnessed_log_count;
     uint8_t sha256[32]; /* of the text that it was read from */
 };
 

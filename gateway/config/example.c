@@ -173,6 +173,26 @@ static void add_field(struct sg_buf *out, const struct sg_field *field, const ch
     sg_buf_add_u8(out, '\n');
 }
 
+/* As a whole behind '#', help and all lines; each field with an example. */
+static void add_rare_list(struct sg_buf *out, const struct sg_list *list)
+{
+    add_comment(out, "", list->help);
+    sg_buf_printf(out, "#%s:\n", list->name);
+    for (size_t i = 0; i < list->field_count; i++) {
+        const struct sg_field *field = &list->fields[i];
+        struct sg_buf facts;
+        sg_buf_init(&facts, 1024);
+        sg_buf_printf(&facts, "%s (", field->help);
+        add_facts(&facts, field, field->is_required, false);
+        sg_buf_add(&facts, ")\0", 2);
+        add_comment(out, "    ", facts.failed ? field->help : (const char *)facts.ptr);
+        sg_buf_done(&facts);
+        sg_buf_printf(out, "#%s%s: ", i == 0 ? "  - " : "    ", field->name);
+        add_value(out, field);
+        sg_buf_add_u8(out, '\n');
+    }
+}
+
 static void add_list(struct sg_buf *out, const struct sg_list *list)
 {
     add_comment(out, "", list->help);
@@ -200,7 +220,10 @@ void sg_config_example(struct sg_buf *out)
     }
     for (size_t i = 0; i < sg_config_list_count; i++) {
         sg_buf_add_u8(out, '\n');
-        add_list(out, &sg_config_lists[i]);
+        if (sg_config_lists[i].is_rare)
+            add_rare_list(out, &sg_config_lists[i]);
+        else
+            add_list(out, &sg_config_lists[i]);
     }
 }
 

@@ -81,6 +81,13 @@ void sg_config_check_files(struct sg_config_bind *bind, const struct sg_yaml_nod
         check_readable(bind, node, "file", config->client_cas[i].file, S_IWOTH);
         check_readable(bind, node, "crl_file", config->client_cas[i].crl_file, S_IWOTH);
     }
+    node = sg_yaml_items(root, "witnesses");
+    for (size_t i = 0; i < config->witness_count; i++, node = node->next) {
+        check_readable(bind, node, "ca_file", config->witnesses[i].ca_file, S_IWOTH);
+        check_readable(bind, node, "certificate_file", config->witnesses[i].certificate_file,
+                       S_IWOTH);
+        check_secret(bind, node, "key_file", config->witnesses[i].key_file);
+    }
     node = sg_yaml_items(root, "tokens");
     for (size_t i = 0; i < config->token_count; i++, node = node->next) {
         const struct sg_config_token *token = &config->tokens[i];

@@ -133,6 +133,32 @@ static const struct sg_field caller_fields[] = {
      .help = "When its tokens are good no longer, UTC."},
 };
 
+static const struct sg_field witness_fields[] = {
+    {FIELD(sg_config_witness, name, NAME), .is_required = true, .example = "neighbour",
+     .help = "What the log and the metrics call it."},
+    {FIELD(sg_config_witness, url, TEXT), .is_required = true, .max = 512, .example = "https://witness.example:8445",
+     .help = "Its submission prefix, to which /add-checkpoint is added."},
+    {FIELD(sg_config_witness, key, TEXT), .is_required = true, .max = 512,
+     .example = "witness.example/w1+0ad7d35e+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c",
+     .help = "Its public key, as it is published: NAME+ID+KEY. Only what this key signs counts."},
+    {FIELD(sg_config_witness, ca_file, PATH), .is_required = true, .example = "witness-ca.pem",
+     .help = "The CA of its TLS certificate, PEM; /etc/ssl/certs/ca-certificates.crt for the public ones."},
+    {FIELD(sg_config_witness, certificate_file, PATH), .example = "witness-client.pem", .def_help = "none is shown",
+     .help = "Certificate to show it, with its chain, PEM; with key_file."},
+    {FIELD(sg_config_witness, key_file, PATH), .example = "witness-client.key", .def_help = "none is shown",
+     .help = "Private key of certificate_file, PEM."},
+};
+
+static const struct sg_field witnessed_log_fields[] = {
+    {FIELD(sg_config_witnessed_log, name, NAME), .is_required = true, .example = "neighbour",
+     .help = "What this witness calls the log."},
+    {FIELD(sg_config_witnessed_log, origin, TEXT), .is_required = true, .max = 255, .example = "sealgate.example/main/1",
+     .help = "The log's origin, as its checkpoints begin; sealgated init tells it."},
+    {FIELD(sg_config_witnessed_log, keys, TEXTS), .count_offset = offsetof(struct sg_config_witnessed_log, key_count),
+     .is_required = true, .example = "[sealgate.example/main/1+0428fbea+AYE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU]",
+     .help = "Its public keys, as they are published: NAME+ID+KEY; up to 4, of which any may have signed."},
+};
+
 #define LIST(type, array, count, f) .name = #array, .fields = f, .field_count = SG_COUNT(f),       \
     .offset = offsetof(struct sg_config, array), .count_offset = offsetof(struct sg_config, count), \
     .item_size = sizeof(struct type)
@@ -146,6 +172,10 @@ const struct sg_list sg_config_lists[] = {
      .help = "The keys that may be used."},
     {LIST(sg_config_caller, callers, caller_count, caller_fields),
      .help = "Who may call what with which key, known by a certificate (ca and uri) or by bearer tokens (token_sha256). What no row allows is denied. Read again on SIGHUP."},
+    {LIST(sg_config_witness, witnesses, witness_count, witness_fields), .is_rare = true,
+     .help = "Witnesses of our audit log, at most 8 (c2sp.org/tlog-witness): each is sent the log's checkpoints, proves that the log has only grown, and cosigns."},
+    {LIST(sg_config_witnessed_log, witnessed_logs, witnessed_log_count, witnessed_log_fields), .is_rare = true,
+     .help = "The logs that the role witness cosigns. Others it refuses."},
 };
 /* clang-format on */
 const size_t sg_config_list_count = SG_COUNT(sg_config_lists);

@@ -49,6 +49,7 @@ struct sg_list {
     size_t field_count;
     size_t offset, count_offset; /* of the array and its count in struct sg_config */
     size_t item_size;
+    bool is_rare; /* in the example behind '#' as a whole */
 };
 
 extern const struct sg_field sg_config_options[];

@@ -75,7 +75,7 @@ function(sg_install_gateway)
     sg_gateway_pages()
 
     set(systemd ${PROJECT_SOURCE_DIR}/ops/systemd)
-    foreach(unit sealgate-gateway.service sealgate-token@.service)
+    foreach(unit sealgate-gateway.service sealgate-token@.service sealgate-witness.service)
         configure_file(${systemd}/${unit}.in ${PROJECT_BINARY_DIR}/systemd/${unit} @ONLY)
         install(FILES ${PROJECT_BINARY_DIR}/systemd/${unit} DESTINATION lib/systemd/system
             COMPONENT sealgate-gateway)

@@ -9,14 +9,14 @@ units=$build/units-test
 rm -rf "$units"
 mkdir -p "$units"
 # systemd-analyze looks for the programs, which are not installed.
-for unit in sealgate-gateway.service sealgate-token@.service; do
+for unit in sealgate-gateway.service sealgate-token@.service sealgate-witness.service; do
     sed "s|^ExecStart=[^ ]*/sealgated |ExecStart=$build/bin/sealgated |" "$build/systemd/$unit" >"$units/${unit/@./@hsm.}"
 done
 cp "$top/ops/systemd/sealgate-gateway.socket" "$units/"
 
 # Of a word that it does not know systemd only warns.
 complaints=$(cd "$units" && SYSTEMD_LOG_LEVEL=warning "$analyze" verify --man=no ./sealgate-gateway.service \
-    ./sealgate-token@hsm.service ./sealgate-gateway.socket 2>&1 | grep -F sealgate || true)
+    ./sealgate-token@hsm.service ./sealgate-witness.service ./sealgate-gateway.socket 2>&1 | grep -F sealgate || true)
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
 ok "well made"
 
@@ -29,6 +29,7 @@ exposure() { # UNIT BOUND
 # The gateway may ask whether the clock is synchronised, which costs it four tenths.
 exposure sealgate-gateway.service 20
 exposure sealgate-token@hsm.service 15
+exposure sealgate-witness.service 20
 
 if [ -z "$strace" ]; then
     echo "not compared with the daemon: no strace"

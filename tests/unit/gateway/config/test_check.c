@@ -26,6 +26,9 @@ enum part { OPTIONS, CAS, TOKENS, KEYS, CALLERS };
     "  - {name: " n ", module: /m, uri: 'pkcs11:token=t', pin_file: p, socket: " s                 \
     ", state_dir: " d "}\n"
 
+#define WITNESS_KEY "witness.example/w1+0ad7d35e+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
+#define LOG_KEY "sealgate.example/main/1+0428fbea+AYE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU"
+
 static const struct {
     const char *name;
     enum part part;
@@ -52,6 +55,42 @@ static const struct {
      "message_bytes_max: 1048576\ncall_bytes_max: 1048575\n", 2, 17, "a message alone"},
     {"a call as large as its message", OPTIONS,
      "message_bytes_max: 1048576\ncall_bytes_max: 1048576\n", 0, 0, NULL},
+
+    {"a witness", OPTIONS,
+     "witnesses:\n  - {name: w, url: 'https://w.example:8445/a/b', key: " WITNESS_KEY
+     ", ca_file: ca.pem}\n",
+     0, 0, NULL},
+    {"a witness without TLS", OPTIONS,
+     "witnesses:\n  - {name: w, url: 'http://w.example', key: " WITNESS_KEY ", ca_file: ca.pem}\n",
+     2, 20, "is no address as https://"},
+    {"a witness by a log's key", OPTIONS,
+     "witnesses:\n  - {name: w, url: 'https://w.example', ca_file: ca.pem,\n     key: " LOG_KEY
+     "}\n",
+     3, 11, "is the key of a log, not of a witness"},
+    {"a witness by no key", OPTIONS,
+     "witnesses:\n  - {name: w, url: 'https://w.example', ca_file: ca.pem,\n     key: here}\n", 3,
+     11, "is no public key"},
+    {"a witness with half a certificate", OPTIONS,
+     "witnesses:\n  - {name: w, url: 'https://w.example', key: " WITNESS_KEY
+     ", ca_file: ca.pem, key_file: k.pem}\n",
+     2, 5, "go together"},
+    {"two witnesses of one key", OPTIONS,
+     "witnesses:\n  - {name: w, url: 'https://a.example', ca_file: ca.pem, key: " WITNESS_KEY
+     "}\n  - {name: v, url: 'https://b.example', ca_file: ca.pem, key: " WITNESS_KEY "}\n",
+     3, 63, "have one key"},
+    {"a log to witness", OPTIONS,
+     "witness_listen: 127.0.0.1:8445\nwitnessed_logs:\n  - {name: l, origin: "
+     "sealgate.example/main/1, "
+     "keys: [" LOG_KEY "]}\n",
+     0, 0, NULL},
+    {"a bad address to listen on", OPTIONS, "witness_listen: here\n", 1, 17, "127.0.0.1:8443"},
+    {"a log by a witness's key", OPTIONS,
+     "witnessed_logs:\n  - {name: l, origin: o, keys: [" WITNESS_KEY "]}\n", 2, 32,
+     "is the key of a witness, not of a log"},
+    {"two logs of one origin", OPTIONS,
+     "witnessed_logs:\n  - {name: l, origin: o, keys: [" LOG_KEY
+     "]}\n  - {name: m, origin: o, keys: [" LOG_KEY "]}\n",
+     3, 23, "have one origin"},
 
     {"origins", OPTIONS,
      "cors_origins: https://a.example  http://localhost:8080 https://[::1]:8443 https://[::1]\n", 0,

@@ -32,14 +32,19 @@ static const struct sg_config *parse(const struct sg_buf *text)
     return config;
 }
 
-/* Takes the '#' off every line that has a name right behind it. */
+/* Takes the '#' off every line that has a name right behind it, or that is one of a list which is
+ * behind '#' as a whole. */
 static void uncomment(const struct sg_buf *example, struct sg_buf *out)
 {
     for (size_t i = 0; i < example->len; i++) {
         bool is_name = i + 1 < example->len && example->ptr[i + 1] >= 'a' &&
                        example->ptr[i + 1] <= 'z' &&
                        (i == 0 || example->ptr[i - 1] == '\n' || example->ptr[i - 1] == ' ');
-        if (example->ptr[i] != '#' || !is_name)
+        const struct sg_slice rest = sg_slice_of(example->ptr + i, example->len - i);
+        const bool is_item =
+            (i == 0 || example->ptr[i - 1] == '\n') &&
+            (sg_slice_starts(rest, SG_SLICE("#  - ")) || sg_slice_starts(rest, SG_SLICE("#    ")));
+        if (example->ptr[i] != '#' || (!is_name && !is_item))
             sg_buf_add_u8(out, example->ptr[i]);
     }
 }
