@@ -383,6 +383,7 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     SG_TRY(start_hsm(app, err));
     SG_TRY(sg_app_start_metrics(app, err));
     SG_TRY(sg_app_open_audit(app, err));
+    SG_TRY(sg_app_open_witnesses(app, err));
     SG_TRY(start_rpc(app, trust, err));
     SG_TRY(open_sockets(app, err));
     SG_TRY(start_nets(app, trust, err));
@@ -410,6 +411,7 @@ static void stop(struct sg_app *app)
     sg_signings_stop(app->signings);
     sg_crypto_free(app->crypto);
     sg_signer_abandon(app->signer);
+    sg_app_close_witnesses(app);
     sg_audit_close(app->audit);
     sg_hsm_free(app->hsm);
     sg_rpc_free(app->rpc);

@@ -74,6 +74,7 @@ static void fill_metrics(void *arg, struct sg_buf *out)
         fill_token(app, i);
     fill_keys(app);
     fill_audit(app);
+    sg_app_fill_witnesses(app);
     sg_metrics_write(app->metrics, out);
 }
 
@@ -87,6 +88,8 @@ enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err)
 {
     const size_t token_count = app->config->token_count;
     const char *methods[SG_METHOD_COUNT];
+    const size_t witness_count = app->config->witness_count;
+    const char *witnesses[SG_CONFIG_WITNESSES_MAX];
     const char **tokens = calloc(token_count, sizeof(*tokens));
     if (tokens == NULL)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the metrics");
@@ -95,7 +98,14 @@ enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err)
         methods[sg_methods.methods[i].id - 1] = sg_methods.methods[i].path + 1;
     for (size_t i = 0; i < token_count; i++)
         tokens[i] = app->config->tokens[i].name;
-    const struct sg_metrics_names names = {methods, sg_methods.count, tokens, token_count};
+    for (size_t i = 0; i < witness_count; i++)
+        witnesses[i] = app->config->witnesses[i].name;
+    const struct sg_metrics_names names = {.methods = methods,
+                                           .method_count = sg_methods.count,
+                                           .tokens = tokens,
+                                           .token_count = token_count,
+                                           .witnesses = witnesses,
+                                           .witness_count = witness_count};
     enum sg_rc rc = sg_metrics_new(&names, &app->metrics, err);
     free(tokens);
     if (rc == SG_OK)

@@ -3,6 +3,7 @@
 
 #include "base/log_limit.h"
 #include "gateway/app.h"
+#include "gateway/audit/witnesses.h"
 #include "gateway/metrics/http.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/net/net.h"
@@ -21,6 +22,9 @@ struct sg_app {
     struct sg_crypto *crypto;
     struct sg_signer *signer;
     struct sg_audit *audit;
+    struct sg_witnesses *witnesses; /* NULL: none are configured */
+    struct sg_witness_peer *witness_peers;
+    char *cosigned_file;
     struct sg_signings *signings;
     struct sg_rpc *rpc;
     struct sg_net *nets[SG_LISTENER_COUNT]; /* NULL: not configured */
@@ -79,6 +83,12 @@ SG_MUST_USE enum sg_rc sg_app_open_audit(struct sg_app *app, struct sg_err *err)
 /* Records that this gateway starts; just before it serves, so that one that never did is not there.
  */
 void sg_app_record_start(struct sg_app *app);
+
+/* app_witnesses.c: those who watch the log; before anything is signed they are asked whether it is
+ * the one that they have seen. */
+SG_MUST_USE enum sg_rc sg_app_open_witnesses(struct sg_app *app, struct sg_err *err);
+void sg_app_close_witnesses(struct sg_app *app);
+void sg_app_fill_witnesses(const struct sg_app *app);
 
 /* app_metrics.c: the numbers, before anybody counts; and the listener that shows them. */
 SG_MUST_USE enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err);

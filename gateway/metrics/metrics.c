@@ -67,6 +67,8 @@ static const char *const label_names[SG_LABEL_COUNT] = {
     [SG_LABEL_WHY] = "why",
     [SG_LABEL_LISTENER] = "listener",
     [SG_LABEL_PROTOCOL] = "protocol",
+    [SG_LABEL_WITNESS] = "witness",
+    [SG_LABEL_WITNESS_STATE] = "state",
 };
 
 static const char *const token_states[] = {
@@ -87,6 +89,7 @@ static const char *const key_states[] = {
     [SG_KEY_UNUSABLE] = "unusable",
     [SG_KEY_QUARANTINED] = "quarantined",
 };
+static const char *const witness_states[] = {"unheard", "current", "away", "refuses", "denies"};
 static const char *value_of(const struct sg_metrics_names *names, enum sg_metric_label label,
                             size_t i)
 {
@@ -111,6 +114,10 @@ static const char *value_of(const struct sg_metrics_names *names, enum sg_metric
         return sg_listener_name((enum sg_listener)i);
     case SG_LABEL_PROTOCOL:
         return protocols[i];
+    case SG_LABEL_WITNESS:
+        return names->witnesses[i];
+    case SG_LABEL_WITNESS_STATE:
+        return witness_states[i];
     case SG_LABEL_NONE:
     case SG_LABEL_COUNT:
         break;
@@ -141,6 +148,10 @@ static size_t count_of(const struct sg_metrics_names *names, enum sg_metric_labe
         return SG_LISTENER_COUNT;
     case SG_LABEL_PROTOCOL:
         return SG_PROTOCOL_COUNT;
+    case SG_LABEL_WITNESS:
+        return names->witness_count;
+    case SG_LABEL_WITNESS_STATE:
+        return SG_COUNT(witness_states);
     case SG_LABEL_NONE:
     case SG_LABEL_COUNT:
         break;

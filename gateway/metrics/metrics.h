@@ -25,16 +25,18 @@ enum sg_metric {
 /* What a label can be, and what its index means. */
 enum sg_metric_label {
     SG_LABEL_NONE = 0,
-    SG_LABEL_METHOD,      /* enum sg_method_id; 0 is a method that is not served */
-    SG_LABEL_CODE,        /* enum sg_grpc_code */
-    SG_LABEL_REASON,      /* enum sg_reason; 0 is none that a client can name */
-    SG_LABEL_SCHEME,      /* enum sg_scheme */
-    SG_LABEL_TOKEN,       /* place in the configuration */
-    SG_LABEL_TOKEN_STATE, /* enum sg_hsm_token_state */
-    SG_LABEL_KEY_STATE,   /* enum sg_hsm_key_state */
-    SG_LABEL_WHY,         /* enum sg_why */
-    SG_LABEL_LISTENER,    /* enum sg_listener */
-    SG_LABEL_PROTOCOL,    /* enum sg_protocol */
+    SG_LABEL_METHOD,        /* enum sg_method_id; 0 is a method that is not served */
+    SG_LABEL_CODE,          /* enum sg_grpc_code */
+    SG_LABEL_REASON,        /* enum sg_reason; 0 is none that a client can name */
+    SG_LABEL_SCHEME,        /* enum sg_scheme */
+    SG_LABEL_TOKEN,         /* place in the configuration */
+    SG_LABEL_TOKEN_STATE,   /* enum sg_hsm_token_state */
+    SG_LABEL_KEY_STATE,     /* enum sg_hsm_key_state */
+    SG_LABEL_WHY,           /* enum sg_why */
+    SG_LABEL_LISTENER,      /* enum sg_listener */
+    SG_LABEL_PROTOCOL,      /* enum sg_protocol */
+    SG_LABEL_WITNESS,       /* place in the configuration */
+    SG_LABEL_WITNESS_STATE, /* enum sg_witness_state */
     SG_LABEL_COUNT,
 };
 
@@ -43,6 +45,8 @@ struct sg_metrics_names {
     size_t method_count;
     const char *const *tokens; /* names, in the order of the configuration */
     size_t token_count;
+    const char *const *witnesses; /* the same */
+    size_t witness_count;
 };
 
 /* Copies the names. Errors: SG_E_INTERNAL, no memory. */

@@ -1,4 +1,4 @@
-#include "proto/h1/head.h"
+#include "proto/h1/head_priv.h"
 
 #define REFUSE(err, ...) SG_REFUSE((err), SG_R_MALFORMED_REQUEST, __VA_ARGS__)
 
@@ -80,7 +80,7 @@ static struct sg_slice trim(struct sg_slice text)
 }
 
 /* Equal but for the case of ASCII letters; `word` is in lower case. */
-static bool is_word(struct sg_slice text, const char *word)
+bool sg_h1_is_word(struct sg_slice text, const char *word)
 {
     if (text.len != strlen(word))
         return false;
@@ -98,13 +98,13 @@ static bool has_word(struct sg_slice list, const char *word)
         struct sg_slice item;
         if (!take_until(&list, ',', &item))
             item = sg_slice_take(&list, list.len);
-        if (is_word(trim(item), word))
+        if (sg_h1_is_word(trim(item), word))
             return true;
     }
     return false;
 }
 
-static bool parse_length(struct sg_slice text, uint64_t *ret)
+bool sg_h1_length_parse(struct sg_slice text, uint64_t *ret)
 {
     enum { DIGITS_MAX = 15 };
     uint64_t value = 0;
@@ -139,19 +139,19 @@ static enum sg_rc take_own(struct sg_h1_head *head, const struct sg_h1_field *fi
         return SG_OK;
     }
     if (sg_slice_is(field->name, "content-length")) {
-        if (seen->length || !parse_length(field->value, &head->content_length))
+        if (seen->length || !sg_h1_length_parse(field->value, &head->content_length))
             return REFUSE(err, "content-length is not one number");
         seen->length = true;
         return SG_OK;
     }
     if (sg_slice_is(field->name, "transfer-encoding")) {
-        if (seen->coding || !is_word(field->value, "chunked"))
+        if (seen->coding || !sg_h1_is_word(field->value, "chunked"))
             return REFUSE(err, "transfer-encoding may be chunked only");
         seen->coding = head->is_chunked = true;
         return SG_OK;
     }
     if (sg_slice_is(field->name, "expect")) {
-        if (seen->expect || !is_word(field->value, "100-continue"))
+        if (seen->expect || !sg_h1_is_word(field->value, "100-continue"))
             return REFUSE(err, "expect may be 100-continue only");
         seen->expect = head->wants_continue = true;
         return SG_OK;
@@ -165,8 +165,7 @@ static enum sg_rc take_own(struct sg_h1_head *head, const struct sg_h1_field *fi
     return SG_OK;
 }
 
-static enum sg_rc parse_field(uint8_t *line, size_t len, struct sg_h1_field *ret,
-                              struct sg_err *err)
+enum sg_rc sg_h1_field_parse(uint8_t *line, size_t len, struct sg_h1_field *ret, struct sg_err *err)
 {
     size_t name_len = 0;
     for (; name_len < len && is_token_char(line[name_len]); name_len++)
@@ -205,7 +204,7 @@ enum sg_rc sg_h1_head_parse(uint8_t *bytes, size_t len, struct sg_h1_head *ret, 
             break;
         struct sg_h1_field field;
         bool is_own;
-        SG_TRY(parse_field(line, line_len, &field, err));
+        SG_TRY(sg_h1_field_parse(line, line_len, &field, err));
         SG_TRY(take_own(ret, &field, &seen, &is_own, err));
         if (is_own)
             continue;

@@ -110,7 +110,7 @@ static enum sg_rc handshake(struct sg_tls_conn *conn, struct sg_err *err)
     if (result != 1)
         return wants_more(conn, result) ? SG_E_AGAIN : give_up(conn, "could not shake hands", err);
     /* A server that knows no ALPN answers without it; ours has refused by then. */
-    if (sg_tls_alpn(conn).len == 0) {
+    if (sg_tls_alpn(conn).len == 0 && !conn->ctx->alpn_is_optional) {
         conn->is_failed = true;
         return SG_FAIL(err, SG_E_INVALID, 0, "could not shake hands: the peer chose no protocol");
     }

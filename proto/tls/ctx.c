@@ -145,6 +145,7 @@ enum sg_rc sg_tls_client_ctx_new(const struct sg_tls_client_options *options,
     SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *ctx = NULL;
     SG_TRY(make(TLS_client_method(), options->alpn, options->alpn_count, &ctx, err));
     ctx->key_updates_max = SG_TLS_KEY_UPDATES_DEFAULT;
+    ctx->alpn_is_optional = options->alpn_is_optional;
     if (options->cert_file != NULL)
         SG_TRY(load_pair(ctx->ssl, options->cert_file, options->key_file, err));
     ERR_clear_error();

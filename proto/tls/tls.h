@@ -44,6 +44,7 @@ struct sg_tls_client_options {
     const char *key_file;  /* PEM, not encrypted; with cert_file */
     const char *const *alpn;
     size_t alpn_count;
+    bool alpn_is_optional; /* for HTTP/1.1, which is what a server without ALPN speaks */
 };
 
 /* Read the files named; nothing is kept open. Errors: SG_E_INVALID, with the file. */

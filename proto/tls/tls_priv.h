@@ -10,7 +10,7 @@
 
 struct sg_tls_ctx {
     SSL_CTX *ssl;
-    bool is_server;
+    bool is_server, alpn_is_optional;
     struct sg_tls_trust *trust; /* of a server that asks for certificates; counted */
     uint8_t alpn[64];           /* ProtocolNameList of RFC 7301 §3.1, without its length */
     unsigned alpn_len;

@@ -221,7 +221,10 @@ static struct sg_metrics *make_metrics(void)
     static const char *const tokens[] = {"none"};
     for (size_t i = 0; i < sg_methods.count; i++)
         methods[sg_methods.methods[i].id - 1] = sg_methods.methods[i].path + 1;
-    const struct sg_metrics_names names = {methods, sg_methods.count, tokens, SG_COUNT(tokens)};
+    const struct sg_metrics_names names = {.methods = methods,
+                                           .method_count = sg_methods.count,
+                                           .tokens = tokens,
+                                           .token_count = SG_COUNT(tokens)};
     struct sg_metrics *metrics;
     struct sg_err err;
     must(sg_metrics_new(&names, &metrics, &err), &err);

@@ -21,6 +21,8 @@ static const char *const label_names[SG_LABEL_COUNT] = {
     [SG_LABEL_WHY] = "`why`",
     [SG_LABEL_LISTENER] = "`listener`",
     [SG_LABEL_PROTOCOL] = "`protocol`",
+    [SG_LABEL_WITNESS] = "`witness`",
+    [SG_LABEL_WITNESS_STATE] = "`state`",
 };
 
 enum { COUNTER, GAUGE, HISTOGRAM };

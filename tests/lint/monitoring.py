@@ -43,7 +43,7 @@ def values_of(tree):
 
     return {"reason": set(re.findall(r"^REASON\((\w+)", read(tree, "base/reason.def"), re.M)),
             "why": set(re.findall(r'= "(\w+)"', read(tree, "proto/h2/why.c"))),
-            "state": strings("token_states") | strings("key_states")}
+            "state": strings("token_states") | strings("key_states") | strings("witness_states")}
 
 
 def label_names(tree):

@@ -47,7 +47,7 @@ static int start(void **state)
 {
     (void)state;
     static const char *const tokens[] = {"hsm"};
-    const struct sg_metrics_names names = {NULL, 0, tokens, 1};
+    const struct sg_metrics_names names = {.tokens = tokens, .token_count = 1};
     struct sockaddr_in bound;
     socklen_t len = sizeof(bound);
     struct sg_metrics_http_options options = {.fill = fill, .is_healthy = is_healthy};

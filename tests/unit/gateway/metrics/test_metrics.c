@@ -13,7 +13,12 @@
 static const char *const methods[] = {"sealgate.v1.SigningService/Sign",
                                       "grpc.health.v1.Health/Check"};
 static const char *const tokens[] = {"hsm", "other"};
-static const struct sg_metrics_names names = {methods, 2, tokens, 2};
+static const struct sg_metrics_names names = {.methods = methods,
+                                              .method_count = 2,
+                                              .tokens = tokens,
+                                              .token_count = 2,
+                                              .witnesses = tokens,
+                                              .witness_count = 2};
 
 static struct sg_metrics *new_metrics(const struct sg_metrics_names *of)
 {
@@ -183,7 +188,8 @@ static void names_of_the_configuration_are_escaped(void **state)
 {
     (void)state;
     const char *const strange[] = {"a\"b\\c\nd", "chữ ký"};
-    const struct sg_metrics_names of = {methods, 2, strange, 2};
+    const struct sg_metrics_names of = {
+        .methods = methods, .method_count = 2, .tokens = strange, .token_count = 2};
     SG_AUTO(sg_metrics_free) struct sg_metrics *metrics = new_metrics(&of);
     assert_series(metrics, "sealgate_token_workers{token=\"a\\\"b\\\\c\\nd\"}", 0);
     assert_series(metrics, "sealgate_token_workers{token=\"chữ ký\"}", 0);
@@ -192,7 +198,7 @@ static void names_of_the_configuration_are_escaped(void **state)
 static void no_token_and_no_method_give_a_page_too(void **state)
 {
     (void)state;
-    const struct sg_metrics_names of = {NULL, 0, NULL, 0};
+    const struct sg_metrics_names of = {0};
     SG_AUTO(sg_metrics_free) struct sg_metrics *metrics = new_metrics(&of);
     assert_true(page_has(metrics, "sealgate_connections{listener=\"bearer\"} 0\n"));
     assert_false(page_has(metrics, "sealgate_token_workers{"));

@@ -31,8 +31,11 @@ static struct sg_tls_ctx *client_ctx(const struct sg_pki_id *ca, const struct sg
 {
     struct sg_err err;
     struct sg_tls_ctx *ctx = NULL;
-    const struct sg_tls_client_options options = {ca->cert_file, id == NULL ? NULL : id->cert_file,
-                                                  id == NULL ? NULL : id->key_file, h2, 1};
+    const struct sg_tls_client_options options = {.ca_file = ca->cert_file,
+                                                  .cert_file = id == NULL ? NULL : id->cert_file,
+                                                  .key_file = id == NULL ? NULL : id->key_file,
+                                                  .alpn = h2,
+                                                  .alpn_count = 1};
     if (sg_tls_client_ctx_new(&options, &ctx, &err) != SG_OK)
         fail_msg("%s", err.msg);
     return ctx;

@@ -73,8 +73,11 @@ static struct sg_tls_peer meet(const struct sg_pki_id *id, struct sg_tls_trust *
     SG_AUTO(sg_tls_ctx_free) struct sg_tls_ctx *server = NULL, *client = NULL;
     const struct sg_tls_server_options server_options = {
         world.server->cert_file, world.server->key_file, trust, h2, 1, SG_TLS_KEY_UPDATES_DEFAULT};
-    const struct sg_tls_client_options client_options = {world.ca->cert_file, id->cert_file,
-                                                         id->key_file, h2, 1};
+    const struct sg_tls_client_options client_options = {.ca_file = world.ca->cert_file,
+                                                         .cert_file = id->cert_file,
+                                                         .key_file = id->key_file,
+                                                         .alpn = h2,
+                                                         .alpn_count = 1};
     if (sg_tls_server_ctx_new(&server_options, &server, &err) != SG_OK ||
         sg_tls_client_ctx_new(&client_options, &client, &err) != SG_OK)
         fail_msg("%s", err.msg);
