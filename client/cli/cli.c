@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/bearer.h"
+#include "client/cli/file_out.h"
 #include "client/cli/text.h"
 
 const struct sg_option sg_cli_common_options[] = {
@@ -295,63 +295,22 @@ enum sg_exit sg_cli_print_json(const struct sg_cli *cli, struct sg_buf *out, enu
     return sg_cli_flush(cli, exit_code);
 }
 
-static bool write_all(int fd, struct sg_slice bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t len = write(fd, bytes.ptr, bytes.len);
-        if (len < 0 && errno == EINTR)
-            continue;
-        if (len < 0)
-            return false;
-        (void)sg_slice_take(&bytes, (size_t)len);
-    }
-    return true;
-}
-
-/* A device or a pipe cannot be replaced by renaming; it is written as it is. */
-static bool is_replaceable(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) != 0 || S_ISREG(st.st_mode);
-}
-
-static bool write_new(const char *path, struct sg_slice bytes)
-{
-    char beside[4096];
-    int fd;
-    bool is_written;
-
-    if (!is_replaceable(path)) {
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-        is_written = fd >= 0 && write_all(fd, bytes);
-        return (fd < 0 || close(fd) == 0) && is_written;
-    }
-    if (snprintf(beside, sizeof(beside), "%s.%ld.tmp", path, (long)getpid()) >=
-        (int)sizeof(beside)) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return false;
-    is_written = write_all(fd, bytes);
-    if (close(fd) == 0 && is_written && rename(beside, path) == 0)
-        return true;
-    (void)unlink(beside); /* what matters is the errno of before */
-    return false;
-}
-
 enum sg_exit sg_cli_write_file(const struct sg_cli *cli, const char *path, struct sg_slice bytes)
 {
+    struct sg_file_out out;
+
     if (strcmp(path, "-") == 0) {
         (void)fwrite(bytes.ptr, 1, bytes.len, stdout);
         return sg_cli_flush(cli, SG_EXIT_OK);
     }
-    if (!write_new(path, bytes))
-        return sg_cli_fail(cli, SG_EXIT_FILE, "FILE_NOT_WRITTEN", "could not write %s: %s", path,
-                           strerror(errno));
-    return SG_EXIT_OK;
+    enum sg_exit code = sg_file_out_open(cli, path, &out);
+    if (code != SG_EXIT_OK)
+        return code;
+    code = sg_file_out_write(cli, &out, bytes);
+    if (code == SG_EXIT_OK)
+        return sg_file_out_commit(cli, &out, false);
+    sg_file_out_abandon(&out);
+    return code;
 }
 
 enum sg_exit sg_cli_read_file(const struct sg_cli *cli, const char *path, size_t bytes_max,

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "client/cli/cli.h"
+#include "client/cli/kept.h"
 #include "client/cli/record.h"
 #include "client/cli/text.h"
 #include "formats/audit/export.h"
@@ -12,6 +12,9 @@
 static const struct sg_option options[] = {
     {"any-log", NULL, "without --log-key: do not ask who signed the checkpoint", false},
     {"list", NULL, "show every record of an export", false},
+    SG_KEPT_SINCE_OPTION,
+    {"growth", "FILE", "proves growth from --since, or from a FILE (audit checkpoint --growth)",
+     true},
     {0},
 };
 
@@ -22,6 +25,7 @@ struct judge {
     struct sg_note_key *keys[KEYS_MAX];
     size_t key_count;
     struct sg_tree_hasher *hasher;
+    struct sg_kept kept;
     struct sg_json json;
     struct sg_buf out;
     bool is_listing;
@@ -121,6 +125,35 @@ static void explain_epoch(const struct judge *judge, struct sg_slice bytes, stru
         }
 }
 
+/* ---- Checkpoints ---------------------------------------------------------------------------- */
+
+static enum sg_exit judge_checkpoint(struct judge *judge, const char *path, struct sg_slice bytes)
+{
+    static const char kind[] = "checkpoint";
+    struct sg_checkpoint checkpoint;
+    struct sg_err err;
+    enum sg_rc rc =
+        sg_cli_judge_checkpoint(bytes, judge->keys, judge->key_count, &checkpoint, &err);
+
+    if (rc != SG_OK)
+        explain_epoch(judge, bytes, &err);
+    if (rc == SG_OK)
+        rc = sg_kept_check(&judge->kept, judge->hasher, checkpoint.origin, &checkpoint.head, &err);
+    if (rc != SG_OK)
+        return not_proved(judge, path, kind, err.msg);
+    begin_file(judge, path, kind, true);
+    if (judge->cli->is_json) {
+        sg_json_text(&judge->json, "origin", checkpoint.origin);
+        sg_json_int(&judge->json, "tree_size", (int64_t)checkpoint.head.size);
+        sg_json_end(&judge->json);
+        return SG_EXIT_OK;
+    }
+    printf(": %llu leaves of ", (unsigned long long)checkpoint.head.size);
+    put_origin(checkpoint.origin);
+    printf("\n");
+    return SG_EXIT_OK;
+}
+
 /* ---- Receipts ------------------------------------------------------------------------------- */
 
 static enum sg_rc prove_receipt(struct judge *judge, const struct sg_receipt *receipt,
@@ -161,9 +194,17 @@ static enum sg_exit tell_receipt(struct judge *judge, const char *path,
     return SG_EXIT_OK;
 }
 
+static bool is_receipt(const struct sg_buf *file)
+{
+    static const char begin[] = "c2sp.org/tlog-proof@";
+    return sg_slice_starts(sg_buf_slice(file), sg_slice_str(begin));
+}
+
+/* A checkpoint by itself is a note, and what is neither is called no receipt. */
 static enum sg_exit judge_receipt(struct judge *judge, const char *path)
 {
     static const char kind[] = "receipt";
+    struct sg_note note;
     struct sg_audit_record record;
     struct sg_checkpoint checkpoint;
     struct sg_receipt receipt;
@@ -173,11 +214,17 @@ static enum sg_exit judge_receipt(struct judge *judge, const char *path)
     sg_buf_init(&file, SG_RECEIPT_BYTES_MAX + 1);
     sg_buf_init(&bytes, SG_RECEIPT_EXTRA_BYTES_MAX);
     enum sg_exit code = sg_cli_read_file(judge->cli, path, SG_RECEIPT_BYTES_MAX, &file);
-    if (code == SG_EXIT_OK) {
+    if (code == SG_EXIT_OK && !is_receipt(&file) &&
+        sg_note_parse(sg_buf_slice(&file), &note, NULL) == SG_OK &&
+        sg_checkpoint_parse(note.text, &checkpoint, NULL) == SG_OK) {
+        code = judge_checkpoint(judge, path, sg_buf_slice(&file));
+    } else if (code == SG_EXIT_OK) {
         if (sg_receipt_parse(sg_buf_slice(&file), &receipt, &err) != SG_OK ||
             sg_receipt_read_record(&receipt, &bytes, &err) != SG_OK ||
             sg_audit_record_parse(sg_buf_slice(&bytes), &record, &err) != SG_OK ||
-            prove_receipt(judge, &receipt, sg_buf_slice(&bytes), &checkpoint, &err) != SG_OK)
+            prove_receipt(judge, &receipt, sg_buf_slice(&bytes), &checkpoint, &err) != SG_OK ||
+            sg_kept_check(&judge->kept, judge->hasher, checkpoint.origin, &checkpoint.head, &err) !=
+                SG_OK)
             code = not_proved(judge, path, kind, err.msg);
         else
             code = tell_receipt(judge, path, &checkpoint, receipt.index, &record);
@@ -273,20 +320,23 @@ static enum sg_exit tell_export(struct judge *judge, const char *path, int fd,
 
 static enum sg_exit judge_export(struct judge *judge, const char *path, int fd)
 {
+    struct sg_export_result result = {0};
     struct sg_err err = {0};
     enum sg_rc rc = SG_OK;
 
     for (size_t i = 0; i == 0 || i < judge->key_count; i++) {
         const struct sg_note_key *key = judge->key_count == 0 ? NULL : judge->keys[i];
         SG_AUTO(sg_export_reader_free) struct sg_export_reader *reader = NULL;
-        struct sg_export_result result = {0};
         rc = sg_export_reader_new(key, NULL, NULL, &reader, &err);
         if (rc == SG_OK)
             rc = feed(judge, fd, reader, &err);
-        if (rc == SG_OK)
-            return tell_export(judge, path, fd, reader, key);
         if (reader != NULL)
             sg_export_result(reader, &result);
+        if (rc == SG_OK)
+            rc = sg_kept_check(&judge->kept, judge->hasher, sg_export_reader_head(reader)->origin,
+                               &result.head, &err);
+        if (rc == SG_OK)
+            return tell_export(judge, path, fd, reader, key);
         if (result.verdict != SG_EXPORT_NOT_SIGNED)
             break;
     }
@@ -344,6 +394,8 @@ static enum sg_exit run(struct sg_cli *cli)
     if (code == SG_EXIT_OK &&
         (judge.piece == NULL || sg_tree_hasher_new(&judge.hasher, &err) != SG_OK))
         code = sg_cli_fail(cli, SG_EXIT_INTERNAL, "OUT_OF_MEMORY", "out of memory");
+    if (code == SG_EXIT_OK)
+        code = sg_kept_read(cli, judge.keys, judge.key_count, judge.hasher, &judge.kept);
     if (code == SG_EXIT_OK) {
         code = judge_all(&judge);
         if (cli->is_json)
@@ -362,16 +414,19 @@ static enum sg_exit run(struct sg_cli *cli)
 const struct sg_command sg_cmd_audit_verify = {
     .group = "audit",
     .name = "verify",
-    .synopsis = "FILE... [--log-key KEY] [--list]",
+    .synopsis = "FILE... [--log-key KEY] [--since FILE] [--list]",
     .summary = "prove receipts and exports of an audit log, offline",
     .text =
-        "Each FILE is a receipt (sign --receipt) or an export of a log. What it says is\n"
-        "proved when the log with the key has promised it; else the part that fails is named,\n"
-        "and of an export the first leaf that is wrong, where that can be known. No gateway is\n"
-        "asked. docs/audit.md has the formats, for those who would rather use other programs.\n"
+        "Each FILE is a receipt (sign --receipt), an export or a checkpoint of a log. What it\n"
+        "says is proved when the log with the key has promised it; else the part that fails is\n"
+        "named, and of an export the first leaf that is wrong, where that can be known. With\n"
+        "--since each is held against a checkpoint that was kept: it has to be of the same log,\n"
+        "which only grew. No gateway is asked. docs/audit.md has the formats, for those who\n"
+        "would rather use other programs.\n"
         "\n"
         "Examples:\n"
-        "  sealgate audit verify README.receipt --log-key \"$(cat log.key)\"\n",
+        "  sealgate audit verify README.receipt --log-key \"$(cat log.key)\"\n"
+        "  sealgate audit verify README.receipt --since main.checkpoint --growth main.growth\n",
     .options = options,
     .words_min = 1,
     .words_max = SG_ARGS_WORDS_MAX,

@@ -120,6 +120,96 @@ bool sg_cli_seconds(const char *text, uint32_t *ret_ms)
     return true;
 }
 
+/* So many digits; moves behind them. */
+static bool take_digits(const char **text, unsigned count, int *ret)
+{
+    *ret = 0;
+    for (; count > 0; count--, (*text)++) {
+        if (**text < '0' || **text > '9')
+            return false;
+        *ret = *ret * 10 + (**text - '0');
+    }
+    return true;
+}
+
+static bool take_char(const char **text, char wanted)
+{
+    if (**text != wanted)
+        return false;
+    (*text)++;
+    return true;
+}
+
+/* "2026-01-31". A day that its month does not have comes out as another. */
+static bool take_date(const char **text, struct tm *date)
+{
+    struct tm checked;
+
+    if (!take_digits(text, 4, &date->tm_year) || !take_char(text, '-') ||
+        !take_digits(text, 2, &date->tm_mon) || !take_char(text, '-') ||
+        !take_digits(text, 2, &date->tm_mday))
+        return false;
+    date->tm_year -= 1900;
+    date->tm_mon -= 1;
+    checked = *date;
+    return date->tm_year >= 70 && date->tm_year <= 300 && timegm(&checked) >= 0 &&
+           checked.tm_mon == date->tm_mon && checked.tm_mday == date->tm_mday;
+}
+
+/* "09:05", and ":07.25" perhaps. */
+static bool take_clock(const char **text, struct tm *date, int64_t *ret_ns)
+{
+    int64_t unit = 100000000;
+
+    *ret_ns = 0;
+    if (!take_digits(text, 2, &date->tm_hour) || !take_char(text, ':') ||
+        !take_digits(text, 2, &date->tm_min) || date->tm_hour > 23 || date->tm_min > 59)
+        return false;
+    if (!take_char(text, ':'))
+        return true;
+    if (!take_digits(text, 2, &date->tm_sec) || date->tm_sec > 59)
+        return false;
+    if (!take_char(text, '.'))
+        return true;
+    if (**text < '0' || **text > '9')
+        return false;
+    for (int digit; unit > 0 && take_digits(text, 1, &digit); unit /= 10)
+        *ret_ns += digit * unit;
+    return true;
+}
+
+/* "Z", "+07:00" or nothing; seconds east of UTC. */
+static bool take_zone(const char **text, int64_t *ret_s)
+{
+    int hours, minutes, sign = **text == '-' ? -1 : 1;
+
+    *ret_s = 0;
+    if (**text == '\0' || take_char(text, 'Z'))
+        return true;
+    if (!(take_char(text, '+') || take_char(text, '-')) || !take_digits(text, 2, &hours) ||
+        !take_char(text, ':') || !take_digits(text, 2, &minutes) || hours > 14 || minutes > 59)
+        return false;
+    *ret_s = (int64_t)sign * (hours * 3600 + minutes * 60);
+    return true;
+}
+
+bool sg_cli_read_time(const char *text, int64_t *ret_ns)
+{
+    struct tm date = {0};
+    int64_t ns = 0, zone_s = 0, s;
+
+    if (!take_date(&text, &date))
+        return false;
+    if (*text != '\0' && (!(take_char(&text, 'T') || take_char(&text, ' ')) ||
+                          !take_clock(&text, &date, &ns) || !take_zone(&text, &zone_s)))
+        return false;
+    s = (int64_t)timegm(&date) - zone_s;
+    if (*text != '\0' || s < 0 || s > INT64_MAX / SG_NS_PER_S - 1)
+        return false;
+    *ret_ns = s * SG_NS_PER_S + ns;
+    return true;
+}
+
 static const char *pick(const char *const *names, size_t count, int number)
 {
     return number >= 0 && (size_t)number < count ? names[number] : "unset";

@@ -24,6 +24,13 @@ SG_MUST_USE enum sg_rc sg_cli_unhex(const char *text, struct sg_buf *out, struct
 enum { SG_CLI_TIME_BYTES = 40 };
 const char *sg_cli_time(int64_t time_ns, char out[SG_CLI_TIME_BYTES]);
 
+/*
+ * A moment: "2026-01-31", which is when that day began, "2026-01-31T09:05", or with seconds and a
+ * fraction of them; behind the time "Z" or "+07:00" may say the zone, which is UTC otherwise. Not
+ * before 1970.
+ */
+bool sg_cli_read_time(const char *text, int64_t *ret_ns);
+
 /* A whole number from `min` to `max`, digits only. */
 bool sg_cli_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
 /* Seconds with at most three decimals, as milliseconds: "5", "0.25". From 1 ms to one day. */

@@ -251,6 +251,18 @@ sealgate_get_growth_start(struct sealgate_client *client, const char *log,
                           sealgate_get_checkpoint_fn *fn, void *user, struct sealgate_call **ret,
                           struct sealgate_error *error);
 
+/*
+ * The same from a tree of which no checkpoint was kept, but its size (at least 1) and its root (32
+ * bytes) are known otherwise: computed from leaves, for one.
+ *
+ * Thread: the client's. Owns: `*ret` is the caller's, for sealgate_free(). Errors: as
+ * sealgate_get_growth().
+ */
+SEALGATE_API enum sealgate_code
+sealgate_get_growth_from(struct sealgate_client *client, const char *log, uint64_t old_size,
+                         struct sealgate_bytes old_root, uint32_t timeout_ms,
+                         struct sealgate_checkpoint **ret, struct sealgate_error *error);
+
 /* Watches: `leaf` for each record from query->first on, in the log's order, until `done`, which
  * always comes with an error. */
 struct sealgate_leaf_events {

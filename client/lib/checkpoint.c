@@ -60,8 +60,9 @@ static enum sealgate_code judge_growth(struct sg_client_receipts *receipts,
 
     if (code != SEALGATE_OK)
         return code;
-    if (strcmp(old->origin, ret->origin) != 0 ||
-        memcmp(old->signer, ret->signer, sizeof(old->signer)) != 0)
+    /* Without an origin, nobody has said whose the old tree is. */
+    if (old->origin[0] != '\0' && (strcmp(old->origin, ret->origin) != 0 ||
+                                   memcmp(old->signer, ret->signer, sizeof(old->signer)) != 0))
         return wrong(error, "the two checkpoints are not of the same log");
     if (ret->head.size < old->head.size)
         return sg_client_fail(error, SG_CLIENT_CHECKPOINT_WRONG, SEALGATE_OUTCOME_ANSWERED,
@@ -287,31 +288,52 @@ static const struct sg_client_method growth_method = {
     .deliver = checkpoint_deliver,
 };
 
+static enum sealgate_code start_growth(struct sealgate_client *client, const char *log,
+                                       const struct sg_client_head *old, uint32_t timeout_ms,
+                                       sealgate_get_checkpoint_fn *fn, void *user,
+                                       struct sealgate_call **ret, struct sealgate_error *error)
+{
+    Sealgate__V1__GetConsistencyProofRequest message;
+    struct sg_client_audit *audit;
+
+    if (old->head.size == 0)
+        return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
+                              "every log grew from the empty one: that needs no proof");
+    sealgate__v1__get_consistency_proof_request__init(&message);
+    message.log = sg_client_text(log);
+    message.old_size = old->head.size;
+    audit = calloc(1, sizeof(*audit));
+    if (audit != NULL)
+        audit->old = *old;
+    return sg_client_ask_audit(client, &growth_method, &message.base, timeout_ms,
+                               (union sg_client_fn){.checkpoint = fn}, user, audit, ret, error);
+}
+
 enum sealgate_code sealgate_get_growth_start(struct sealgate_client *client, const char *log,
                                              struct sealgate_bytes old, uint32_t timeout_ms,
                                              sealgate_get_checkpoint_fn *fn, void *user,
                                              struct sealgate_call **ret,
                                              struct sealgate_error *error)
 {
-    Sealgate__V1__GetConsistencyProofRequest message;
-    struct sg_client_audit *audit;
     struct sg_client_head head;
-
     enum sealgate_code code =
         sg_client_checkpoint_judge(client->receipts, sg_client_slice(old), &head, error);
+
     if (code != SEALGATE_OK)
         return code;
-    if (head.head.size == 0)
-        return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
-                              "every log grew from the empty one: that needs no proof");
-    sealgate__v1__get_consistency_proof_request__init(&message);
-    message.log = sg_client_text(log);
-    message.old_size = head.head.size;
-    audit = calloc(1, sizeof(*audit));
-    if (audit != NULL)
-        audit->old = head;
-    return sg_client_ask_audit(client, &growth_method, &message.base, timeout_ms,
-                               (union sg_client_fn){.checkpoint = fn}, user, audit, ret, error);
+    return start_growth(client, log, &head, timeout_ms, fn, user, ret, error);
+}
+
+static enum sealgate_code wait_for_growth(enum sealgate_code code, struct sealgate_call *call,
+                                          struct sealgate_checkpoint **ret,
+                                          struct sealgate_error *error)
+{
+    void *body;
+
+    code = sg_client_wait(code, call, &body, error);
+    if (code == SEALGATE_OK)
+        *ret = body;
+    return code;
 }
 
 enum sealgate_code sealgate_get_growth(struct sealgate_client *client, const char *log,
@@ -320,14 +342,26 @@ enum sealgate_code sealgate_get_growth(struct sealgate_client *client, const cha
                                        struct sealgate_error *error)
 {
     struct sealgate_call *call = NULL;
-    void *body;
     enum sealgate_code code =
         sealgate_get_growth_start(client, log, old, timeout_ms, NULL, NULL, &call, error);
 
-    code = sg_client_wait(code, call, &body, error);
-    if (code == SEALGATE_OK)
-        *ret = body;
-    return code;
+    return wait_for_growth(code, call, ret, error);
+}
+
+enum sealgate_code sealgate_get_growth_from(struct sealgate_client *client, const char *log,
+                                            uint64_t old_size, struct sealgate_bytes old_root,
+                                            uint32_t timeout_ms, struct sealgate_checkpoint **ret,
+                                            struct sealgate_error *error)
+{
+    struct sg_client_head old = {.head.size = old_size};
+    struct sealgate_call *call = NULL;
+
+    if (old_root.len != SG_TREE_HASH_BYTES)
+        return sg_client_fail(error, SG_CLIENT_BAD_ARGUMENT, SEALGATE_OUTCOME_NOT_DONE,
+                              "the root of a tree has %d bytes", SG_TREE_HASH_BYTES);
+    memcpy(old.head.root.bytes, old_root.ptr, SG_TREE_HASH_BYTES);
+    enum sealgate_code code = start_growth(client, log, &old, timeout_ms, NULL, NULL, &call, error);
+    return wait_for_growth(code, call, ret, error);
 }
 
 /* ---- Offline -------------------------------------------------------------------------------- */

@@ -20,11 +20,11 @@ _sealgate() {
         return
     fi
     if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = audit ]; then
-        COMPREPLY=($(compgen -W '--help verify approve' -- "$word"))
+        COMPREPLY=($(compgen -W '--help tail show find verify export checkpoint approve' -- "$word"))
         return
     fi
     case "$before" in
-    --ca|--cert|--cert-key|--token-file|--file|--out|--receipt|--manifest|--results|--public-key|--certificate|--signature)
+    --ca|--cert|--cert-key|--token-file|--file|--out|--receipt|--manifest|--results|--public-key|--certificate|--signature|--since|--growth)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$word"))
         return
@@ -33,7 +33,7 @@ _sealgate() {
         COMPREPLY=($(compgen -W 'text json' -- "$word"))
         return
         ;;
-    --endpoint|--server-name|--log-key|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--service|--connections|--duration|--requests|--batch) return ;;
+    --endpoint|--server-name|--log-key|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--service|--connections|--duration|--requests|--batch|--lines|--log|--number|--caller|--event|--since|--until|--first|--end) return ;;
     esac
     case "$command" in
     'sign') options=' --key --file --digest --algorithm --hash --message --scheme --encoding --out --format --purpose --request-id --receipt --dry-run --manifest --results --resume --concurrency' ;;
@@ -46,7 +46,12 @@ _sealgate() {
     'health') options=' --service --watch' ;;
     'bench') options=' --key --connections --concurrency --duration --requests --batch --scheme' ;;
     'token new') options=' --out' ;;
-    'audit verify') options=' --any-log --list' ;;
+    'audit tail') options=' --lines --follow --log' ;;
+    'audit show') options=' --receipt --log' ;;
+    'audit find') options=' --file --hash --digest --number --certificate --signature --key --caller --request-id --event --since --until --log' ;;
+    'audit verify') options=' --any-log --list --since --growth' ;;
+    'audit export') options=' --out --first --end --log' ;;
+    'audit checkpoint') options=' --since --out --growth --log' ;;
     'audit approve') options=' --out' ;;
     *) return ;;
     esac

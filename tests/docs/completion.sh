@@ -21,6 +21,8 @@ offers "sign" si
 offers "list show public-key csr" keys ""
 offers "--key --file --endpoint --output" sign --
 offers "new" token ""
+offers "tail show find export checkpoint verify" audit ""
+offers "--file --certificate --since --log" audit find --
 offers "" token li
 offers "" keys ne
 offers "--out" token new --ou

@@ -96,4 +96,28 @@ class Judge(unittest.TestCase):
         self.refused(head + b"".join(parts), "leaf 3: ")
 
 
+class Growth(unittest.TestCase):
+    """A log that only grew from a checkpoint that was kept."""
+
+    def test_what_was_written_is_proved(self):
+        names = [os.path.basename(path) for path in sorted(glob.glob(FOLDER + "/grown-*"))]
+        self.assertGreater(len(names), 10)
+        for name in names:
+            with self.subTest(name):
+                kept = read("kept-%s.checkpoint" % name.split("-")[1])
+                self.assertIn("only grew", verify.check(read(name), KEY, kept))
+
+    def test_nothing_else_is(self):
+        kept, other, grown = read("kept-7.checkpoint"), read("kept-8.checkpoint"), read("grown-7-300.growth")
+        for why, old, data in (("begins at another size", other, grown), ("needs the checkpoint", None, grown),
+                               ("begins at another size", kept, read("grown-65-300.growth"))):
+            with self.assertRaisesRegex(verify.Wrong, why):
+                verify.check(data, KEY, old)
+        for at in range(len(grown)):
+            with self.subTest(at), self.assertRaises(verify.Wrong):
+                verify.check(grown[:at] + bytes([grown[at] ^ 1]) + grown[at + 1:], KEY, kept)
+            with self.subTest(at), self.assertRaises(verify.Wrong):
+                verify.check(grown[:at], KEY, kept)
+
+
 unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Verifies receipts and exports of an audit log, from docs/audit.md alone: nothing of Sealgate is in here.
+"""Verifies receipts, exports and growth of an audit log, from docs/audit.md alone: nothing of Sealgate is in here.
 
-    verify.py KEY FILE...       KEY is the log's, NAME+ID+BASE64
+    verify.py KEY [--since KEPT] FILE...      KEY is the log's, NAME+ID+BASE64; KEPT is a checkpoint that was kept, from
+                                              which proofs of growth are judged
 
 Needs Python and, for the one Ed25519 signature of a file, the program openssl. Prints what each file proves, or why
 it proves nothing, and fails when one does not.
@@ -309,19 +310,38 @@ def check_export(data, key):
     return "%s leaves %d to %d of %d" % (origin.decode(), first, end, size)
 
 
-def check(data, key):
+def check_growth_file(data, key, kept):
+    require(kept is not None, "a proof of growth needs the checkpoint that was kept")
+    lines, _, note = data.partition(b"\n\n")
+    lines = lines.split(b"\n")
+    require(lines[0].startswith(b"old "), "not a proof of growth")
+    old_origin, old_size, old_root = read_checkpoint(kept, key)
+    origin, size, root = read_checkpoint(note, key)
+    require(origin == old_origin, "the checkpoints are of two logs")
+    require(number(lines[0][4:]) == old_size, "the proof begins at another size than the kept checkpoint")
+    check_growth(old_size, old_root, size, root, [hash_of(line) for line in lines[1:]])
+    return "%s only grew from %d leaves to %d" % (origin.decode(), old_size, size)
+
+
+def check(data, key, kept=None):
+    if data.startswith(b"old "):
+        return check_growth_file(data, key, kept)
     return (check_export if data.startswith(b"sealgate-audit-export") else check_receipt)(data, key)
 
 
 def main():
-    if len(sys.argv) < 3:
+    names, kept = sys.argv[2:], None
+    if names[:1] == ["--since"] and len(names) > 1:
+        with open(names[1], "rb") as file:
+            names, kept = names[2:], file.read()
+    if not names:
         sys.exit(__doc__)
     key, wrong = Key(sys.argv[1]), 0
-    for name in sys.argv[2:]:
+    for name in names:
         with open(name, "rb") as file:
             data = file.read()
         try:
-            print("%s: proved: %s" % (name, check(data, key)))
+            print("%s: proved: %s" % (name, check(data, key, kept)))
         except Wrong as error:
             wrong += 1
             print("%s: NOT proved: %s" % (name, error))

@@ -25,7 +25,8 @@ silent() { [ ! -s "$work/$1" ] || { echo "$1 should be empty: $(cat "$work/$1")"
 ends 0 --help
 says out "Exit codes:"
 silent err
-for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" info health bench "token new" "audit verify"; do
+for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" info health bench "token new" "audit verify" \
+    "audit tail" "audit show" "audit find" "audit export" "audit checkpoint"; do
     ends 0 $command --help
     says out "^Usage: sealgate $command"
     says out "Exit codes:"
@@ -184,6 +185,18 @@ ends 9 audit verify "$work/none" "$receipt" --log-key "$log_key"
 ends 1 audit verify "$0" --log-key "$log_key"
 export SEALGATE_LOG_KEY="$log_key"
 ends 0 audit verify "$receipt"
+# Held against a checkpoint that was kept: the receipt's own is one, and so is a note by itself.
+sed '1,/^$/d' "$receipt" >"$work/checkpoint"
+ends 0 audit verify "$work/checkpoint" "$receipt" --since "$receipt"
+says out "^$work/checkpoint: proved: 7 leaves of sealgate.example/log-1\$"
+ends 1 audit verify "$export" --since "$work/checkpoint"
+says out "NOT proved: nothing shows"
+ends 2 audit verify "$receipt" --growth "$work/checkpoint"
+ends 1 audit verify "$receipt" --since "$work/checkpoint" --growth "$work/checkpoint"
+ends 1 audit verify "$receipt" --since "$0"
+sed 's/^7$/8/' "$work/checkpoint" >"$work/other"
+ends 1 audit verify "$work/other"
+says out "NOT proved: the checkpoint is not signed"
 unset SEALGATE_LOG_KEY
 
 exit $failed

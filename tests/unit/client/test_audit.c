@@ -253,6 +253,8 @@ static void a_log_that_shows_another_tree_is_caught(void **state)
     sealgate_client_free(fresh);
 }
 
+static const uint8_t no_root[32];
+
 static void growth_from_any_kept_checkpoint_is_proved(void **state)
 {
     (void)state;
@@ -275,6 +277,23 @@ static void growth_from_any_kept_checkpoint_is_proved(void **state)
                            sg_slice_of(grown->growth.ptr, grown->growth.len));
         sealgate_free(again);
         sealgate_free(grown);
+
+        assert_int_equal(sealgate_checkpoint_verify(bytes_of(&old), log_key, &again, NULL),
+                         SEALGATE_OK);
+        assert_int_equal(
+            sealgate_get_growth_from(client, NULL, size, again->root, TIMEOUT_MS, &grown, NULL),
+            SEALGATE_OK);
+        assert_int_equal(grown->size, AUDIT_SCRIPT_LEAVES);
+        sealgate_free(grown);
+        again->root.len--;
+        assert_int_equal(
+            sealgate_get_growth_from(client, NULL, size, again->root, TIMEOUT_MS, &grown, NULL),
+            SEALGATE_INVALID_ARGUMENT);
+        again->root = (struct sealgate_bytes){no_root, 32};
+        assert_int_equal(
+            sealgate_get_growth_from(client, NULL, size, again->root, TIMEOUT_MS, &grown, NULL),
+            SEALGATE_DATA_LOSS);
+        sealgate_free(again);
         sg_buf_done(&old);
     }
 }

@@ -161,6 +161,53 @@ static void a_subject_has_bounds(void **state)
     }
 }
 
+static void times_are_read_in_their_zone(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ns; /* -1: refused */
+    } cases[] = {
+        {"1970-01-01", 0},
+        {"2026-01-31", 1769817600000000000},
+        {"2024-02-29", 1709164800000000000},
+        {"2026-01-31T09:05", 1769850300000000000},
+        {"2026-01-31 09:05:07", 1769850307000000000},
+        {"2026-01-31T09:05:07Z", 1769850307000000000},
+        {"2026-01-31T09:05:07.25Z", 1769850307250000000},
+        {"2026-01-31T09:05:07.123456789Z", 1769850307123456789},
+        {"2026-01-31T16:05:07+07:00", 1769850307000000000},
+        {"2026-01-31T04:35:07-04:30", 1769850307000000000},
+        {"", -1},
+        {"2026", -1},
+        {"2026-1-31", -1},
+        {"2026-02-29", -1},
+        {"2026-13-01", -1},
+        {"2026-00-01", -1},
+        {"1969-12-31", -1},
+        {"1970-01-01T00:00+07:00", -1},
+        {"9999-12-31", -1},
+        {"2026-01-31T", -1},
+        {"2026-01-31T24:00", -1},
+        {"2026-01-31T09:60", -1},
+        {"2026-01-31T09:05:60", -1},
+        {"2026-01-31T09:05:07.", -1},
+        {"2026-01-31T09:05:07.1234567890", -1},
+        {"2026-01-31T09:05:07+7", -1},
+        {"2026-01-31T09:05:07+15:00", -1},
+        {"2026-01-31T09:05:07Zx", -1},
+        {"2026-01-31Z", -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        int64_t ns = -1;
+        bool is_read = sg_cli_read_time(cases[i].text, &ns);
+        print_message("  %s\n", cases[i].text);
+        assert_int_equal(is_read, cases[i].ns >= 0);
+        assert_int_equal(ns, cases[i].ns);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +216,7 @@ int main(void)
         cmocka_unit_test(seconds_have_at_most_three_decimals),
         cmocka_unit_test(numbers_are_digits_within_bounds),
         cmocka_unit_test(times_are_written_in_utc),
+        cmocka_unit_test(times_are_read_in_their_zone),
         cmocka_unit_test(a_subject_is_read_in_the_order_it_is_written),
         cmocka_unit_test(a_subject_that_says_nothing_clear_is_refused),
         cmocka_unit_test(a_subject_has_bounds),
