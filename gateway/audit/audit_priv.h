@@ -13,6 +13,9 @@ struct sg_audit_writer {
     struct sg_store *store;
     struct sg_store_log log; /* its size is not kept up: the tree's is */
     struct sg_log_tree *tree;
+    /* The newest that was signed: the log must have grown from it. */
+    struct sg_tree_head promised;
+    bool is_behind; /* the tree is not what was promised: it must catch up first */
     struct sg_note_signer *signer;
     struct sg_anchor *anchor; /* NULL: none */
     struct sg_buf text;       /* of a checkpoint, while it is made */

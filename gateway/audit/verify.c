@@ -108,6 +108,7 @@ static enum sg_rc verify(struct reading *reading, const struct sg_note_key *key,
 {
     struct sg_tree_head *head = &reading->found.head;
     struct sg_tree_hash root;
+    struct sg_store_log now;
 
     SG_TRY(sg_audit_head_read(reading->store, reading->log, key, head, err));
     if (reading->anchored != NULL && reading->anchored->size > head->size)
@@ -115,7 +116,8 @@ static enum sg_rc verify(struct reading *reading, const struct sg_note_key *key,
                          "log \"%s\" has %llu leaves, and the anchor remembers %llu",
                          reading->log->name, (unsigned long long)head->size,
                          (unsigned long long)reading->anchored->size);
-    if (reading->log->size > head->size)
+    SG_TRY(sg_store_find_log(reading->store, reading->log->name, &now, err));
+    if (reading->log->size > head->size || (now.id == reading->log->id && now.size < head->size))
         return broken(reading, "there is no checkpoint of its size", reading->log->size, err);
     if (reading->log->first > 0)
         return SG_FAIL(err, SG_E_UNSUPPORTED, 0,

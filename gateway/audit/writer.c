@@ -22,13 +22,13 @@ static enum sg_rc open_signer(const char *path, struct sg_note_signer **ret, str
     return SG_OK;
 }
 
-static enum sg_rc rolled_back(const struct sg_audit_writer *writer, uint64_t anchored,
-                              const char *what, struct sg_err *err)
+static enum sg_rc rolled_back(const struct sg_audit_writer *writer, uint64_t size, const char *what,
+                              uint64_t promised, struct sg_err *err)
 {
     return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
-                     "log \"%s\": the store has %llu leaves and %s the anchor's checkpoint of %llu",
-                     writer->log.name, (unsigned long long)writer->log.size, what,
-                     (unsigned long long)anchored);
+                     "log \"%s\": the store has %llu leaves and %s checkpoint of %llu",
+                     writer->log.name, (unsigned long long)size, what,
+                     (unsigned long long)promised);
 }
 
 static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
@@ -37,23 +37,42 @@ static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
                        sg_slice_of(b->bytes, sizeof(b->bytes)));
 }
 
-/* The tree as the checkpoint has it. A gateway that is still writing may be further by now: that is
- * caught up with when something is appended. */
-static enum sg_rc load_tree(struct sg_audit_writer *writer, struct sg_err *err)
+static enum sg_rc check_size(const struct sg_audit_writer *writer, uint64_t size,
+                             struct sg_err *err)
 {
-    struct sg_tree_head head;
+    struct sg_store_log log;
+
+    /* Read behind the checkpoint, so it may have grown since, and nothing else. */
+    SG_TRY(sg_store_find_log(writer->store, writer->log.name, &log, err));
+    if (log.id == writer->log.id && log.size < size)
+        return SG_REFUSE(err, SG_R_STORE_BROKEN,
+                         "log \"%s\": it has %llu leaves and a checkpoint of %llu", log.name,
+                         (unsigned long long)log.size, (unsigned long long)size);
+    return SG_OK;
+}
+
+/* The tree as the newest checkpoint has it. A gateway that is still writing may be further by now:
+ * that is caught up with when something is appended. */
+static enum sg_rc load_tree(struct sg_audit_writer *writer, const struct sg_tree_head *head,
+                            struct sg_err *err)
+{
     struct sg_tree_hash root;
 
-    SG_TRY(sg_audit_head_read(writer->store, &writer->log, sg_note_signer_key(writer->signer),
-                              &head, err));
-    writer->log.size = head.size;
-    SG_TRY(sg_log_tree_load(writer->tree, head.size, err));
+    SG_TRY(check_size(writer, head->size, err));
+    SG_TRY(sg_log_tree_load(writer->tree, head->size, err));
     sg_log_tree_root(writer->tree, &root);
-    if (!same(&root, &head.root))
+    if (!same(&root, &head->root))
         return SG_REFUSE(err, SG_R_STORE_BROKEN,
                          "log \"%s\": its %llu leaves are not those of its newest checkpoint",
-                         writer->log.name, (unsigned long long)head.size);
+                         writer->log.name, (unsigned long long)head->size);
     return SG_OK;
+}
+
+static enum sg_rc read_head(struct sg_audit_writer *writer, struct sg_tree_head *ret,
+                            struct sg_err *err)
+{
+    return sg_audit_head_read(writer->store, &writer->log, sg_note_signer_key(writer->signer), ret,
+                              err);
 }
 
 /* What the anchor remembers. It is written behind each commit, so whoever reads it before the store
@@ -74,17 +93,23 @@ static enum sg_rc read_anchor(struct sg_audit_writer *writer, const char *path,
     return rc;
 }
 
-static enum sg_rc check_anchor(struct sg_audit_writer *writer, const struct sg_tree_head *head,
-                               struct sg_err *err)
+/* That the tree, which is loaded, has grown from what somebody remembers. */
+static enum sg_rc check_grown(const struct sg_audit_writer *writer, const struct sg_tree_head *from,
+                              const char *whose, struct sg_err *err)
 {
+    const uint64_t size = sg_log_tree_size(writer->tree);
     struct sg_tree_hash root;
+    char what[64];
 
-    if (head->size > writer->log.size)
-        return rolled_back(writer, head->size, "is behind", err);
-    SG_TRY(sg_log_tree_root_at(writer->tree, head->size, &root, err));
-    if (!same(&root, &head->root))
-        return rolled_back(writer, head->size, "does not grow from", err);
-    return SG_OK;
+    if (from->size > size) {
+        snprintf(what, sizeof(what), "is behind %s", whose);
+        return rolled_back(writer, size, what, from->size, err);
+    }
+    SG_TRY(sg_log_tree_root_at(writer->tree, from->size, &root, err));
+    if (same(&root, &from->root))
+        return SG_OK;
+    snprintf(what, sizeof(what), "does not grow from %s", whose);
+    return rolled_back(writer, size, what, from->size, err);
 }
 
 static enum sg_rc on_last(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_err *err)
@@ -103,7 +128,7 @@ static enum sg_rc on_last(void *arg, uint64_t seq, struct sg_slice bytes, struct
 enum sg_rc sg_audit_writer_open(struct sg_audit_writer *writer,
                                 const struct sg_audit_options *options, struct sg_err *err)
 {
-    struct sg_tree_head anchored;
+    struct sg_tree_head anchored, head;
 
     *writer = (struct sg_audit_writer){0};
     sg_buf_init(&writer->text, SG_NOTE_BYTES_MAX);
@@ -116,15 +141,14 @@ enum sg_rc sg_audit_writer_open(struct sg_audit_writer *writer,
     SG_TRY(rc);
     SG_TRY(open_signer(options->key_file, &writer->signer, err));
     SG_TRY(sg_log_tree_new(writer->store, writer->log.id, &writer->tree, err));
-    SG_TRY(sg_audit_head_read(writer->store, &writer->log, sg_note_signer_key(writer->signer),
-                              &anchored,
-                              err)); /* another key is told before an anchor by another */
+    SG_TRY(read_head(writer, &head, err)); /* another key is told before an anchor by another */
     if (options->anchor_file != NULL)
         SG_TRY(read_anchor(writer, options->anchor_file, &anchored, err));
-    SG_TRY(load_tree(writer, err));
+    SG_TRY(load_tree(writer, &head, err));
     if (options->anchor_file != NULL)
-        SG_TRY(check_anchor(writer, &anchored, err));
-    const uint64_t size = writer->log.size;
+        SG_TRY(check_grown(writer, &anchored, "the anchor's", err));
+    writer->promised = head;
+    const uint64_t size = writer->log.size = head.size;
     const uint64_t first = size > LAST_LEAVES ? size - LAST_LEAVES : 0;
     return sg_store_read_leaves(writer->store, writer->log.id, first, LAST_LEAVES, on_last, writer,
                                 err);
@@ -189,11 +213,14 @@ static enum sg_rc append_once(struct sg_audit_writer *writer, struct group *grou
     wanted.checkpoint = sg_buf_slice(checkpoint);
     if (rc == SG_OK)
         rc = sg_store_append(writer->store, &wanted, ret, err);
-    if (rc == SG_OK && *ret == SG_STORE_WRITTEN)
-        sg_log_tree_keep(writer->tree);
-    else
+    if (rc != SG_OK || *ret != SG_STORE_WRITTEN) {
         sg_log_tree_drop(writer->tree);
-    return rc;
+        return rc;
+    }
+    sg_log_tree_keep(writer->tree);
+    writer->promised.size = sg_log_tree_size(writer->tree);
+    sg_log_tree_root(writer->tree, &writer->promised.root);
+    return SG_OK;
 }
 
 static void fail_entry(struct sg_audit_entry *entry, const struct sg_err *err)
@@ -233,15 +260,25 @@ static void leave_taken(struct sg_audit_writer *writer, struct group *group)
     group->count = left;
 }
 
+/* Somebody else has written, or the store is another. Until it is known to have grown from what was
+ * promised, nothing is written: a log that was put back while we run would get a second history. */
 static enum sg_rc catch_up(struct sg_audit_writer *writer, struct sg_err *err)
 {
     struct sg_store_log log;
+    struct sg_tree_head head;
 
     SG_TRY(sg_store_find_log(writer->store, writer->log.name, &log, err));
     if (log.id != writer->log.id)
         return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK, "log \"%s\" has a new epoch: start again",
                          log.name);
-    return sg_log_tree_load(writer->tree, log.size, err);
+    SG_TRY(read_head(writer, &head, err));
+    if (head.size < writer->promised.size)
+        return rolled_back(writer, head.size, "is behind our own", writer->promised.size, err);
+    SG_TRY(load_tree(writer, &head, err));
+    SG_TRY(check_grown(writer, &writer->promised, "our own", err));
+    writer->promised = head;
+    writer->is_behind = false;
+    return SG_OK;
 }
 
 /* Until it is written, or nothing of it is left. */
@@ -250,13 +287,15 @@ static enum sg_rc append(struct sg_audit_writer *writer, struct group *group,
 {
     for (size_t tries = 0; group->count > 0 && tries < TRIES_MAX; tries++) {
         enum sg_store_outcome outcome = SG_STORE_UNSET;
+        if (writer->is_behind)
+            SG_TRY(catch_up(writer, err));
         SG_TRY(append_once(writer, group, checkpoint, &outcome, err));
         if (outcome == SG_STORE_WRITTEN)
             return SG_OK;
         if (outcome == SG_STORE_TAKEN)
             leave_taken(writer, group);
         else
-            SG_TRY(catch_up(writer, err));
+            writer->is_behind = true;
     }
     if (group->count == 0)
         return SG_OK;

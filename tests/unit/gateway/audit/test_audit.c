@@ -262,6 +262,35 @@ static void a_store_that_was_put_back_is_noticed(void **state)
     folder_remove(&rig.folder);
 }
 
+/* Under a gateway that runs: nothing is signed on top of it, however often it is tried. */
+static void a_store_that_is_put_back_meanwhile_gets_no_second_history(void **state)
+{
+    static const char put_back[] =
+        "python3 -c 'import sqlite3, sys; "
+        "old, now = (sqlite3.connect(path) for path in sys.argv[1:]); old.backup(now)' "
+        "$FOLDER/old/store.db $FOLDER/store/store.db";
+    (void)state;
+
+    start();
+    write_some(0, 10);
+    close_audit();
+    shell(&rig.folder, "cp -a $FOLDER/store $FOLDER/old");
+    assert_int_equal(open_audit(NULL), SG_OK);
+    write_some(10, 5);
+    shell(&rig.folder, put_back);
+    for (size_t i = 15; i < 18; i++) {
+        write_some(i, 1);
+        assert_int_equal(rig.entries[i].outcome, SG_AUDIT_FAILED);
+        assert_int_equal(rig.entries[i].err.reason, SG_R_STORE_ROLLED_BACK);
+    }
+    done_with(0, 18);
+    close_audit();
+    struct sg_err err;
+    assert_int_equal(open_audit(&err), SG_E_CONFLICT);
+    assert_int_equal(err.reason, SG_R_STORE_ROLLED_BACK);
+    stop();
+}
+
 static void another_key_opens_nothing(void **state)
 {
     SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
@@ -630,6 +659,7 @@ int main(void)
         cmocka_unit_test(whoever_comes_second_gets_the_first_ones_receipt),
         cmocka_unit_test(two_gateways_write_to_one_log),
         cmocka_unit_test(a_store_that_was_put_back_is_noticed),
+        cmocka_unit_test(a_store_that_is_put_back_meanwhile_gets_no_second_history),
         cmocka_unit_test(another_key_opens_nothing),
         cmocka_unit_test(a_clock_that_was_put_back_stops_signing),
         cmocka_unit_test(more_than_may_wait_is_refused),
