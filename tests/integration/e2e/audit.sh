@@ -66,27 +66,26 @@ ok "leaves are found"
 
 # kill -9 under load: every signature that came back is in the log.
 mkdir receipts
-(for i in $(seq 1 60); do
+(for i in $(seq 1 30); do
     echo "doc $i" >"doc.$i"
     sealgate sign --key dev-p256 --file "doc.$i" --out "doc.$i.sig" --receipt "receipts/$i" --timeout 5 2>/dev/null || true
 done) &
 load=$!
-for _ in 1 2 3; do
+for _ in 1 2; do
     sleep 1
     pkill -9 -f "^$SEALGATE_BUILD/bin/sealgated gateway --config $dir/" || true
 done
 wait "$load"
 within 20 sealgate health >/dev/null 2>&1 || fail "it does not serve after it was killed"
-count=0
+find receipts -empty -delete
+count=$(find receipts -type f | wc -l)
+[ "$count" -gt 5 ] || fail "only $count of 30 were signed"
+sealgate audit verify receipts/* --log-key "$key" >/dev/null || fail "a receipt is not proved"
 for receipt in receipts/*; do
-    [ -s "$receipt" ] || continue
-    count=$((count + 1))
     leaf=$(sed -n 's/^index //p' "$receipt")
     now=$(post AuditService/GetReceipt '{"name":"audit/main/leaves/'"$leaf"'"}')
-    [ "$(field record <<<"$now")" != "" ] || fail "leaf $leaf of a receipt is not in the log: $now"
-    sealgate audit verify "$receipt" --log-key "$key" >/dev/null || fail "receipt $receipt is not proved"
+    [[ $now == *'"record":"'* ]] || fail "leaf $leaf of a receipt is not in the log: $now"
 done
-[ "$count" -gt 5 ] || fail "only $count of 60 were signed"
 ok "kill -9: $count receipts, all of them in the log"
 
 "$SEALGATE_BUILD/bin/sealgated" verify --config "$dir/sealgate.yaml" || fail "the log is not proved"
