@@ -183,6 +183,25 @@ ends 1 audit verify "$work/changed.export" --log-key "$log_key"
 says out "NOT proved: leaf 3: a leaf is not what was in the log"
 ends 9 audit verify "$work/none" "$receipt" --log-key "$log_key"
 ends 1 audit verify "$0" --log-key "$log_key"
+# One byte that differs, wherever it is: each such file is refused, with a reason.
+mkdir "$work/flips"
+python3 - "$receipt" "$export" "$work/flips" <<'END'
+import sys
+for kind, path in zip(("receipt", "export"), sys.argv[1:]):
+    data = open(path, "rb").read()
+    for at in range(len(data)):
+        with open("%s/%s.%d" % (sys.argv[3], kind, at), "wb") as file:
+            file.write(data[:at] + bytes([data[at] ^ 1]) + data[at + 1:])
+END
+flips=$(find "$work/flips" -type f | wc -l)
+[ "$flips" -gt 3000 ] || { echo "only $flips files with a byte that differs"; failed=1; }
+find "$work/flips" -type f | xargs -n 250 "$sealgate" audit verify --log-key "$log_key" >"$work/out" 2>"$work/err"
+silent err
+[ "$(grep -c ': NOT proved: [a-z]' "$work/out")" = "$flips" ] ||
+    { echo "of $flips files with a byte that differs:"; grep -v ': NOT proved: [a-z]' "$work/out" | head; failed=1; }
+for leaf in 3 4 5 6 7 8; do says out "export\.[0-9]*: NOT proved: leaf $leaf: "; done
+rm -r "$work/flips"
+
 export SEALGATE_LOG_KEY="$log_key"
 ends 0 audit verify "$receipt"
 # Held against a checkpoint that was kept: the receipt's own is one, and so is a note by itself.
