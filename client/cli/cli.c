@@ -106,6 +106,8 @@ enum sg_exit sg_cli_options(struct sg_cli *cli, struct sealgate_options *ret)
         .user_agent = "sealgate-cli",
         .timeout_ms = cli->timeout_ms,
         .wait_for_ready = cli->is_patient,
+        .keepalive_ms =
+            300000, /* who follows a log would wait for ever for a network that is gone */
         .log_key = sg_cli_log_keys(cli),
     };
     return SG_EXIT_OK;

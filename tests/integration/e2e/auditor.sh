@@ -113,9 +113,10 @@ cmp -s tail <(seq $((last - 649)) "$last") || fail "tail is not the end of the l
 ok "pages"
 
 # Following: each record once, while the gateway is killed and comes back.
-first=$((last + 1))
-sealgate audit tail --lines 0 --follow --output json >followed 2>follow.err &
+first=$last
+sealgate audit tail --lines 1 --follow --output json >followed 2>follow.err &
 follower=$!
+within 30 test -s followed || fail "the follower does not begin: $(cat follow.err)"
 for round in 1 2; do
     sealgate bench --key dev-p256 --requests 40 --concurrency 4 >/dev/null 2>&1 || true
     pkill -9 -f "^$SEALGATE_BUILD/bin/sealgated gateway --config $dir/" || fail "there was no gateway to kill"
