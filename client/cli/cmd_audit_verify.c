@@ -5,6 +5,7 @@
 #include "client/cli/kept.h"
 #include "client/cli/record.h"
 #include "client/cli/text.h"
+#include "client/include/sealgate_audit.h"
 #include "formats/audit/export.h"
 
 /* Receipts and exports, offline: nothing is asked of any gateway. */
@@ -15,6 +16,8 @@ static const struct sg_option options[] = {
     SG_KEPT_SINCE_OPTION,
     {"growth", "FILE", "proves growth from --since, or from a FILE (audit checkpoint --growth)",
      true},
+    {"witness-key", "KEY", "a witness that has to have cosigned the checkpoint", true},
+    {"witnesses", "N", "not all of the witnesses with a --witness-key, but N of them", false},
     {0},
 };
 
@@ -24,6 +27,8 @@ struct judge {
     struct sg_cli *cli;
     struct sg_note_key *keys[KEYS_MAX];
     size_t key_count;
+    struct sg_buf witness_keys; /* with blanks between them, and a NUL */
+    size_t witnesses_min;       /* 0: nobody asks for any */
     struct sg_tree_hasher *hasher;
     struct sg_kept kept;
     struct sg_json json;
@@ -69,6 +74,55 @@ static enum sg_exit take_keys(struct judge *judge)
                            "--log-key is missing, and SEALGATE_LOG_KEY is not set: without the "
                            "log's key a file proves only that it fits together (--any-log)");
     return code;
+}
+
+/* ---- Witnesses ------------------------------------------------------------------------------ */
+
+static enum sg_exit take_witnesses(struct judge *judge)
+{
+    const char *number = sg_args_get(&judge->cli->args, "witnesses");
+    struct sealgate_error error;
+    const char *const *values;
+    size_t none;
+    const size_t count = sg_args_all(&judge->cli->args, "witness-key", &values);
+
+    for (size_t i = 0; i < count; i++)
+        sg_buf_printf(&judge->witness_keys, "%s%s", i == 0 ? "" : " ", values[i]);
+    sg_buf_add_u8(&judge->witness_keys, '\0');
+    judge->witnesses_min = count;
+    if (number != NULL) {
+        char *end;
+        const unsigned long value = strtoul(number, &end, 10);
+        if (number[0] < '1' || number[0] > '9' || *end != '\0' || value > count)
+            return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS",
+                               "--witnesses is from 1 to the number of --witness-key");
+        judge->witnesses_min = value;
+    }
+    if (judge->witness_keys.failed)
+        return sg_cli_fail(judge->cli, SG_EXIT_INTERNAL, "OUT_OF_MEMORY", "out of memory");
+    /* The keys are judged before any file is. */
+    if (sealgate_witnesses_count((struct sealgate_bytes){0}, (const char *)judge->witness_keys.ptr,
+                                 &none, &error) == SEALGATE_INVALID_ARGUMENT)
+        return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS", "%s", error.message);
+    return SG_EXIT_OK;
+}
+
+static enum sg_rc check_witnesses(const struct judge *judge, struct sg_slice checkpoint,
+                                  struct sg_err *err)
+{
+    struct sealgate_error error;
+    size_t found = 0;
+
+    if (judge->witnesses_min == 0)
+        return SG_OK;
+    if (sealgate_witnesses_count(
+            (struct sealgate_bytes){.ptr = checkpoint.ptr, .len = checkpoint.len},
+            (const char *)judge->witness_keys.ptr, &found, &error) != SEALGATE_OK)
+        return SG_FAIL(err, SG_E_INVALID, 0, "%s", error.message);
+    if (found < judge->witnesses_min)
+        return SG_FAIL(err, SG_E_INVALID, 0, "%zu of the witnesses have cosigned it, and not %zu",
+                       found, judge->witnesses_min);
+    return SG_OK;
 }
 
 /* ---- Telling -------------------------------------------------------------------------------- */
@@ -139,6 +193,8 @@ static enum sg_exit judge_checkpoint(struct judge *judge, const char *path, stru
         explain_epoch(judge, bytes, &err);
     if (rc == SG_OK)
         rc = sg_kept_check(&judge->kept, judge->hasher, checkpoint.origin, &checkpoint.head, &err);
+    if (rc == SG_OK)
+        rc = check_witnesses(judge, bytes, &err);
     if (rc != SG_OK)
         return not_proved(judge, path, kind, err.msg);
     begin_file(judge, path, kind, true);
@@ -224,7 +280,8 @@ static enum sg_exit judge_receipt(struct judge *judge, const char *path)
             sg_audit_record_parse(sg_buf_slice(&bytes), &record, &err) != SG_OK ||
             prove_receipt(judge, &receipt, sg_buf_slice(&bytes), &checkpoint, &err) != SG_OK ||
             sg_kept_check(&judge->kept, judge->hasher, checkpoint.origin, &checkpoint.head, &err) !=
-                SG_OK)
+                SG_OK ||
+            check_witnesses(judge, receipt.checkpoint, &err) != SG_OK)
             code = not_proved(judge, path, kind, err.msg);
         else
             code = tell_receipt(judge, path, &checkpoint, receipt.index, &record);
@@ -336,6 +393,8 @@ static enum sg_exit judge_export(struct judge *judge, const char *path, int fd)
             rc = sg_kept_check(&judge->kept, judge->hasher, sg_export_reader_head(reader)->origin,
                                &result.head, &err);
         if (rc == SG_OK)
+            rc = check_witnesses(judge, sg_export_reader_head(reader)->checkpoint, &err);
+        if (rc == SG_OK)
             return tell_export(judge, path, fd, reader, key);
         if (result.verdict != SG_EXPORT_NOT_SIGNED)
             break;
@@ -390,7 +449,10 @@ static enum sg_exit run(struct sg_cli *cli)
     sg_buf_init(&judge.out, 1 << 30);
     judge.json = sg_json_of(&judge.out);
     judge.piece = malloc(PIECE_BYTES);
+    sg_buf_init(&judge.witness_keys, 64 << 10);
     code = take_keys(&judge);
+    if (code == SG_EXIT_OK)
+        code = take_witnesses(&judge);
     if (code == SG_EXIT_OK &&
         (judge.piece == NULL || sg_tree_hasher_new(&judge.hasher, &err) != SG_OK))
         code = sg_cli_fail(cli, SG_EXIT_INTERNAL, "OUT_OF_MEMORY", "out of memory");
@@ -407,6 +469,7 @@ static enum sg_exit run(struct sg_cli *cli)
         sg_note_key_free(judge.keys[i]);
     sg_tree_hasher_free(judge.hasher);
     free(judge.piece);
+    sg_buf_done(&judge.witness_keys);
     sg_buf_done(&judge.out);
     return code;
 }
@@ -414,15 +477,16 @@ static enum sg_exit run(struct sg_cli *cli)
 const struct sg_command sg_cmd_audit_verify = {
     .group = "audit",
     .name = "verify",
-    .synopsis = "FILE... [--log-key KEY] [--since FILE] [--list]",
+    .synopsis = "FILE... [--log-key KEY] [--witness-key KEY] [--since FILE] [--list]",
     .summary = "prove receipts and exports of an audit log, offline",
     .text =
         "Each FILE is a receipt (sign --receipt), an export or a checkpoint of a log. What it\n"
         "says is proved when the log with the key has promised it; else the part that fails is\n"
         "named, and of an export the first leaf that is wrong, where that can be known. With\n"
         "--since each is held against a checkpoint that was kept: it has to be of the same log,\n"
-        "which only grew. No gateway is asked. docs/audit.md has the formats, for those who\n"
-        "would rather use other programs.\n"
+        "which only grew. With --witness-key that witness has to have cosigned the checkpoint,\n"
+        "and so has seen no other log than this one. No gateway is asked. docs/audit.md has the\n"
+        "formats, for those who would rather use other programs.\n"
         "\n"
         "Examples:\n"
         "  sealgate audit verify README.receipt --log-key \"$(cat log.key)\"\n"

@@ -122,6 +122,20 @@ SEALGATE_API enum sealgate_code sealgate_checkpoint_verify(struct sealgate_bytes
                                                            struct sealgate_error *error);
 
 /*
+ * Offline: how many of the witnesses with these keys (NAME+ID+BASE64, with blanks between them, at
+ * most 16) have cosigned the checkpoint in `file`: a checkpoint itself, or a receipt with one. Who
+ * signed it for the log is judged by the functions above and not here.
+ *
+ * Errors: DATA_LOSS with reason CHECKPOINT_WRONG: it is no such file, or a signature that says it
+ * is of one of the witnesses is not; BAD_OPTIONS: a key is none, or no witness's; OUT_OF_MEMORY.
+ *
+ * Thread: any.
+ */
+SEALGATE_API enum sealgate_code sealgate_witnesses_count(struct sealgate_bytes file,
+                                                         const char *witness_keys, size_t *ret,
+                                                         struct sealgate_error *error);
+
+/*
  * Offline: whether a log only grew since the checkpoint `old`, which was kept. `later` is what
  * sealgate_get_growth() gave as `growth`; or a checkpoint of the same size, which then has to have
  * the same root: any other needs the proof. `*ret` (NULL: not wanted) is the later checkpoint.

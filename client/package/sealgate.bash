@@ -33,7 +33,7 @@ _sealgate() {
         COMPREPLY=($(compgen -W 'text json' -- "$word"))
         return
         ;;
-    --endpoint|--server-name|--log-key|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--service|--connections|--duration|--requests|--batch|--lines|--log|--number|--caller|--event|--since|--until|--first|--end) return ;;
+    --endpoint|--server-name|--log-key|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--service|--connections|--duration|--requests|--batch|--lines|--log|--number|--caller|--event|--since|--until|--witness-key|--witnesses|--first|--end) return ;;
     esac
     case "$command" in
     'sign') options=' --key --file --digest --algorithm --hash --message --scheme --encoding --out --format --purpose --request-id --receipt --dry-run --manifest --results --resume --concurrency' ;;
@@ -49,7 +49,7 @@ _sealgate() {
     'audit tail') options=' --lines --follow --log' ;;
     'audit show') options=' --receipt --log' ;;
     'audit find') options=' --file --hash --digest --number --certificate --signature --key --caller --request-id --event --since --until --log' ;;
-    'audit verify') options=' --any-log --list --since --growth' ;;
+    'audit verify') options=' --any-log --list --since --growth --witness-key --witnesses' ;;
     'audit export') options=' --out --first --end --log' ;;
     'audit checkpoint') options=' --since --out --growth --log' ;;
     'audit approve') options=' --out' ;;

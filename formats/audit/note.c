@@ -186,6 +186,11 @@ enum sg_note_kind sg_note_key_kind(const struct sg_note_key *key)
     return key->kind;
 }
 
+bool sg_note_key_is_same(const struct sg_note_key *a, const struct sg_note_key *b)
+{
+    return a->kind == b->kind && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 static const char hex_digits[] = "0123456789abcdef";
 
 void sg_note_key_write(const struct sg_note_key *key, struct sg_buf *out)

@@ -53,6 +53,8 @@ SG_DEFINE_AUTO(struct sg_note_key, sg_note_key_free);
 void sg_note_key_write(const struct sg_note_key *key, struct sg_buf *out);
 struct sg_slice sg_note_key_name(const struct sg_note_key *key);
 enum sg_note_kind sg_note_key_kind(const struct sg_note_key *key);
+/* Of the same kind and bytes, whatever they are called. */
+bool sg_note_key_is_same(const struct sg_note_key *a, const struct sg_note_key *b);
 
 /* Zero means no. */
 enum sg_note_verdict {

@@ -235,3 +235,37 @@ enum sg_rc sg_witness_answer_read(unsigned status, struct sg_slice body, struct 
     *ret = answer;
     return SG_OK;
 }
+
+/* The reader of a checkpoint ------------------------------------------------------------------ */
+
+static bool is_listed(struct sg_note_key *const *witnesses, size_t count,
+                      const struct sg_note_key *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sg_note_key_is_same(witnesses[i], key))
+            return true;
+    return false;
+}
+
+enum sg_rc sg_witness_count(const struct sg_note *note, struct sg_note_key *const *witnesses,
+                            size_t count, size_t *ret, struct sg_err *err)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
+        const struct sg_slice name = sg_note_key_name(witnesses[i]);
+        uint64_t time;
+        if (sg_note_key_kind(witnesses[i]) != SG_NOTE_COSIGNATURE)
+            return SG_FAIL(err, SG_E_INVALID, 0, "the key of \"%.*s\" is no witness's",
+                           (int)name.len, (const char *)name.ptr);
+        SG_TRY(sg_note_judge(note, witnesses[i], &verdict, &time, err));
+        if (verdict == SG_NOTE_WRONG)
+            return SG_FAIL(err, SG_E_INVALID, 0, "what should be the signature of \"%.*s\" is none",
+                           (int)name.len, (const char *)name.ptr);
+        /* One key given twice is one witness. */
+        found += verdict == SG_NOTE_SIGNED && !is_listed(witnesses, i, witnesses[i]);
+    }
+    *ret = found;
+    return SG_OK;
+}

@@ -101,5 +101,12 @@ SG_MUST_USE enum sg_rc sg_witness_answer_read(unsigned status, struct sg_slice b
                                               struct sg_slice checkpoint,
                                               const struct sg_note_key *witness,
                                               struct sg_witness_answer *ret, struct sg_err *err);
+/* The reader of a checkpoint ------------------------------------------------------------------ */
+
+/* How many of these witnesses have cosigned a note. Errors: SG_E_INVALID: a line says that it is
+ * one of theirs and is not, or one of the keys is no witness's; SG_E_INTERNAL. */
+SG_MUST_USE enum sg_rc sg_witness_count(const struct sg_note *note,
+                                        struct sg_note_key *const *witnesses, size_t count,
+                                        size_t *ret, struct sg_err *err);
 
 #endif

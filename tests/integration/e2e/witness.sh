@@ -69,6 +69,22 @@ within 10 is_cosigned || fail "no cosignature: $(checkpoint)"
 grep -q '^— witness.example/w1 ' "$dir/audit/anchor.cosigned" || fail "what was cosigned is not kept"
 ok "a signature is cosigned by another sealgated"
 
+# What a witness has cosigned is worth more to whoever asks for it: receipts that are fetched have it.
+post AuditService/GetReceipt '{"name":"audit/main/leaves/0"}' | python3 -c 'import base64, json, sys
+r = json.load(sys.stdin)
+sys.stdout.write("c2sp.org/tlog-proof@v1\nextra %s\nindex %s\n" % (r["record"], r.get("leafIndex", 0)))
+for h in r.get("inclusionProof", []): print(h)
+sys.stdout.write("\n" + base64.b64decode(r["checkpoint"]).decode())' >zero.receipt
+verify() { sealgate audit verify zero.receipt --log-key "$(cat "$dir/audit/log.vkey")" "$@"; }
+other=witness.example/w1+0ad7d35e+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
+verify --witness-key "$vkey" | grep -q ': proved: leaf 0 ' || fail "a receipt that is cosigned is not proved: $(cat zero.receipt)"
+! verify --witness-key "$vkey" --witness-key "$other" >out || fail "a witness that did not sign does not matter"
+grep -q '1 of the witnesses have cosigned it, and not 2' out || fail "$(cat out)"
+verify --witness-key "$vkey" --witness-key "$other" --witnesses 1 >/dev/null || fail "one of two is not enough"
+sed '/^— witness/d' zero.receipt >bare.receipt
+! sealgate audit verify bare.receipt --log-key "$(cat "$dir/audit/log.vkey")" --witness-key "$vkey" >/dev/null || fail "a receipt without the witness is proved"
+ok "who asks for a witness's signature gets it judged"
+
 # A witness that is away holds nothing up; killed at any time it goes on from where it was.
 kill_witness
 sign two

@@ -181,6 +181,16 @@ says out "ends too early"
 sed 's/back-office/back-0ffice/' "$export" >"$work/changed.export"
 ends 1 audit verify "$work/changed.export" --log-key "$log_key"
 says out "NOT proved: leaf 3: a leaf is not what was in the log"
+witness=witness.example/w1+0ad7d35e+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
+ends 2 audit verify "$receipt" --log-key "$log_key" --witness-key no-key
+ends 2 audit verify "$receipt" --log-key "$log_key" --witness-key "$log_key"
+says err "a log's, not a witness's"
+ends 2 audit verify "$receipt" --log-key "$log_key" --witnesses 1
+ends 2 audit verify "$receipt" --log-key "$log_key" --witness-key "$witness" --witnesses 2
+ends 2 audit verify "$receipt" --log-key "$log_key" --witness-key "$witness" --witnesses 0
+ends 1 audit verify "$receipt" "$export" --log-key "$log_key" --witness-key "$witness"
+says out "^$receipt: NOT proved: 0 of the witnesses have cosigned it, and not 1\$"
+says out "^$export: NOT proved: 0 of the witnesses"
 ends 9 audit verify "$work/none" "$receipt" --log-key "$log_key"
 ends 1 audit verify "$0" --log-key "$log_key"
 # One byte that differs, wherever it is: each such file is refused, with a reason.

@@ -313,6 +313,43 @@ static void other_answers_follow_the_table(void **state)
     sg_buf_done(&body);
 }
 
+static void witnesses_are_counted_once_each(void **state)
+{
+    struct test_signer second, stranger, log;
+    struct sg_buf note;
+    struct sg_note parts;
+    size_t count = 9;
+    (void)state;
+
+    test_signer_init(&second, "witness.example/w2", SG_NOTE_COSIGNATURE, 3);
+    test_signer_init(&stranger, "witness.example/w3", SG_NOTE_COSIGNATURE, 4);
+    test_signer_init(&log, "log.example/2", SG_NOTE_ED25519, 5);
+    sg_buf_init(&note, SG_NOTE_BYTES_MAX);
+    sg_buf_add_str(&note, "text\n\n");
+    test_signer_sign(&log, SG_NOTE_ED25519, 0, SG_SLICE("text\n"), &note);
+    test_signer_sign(&witness, SG_NOTE_COSIGNATURE, 5, SG_SLICE("text\n"), &note);
+    test_signer_sign(&witness, SG_NOTE_COSIGNATURE, 6, SG_SLICE("text\n"), &note);
+    test_signer_sign(&second, SG_NOTE_COSIGNATURE, 7, SG_SLICE("text\n"), &note);
+    assert_int_equal(sg_note_parse(sg_buf_slice(&note), &parts, NULL), SG_OK);
+
+    struct sg_note_key *const all[] = {witness.key, stranger.key, second.key, witness.key};
+    assert_int_equal(sg_witness_count(&parts, all, 4, &count, NULL), SG_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(sg_witness_count(&parts, all + 1, 1, &count, NULL), SG_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(sg_witness_count(&parts, NULL, 0, &count, NULL), SG_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(sg_witness_count(&parts, &log.key, 1, &count, NULL), SG_E_INVALID);
+    test_signer_sign(&stranger, SG_NOTE_COSIGNATURE, 7, SG_SLICE("another\n"), &note);
+    assert_int_equal(sg_note_parse(sg_buf_slice(&note), &parts, NULL), SG_OK);
+    assert_int_equal(sg_witness_count(&parts, all, 4, &count, NULL), SG_E_INVALID);
+
+    sg_buf_done(&note);
+    test_signer_done(&second);
+    test_signer_done(&stranger);
+    test_signer_done(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +360,7 @@ int main(void)
         cmocka_unit_test(requests_are_whole),
         cmocka_unit_test(a_log_takes_the_line_of_the_witness_it_knows),
         cmocka_unit_test(other_answers_follow_the_table),
+        cmocka_unit_test(witnesses_are_counted_once_each),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
