@@ -167,6 +167,7 @@ static enum sg_rc read_receipt(struct sg_store *store, struct sg_log_tree *tree,
         SG_TRY(sg_log_tree_new(store, log_id, &other, err));
     }
     snprintf(ret->log, sizeof(ret->log), "%s", log.name);
+    ret->epoch = log.epoch;
     if (other != NULL)
         tree = other;
     SG_TRY(prove(store, tree, log_id, seq, ret, err));

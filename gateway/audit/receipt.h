@@ -17,6 +17,7 @@ struct sg_slice sg_audit_note_text(const struct sg_audit_note *note);
 /* A record's place in a log, and what proves it. */
 struct sg_audit_receipt {
     char log[SG_STORE_NAME_LEN_MAX + 1];
+    uint32_t epoch;
     uint64_t index;
     struct sg_tree_hash leaf;
     struct sg_tree_proof proof;

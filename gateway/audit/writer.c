@@ -310,6 +310,7 @@ static enum sg_rc give_receipt(struct sg_audit_writer *writer, struct sg_audit_e
 
     SG_TRY(sg_log_tree_prove_leaf(writer->tree, receipt->index, &receipt->proof, err));
     snprintf(receipt->log, sizeof(receipt->log), "%s", writer->log.name);
+    receipt->epoch = writer->log.epoch;
     receipt->checkpoint = sg_audit_note_hold(note);
     receipt->record = entry->bytes;
     sg_buf_init(&entry->bytes, SG_AUDIT_RECORD_BYTES_MAX);

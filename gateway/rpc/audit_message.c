@@ -8,6 +8,12 @@
 #include "google/protobuf/timestamp.pb-c.h"
 #include "proto/pb/unpack.h"
 
+enum {
+    EPOCH_DIGITS_MAX = 9,
+    SEQ_DIGITS_MAX = 18,
+    NAME_BYTES_MAX = SG_STORE_NAME_LEN_MAX + sizeof("audit//epochs//leaves/") + 10 + 20,
+};
+
 /* Names ------------------------------------------------------------------------------------ */
 
 static enum sg_rc bad_name(const char *name, struct sg_err *err)
@@ -15,52 +21,67 @@ static enum sg_rc bad_name(const char *name, struct sg_err *err)
     return SG_REFUSE(err, SG_R_BAD_NAME, "\"%.80s\" is no audit/{log} and no leaf of one", name);
 }
 
-enum sg_rc sg_audit_name_read(const char *name, char ret_log[SG_STORE_NAME_LEN_MAX + 1],
-                              uint64_t *ret_seq, struct sg_err *err)
+/* A number behind `prefix`, up to `end` or the next slash. */
+static bool take_number(const char **at, const char *prefix, size_t digits_max, uint64_t *ret)
 {
-    static const char prefix[] = "audit/", leaves[] = "/leaves/";
+    const size_t len = strlen(prefix);
 
-    ret_log[0] = '\0';
+    if (strncmp(*at, prefix, len) != 0)
+        return false;
+    const size_t digits = strspn(*at + len, "0123456789");
+    if (digits == 0 || digits > digits_max)
+        return false;
+    *ret = strtoull(*at + len, NULL, 10);
+    *at += len + digits;
+    return true;
+}
+
+enum sg_rc sg_audit_name_read(const char *name, struct sg_audit_name *ret, uint64_t *ret_seq,
+                              struct sg_err *err)
+{
+    static const char prefix[] = "audit/";
+    uint64_t epoch = 0, seq = 0;
+
+    *ret = (struct sg_audit_name){0};
     if (name[0] == '\0' && ret_seq == NULL)
         return SG_OK;
     if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
         return bad_name(name, err);
-    const char *id = name + sizeof(prefix) - 1;
-    const size_t len = strcspn(id, "/");
+    const char *at = name + sizeof(prefix) - 1;
+    const size_t len = strcspn(at, "/");
     if (len == 0 || len > SG_STORE_NAME_LEN_MAX)
         return bad_name(name, err);
-    memcpy(ret_log, id, len);
-    ret_log[len] = '\0';
-    if (ret_seq == NULL)
-        return id[len] == '\0' ? SG_OK : bad_name(name, err);
-    if (strncmp(id + len, leaves, sizeof(leaves) - 1) != 0)
+    memcpy(ret->log, at, len);
+    at += len;
+    if (take_number(&at, "/epochs/", EPOCH_DIGITS_MAX, &epoch) && epoch == 0)
+        return bad_name(name, err); /* they begin with 1 */
+    if ((ret_seq != NULL && !take_number(&at, "/leaves/", SEQ_DIGITS_MAX, &seq)) || *at != '\0')
         return bad_name(name, err);
-    const char *digits = id + len + sizeof(leaves) - 1;
-    const size_t digit_count = strspn(digits, "0123456789");
-    if (digit_count == 0 || digit_count > 18 || digits[digit_count] != '\0')
-        return bad_name(name, err);
-    *ret_seq = strtoull(digits, NULL, 10);
+    ret->epoch = (uint32_t)epoch;
+    if (ret_seq != NULL)
+        *ret_seq = seq;
     return SG_OK;
 }
 
-char *sg_audit_name_new(struct sg_arena *arena, const char *log)
+char *sg_audit_name_new(struct sg_arena *arena, const char *log, uint32_t epoch)
 {
-    const size_t cap = sizeof("audit/") + SG_STORE_NAME_LEN_MAX + 1;
-    char *name = sg_arena_alloc(arena, cap);
+    char *name = sg_arena_alloc(arena, NAME_BYTES_MAX);
     if (name != NULL)
-        snprintf(name, cap, "audit/%s", log);
+        snprintf(name, NAME_BYTES_MAX, "audit/%s/epochs/%u", log, (unsigned)epoch);
     return name;
 }
 
-enum sg_rc sg_audit_log_find(struct sg_audit_reader *reader, const char *name,
+enum sg_rc sg_audit_log_find(struct sg_audit_reader *reader, const struct sg_audit_name *name,
                              struct sg_store_log *ret, struct sg_err *err)
 {
-    if (name[0] == '\0')
-        name = reader->log->name;
-    enum sg_rc rc = sg_store_find_log(reader->store, name, ret, err);
+    const char *log = name->log[0] == '\0' ? reader->log->name : name->log;
+    enum sg_rc rc = sg_store_find_epoch(reader->store, log, name->epoch, ret, err);
 
+    if (rc == SG_E_NOT_FOUND && name->epoch > 0)
+        return SG_REFUSE(err, SG_R_LEAF_NOT_FOUND, "there is no epoch %u of a log \"%s\"",
+                         (unsigned)name->epoch, log);
     if (rc == SG_E_NOT_FOUND)
-        return SG_REFUSE(err, SG_R_LEAF_NOT_FOUND, "there is no log \"%s\"", name);
+        return SG_REFUSE(err, SG_R_LEAF_NOT_FOUND, "there is no log \"%s\"", log);
     return rc;
 }
 
@@ -132,19 +153,19 @@ enum sg_rc sg_audit_filter_read(const Sealgate__V1__AuditFilter *filter,
 /* Leaves ----------------------------------------------------------------------------------- */
 
 /* A record is the encoding of its message, so reading it is unpacking it. */
-Sealgate__V1__AuditLeaf *sg_audit_leaf_new(struct sg_arena *arena, const char *log, uint64_t seq,
-                                           struct sg_slice record)
+Sealgate__V1__AuditLeaf *sg_audit_leaf_new(struct sg_arena *arena, const struct sg_store_log *log,
+                                           uint64_t seq, struct sg_slice record)
 {
     Sealgate__V1__AuditLeaf *leaf = sg_arena_alloc(arena, sizeof(*leaf));
-    const size_t cap = sizeof("audit//leaves/") + SG_STORE_NAME_LEN_MAX + 20;
-    char *name = sg_arena_alloc(arena, cap);
+    char *name = sg_arena_alloc(arena, NAME_BYTES_MAX);
     ProtobufCMessage *content = NULL;
 
     if (leaf == NULL || name == NULL)
         return NULL;
     sealgate__v1__audit_leaf__init(leaf);
     leaf->leaf_index = seq;
-    snprintf(name, cap, "audit/%s/leaves/%llu", log, (unsigned long long)seq);
+    snprintf(name, NAME_BYTES_MAX, "audit/%s/epochs/%u/leaves/%llu", log->name,
+             (unsigned)log->epoch, (unsigned long long)seq);
     leaf->name = name;
     if (!sg_rpc_copy_bytes(arena, record, &leaf->record) ||
         sg_pb_unpack(&sealgate__v1__audit_record__descriptor,

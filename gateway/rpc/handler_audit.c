@@ -21,7 +21,7 @@ struct question {
     void (*reply)(struct question *question);
 
     /* What is asked. */
-    char log[SG_STORE_NAME_LEN_MAX + 1];
+    struct sg_audit_name log;
     uint64_t first, old_size, new_size;
     size_t max;
     struct sg_leaves_filter filter;
@@ -116,7 +116,7 @@ static void run_receipt(struct sg_audit_task *task, struct sg_audit_reader *read
 {
     struct question *question = SG_CONTAINER(task, struct question, task);
 
-    question->rc = sg_audit_log_find(reader, question->log, &question->found, &question->err);
+    question->rc = sg_audit_log_find(reader, &question->log, &question->found, &question->err);
     if (question->rc != SG_OK)
         return;
     question->rc =
@@ -146,7 +146,7 @@ static void on_get_receipt(struct sg_rpc *rpc, struct sg_call *call, struct sg_s
 
     if (question == NULL)
         return;
-    if (sg_audit_name_read(request->name, question->log, &question->first, &err) != SG_OK)
+    if (sg_audit_name_read(request->name, &question->log, &question->first, &err) != SG_OK)
         fail_with(question, &err);
     else
         ask(question);
@@ -158,7 +158,7 @@ static void run_checkpoint(struct sg_audit_task *task, struct sg_audit_reader *r
 {
     struct question *question = SG_CONTAINER(task, struct question, task);
 
-    question->rc = sg_audit_log_find(reader, question->log, &question->found, &question->err);
+    question->rc = sg_audit_log_find(reader, &question->log, &question->found, &question->err);
     if (question->rc == SG_OK)
         question->rc = sg_store_read_checkpoint(reader->store, question->found.id,
                                                 &question->checkpoint, &question->err);
@@ -197,7 +197,7 @@ static void reply_checkpoint(struct question *question)
     Sealgate__V1__GetCheckpointResponse response = SEALGATE__V1__GET_CHECKPOINT_RESPONSE__INIT;
     struct sg_arena *arena = sg_call_arena(question->call);
 
-    response.log = sg_audit_name_new(arena, question->found.name);
+    response.log = sg_audit_name_new(arena, question->found.name, question->found.epoch);
     response.origin = question->found.origin;
     response.size = size_of(&question->checkpoint);
     if (response.log == NULL || !add_key(question, &response) ||
@@ -216,7 +216,7 @@ static void on_get_checkpoint(struct sg_rpc *rpc, struct sg_call *call, struct s
 
     if (question == NULL)
         return;
-    if (sg_audit_name_read(request->log, question->log, NULL, &err) != SG_OK)
+    if (sg_audit_name_read(request->log, &question->log, NULL, &err) != SG_OK)
         fail_with(question, &err);
     else
         ask(question);
@@ -230,7 +230,7 @@ static enum sg_rc prove_growth(struct question *question, struct sg_audit_reader
     struct sg_log_tree *tree = reader->tree;
     struct sg_err *err = &question->err;
 
-    SG_TRY(sg_audit_log_find(reader, question->log, &question->found, &question->err));
+    SG_TRY(sg_audit_log_find(reader, &question->log, &question->found, &question->err));
     SG_TRY(sg_store_read_checkpoint(reader->store, question->found.id, &question->checkpoint, err));
     const uint64_t size = size_of(&question->checkpoint);
     if (question->new_size == 0)
@@ -288,7 +288,7 @@ static void on_get_growth(struct sg_rpc *rpc, struct sg_call *call, struct sg_sl
         return;
     question->old_size = request->old_size;
     question->new_size = request->new_size;
-    if (sg_audit_name_read(request->log, question->log, NULL, &err) != SG_OK)
+    if (sg_audit_name_read(request->log, &question->log, NULL, &err) != SG_OK)
         fail_with(question, &err);
     else
         ask(question);
@@ -300,7 +300,7 @@ static void run_leaves(struct sg_audit_task *task, struct sg_audit_reader *reade
 {
     struct question *question = SG_CONTAINER(task, struct question, task);
 
-    question->rc = sg_audit_log_find(reader, question->log, &question->found, &question->err);
+    question->rc = sg_audit_log_find(reader, &question->log, &question->found, &question->err);
     if (question->rc == SG_OK && question->token[0] != '\0')
         question->rc = sg_page_token_read(
             sg_audit_page_seal(question->rpc->deps.audit), question->scope, question->found.id,
@@ -335,9 +335,8 @@ static void reply_leaves(struct question *question)
 
     response.leaves = sg_arena_alloc(arena, (count + 1) * sizeof(*response.leaves));
     for (size_t i = 0; response.leaves != NULL && is_made && i < count; i++) {
-        response.leaves[i] =
-            sg_audit_leaf_new(arena, question->found.name, question->leaves.seqs[i],
-                              sg_leaves_record(&question->leaves, i));
+        response.leaves[i] = sg_audit_leaf_new(arena, &question->found, question->leaves.seqs[i],
+                                               sg_leaves_record(&question->leaves, i));
         is_made = response.leaves[i] != NULL;
         response.n_leaves++;
     }
@@ -373,7 +372,7 @@ static enum sg_rc read_scope(struct question *question, const Sealgate__V1__Audi
 static enum sg_rc read_list(struct question *question,
                             const Sealgate__V1__ListLeavesRequest *request, struct sg_err *err)
 {
-    SG_TRY(sg_audit_name_read(request->log, question->log, NULL, err));
+    SG_TRY(sg_audit_name_read(request->log, &question->log, NULL, err));
     question->max = request->page_size == 0                   ? PAGE_DEFAULT
                     : request->page_size < SG_LEAVES_PAGE_MAX ? request->page_size
                                                               : SG_LEAVES_PAGE_MAX;

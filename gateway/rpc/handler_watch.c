@@ -50,7 +50,7 @@ struct watch {
     uint64_t matched; /* which of those that were found are for it */
 
     /* What was asked. */
-    char name[SG_STORE_NAME_LEN_MAX + 1];
+    struct sg_audit_name name;
     struct sg_leaves_filter filter;
     struct sg_buf filter_bytes;
 };
@@ -89,7 +89,7 @@ static enum sg_rc add_leaf(struct round *round, uint64_t seq, struct sg_slice re
 {
     Sealgate__V1__WatchLeavesResponse message = SEALGATE__V1__WATCH_LEAVES_RESPONSE__INIT;
 
-    message.leaf = sg_audit_leaf_new(&round->arena, round->watches->log.name, seq, record);
+    message.leaf = sg_audit_leaf_new(&round->arena, &round->watches->log, seq, record);
     if (message.leaf == NULL)
         return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for a leaf");
     sg_pb_pack(&message.base, &round->bytes);
@@ -139,7 +139,7 @@ static enum sg_rc find_log(struct round *round, struct sg_audit_reader *reader, 
 
     if (lead->is_found && !round->is_look)
         return SG_OK;
-    SG_TRY(sg_audit_log_find(reader, lead->name, &newest, err));
+    SG_TRY(sg_audit_log_find(reader, &lead->name, &newest, err));
     if (lead->is_found) {
         round->is_superseded = newest.id != lead->log.id;
         return SG_OK;
@@ -450,10 +450,12 @@ static enum sg_rc read_request(struct watch *watch, const Sealgate__V1__WatchLea
 {
     const struct sg_audit *audit = watch->all->rpc->deps.audit;
 
-    SG_TRY(sg_audit_name_read(request->log, watch->name, NULL, err));
+    SG_TRY(sg_audit_name_read(request->log, &watch->name, NULL, err));
     SG_TRY(sg_audit_filter_read(request->filter, &watch->filter, &watch->filter_bytes, err));
     watch->place = request->first;
-    watch->is_own = watch->name[0] == '\0' || strcmp(watch->name, sg_audit_log_name(audit)) == 0;
+    watch->is_own =
+        watch->name.epoch == 0 &&
+        (watch->name.log[0] == '\0' || strcmp(watch->name.log, sg_audit_log_name(audit)) == 0);
     watch->is_asked = watch->is_behind = true;
     return SG_OK;
 }

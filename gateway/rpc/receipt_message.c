@@ -1,5 +1,7 @@
 #include "gateway/rpc/receipt_message.h"
 
+#include "gateway/rpc/audit_message.h"
+
 #include <stdio.h>
 
 bool sg_rpc_copy_bytes(struct sg_arena *arena, struct sg_slice bytes, ProtobufCBinaryData *ret)
@@ -34,13 +36,11 @@ Sealgate__V1__AuditReceipt *sg_rpc_receipt_new(struct sg_arena *arena,
                                                const struct sg_audit_receipt *receipt)
 {
     Sealgate__V1__AuditReceipt *message = sg_arena_alloc(arena, sizeof(*message));
-    const size_t cap = sizeof("audit/") + sizeof(receipt->log);
-    char *log = sg_arena_alloc(arena, cap);
+    char *log = sg_audit_name_new(arena, receipt->log, receipt->epoch);
     if (message == NULL || log == NULL)
         return NULL;
 
     sealgate__v1__audit_receipt__init(message);
-    snprintf(log, cap, "audit/%s", receipt->log);
     message->log = log;
     message->leaf_index = receipt->index;
     if (!sg_rpc_copy_bytes(arena, sg_slice_of(receipt->leaf.bytes, sizeof(receipt->leaf.bytes)),

@@ -120,6 +120,23 @@ has "epoch" said
 sealgate audit verify after.receipt before.receipt lost.1.receipt --log-key "$old_key" --log-key "$new_key" >/dev/null
 ok "each epoch by its own key"
 
+# The old epoch stays listable and provable; a name without an epoch is the newest.
+post AuditService/GetReceipt '{"name":"audit/main/epochs/1/leaves/0"}' >said
+has '"log":"audit/main/epochs/1"' said
+post AuditService/GetReceipt '{"name":"audit/main/leaves/1"}' >said
+has '"log":"audit/main/epochs/2"' said
+post AuditService/ListLeaves '{"log":"audit/main/epochs/1","filter":{"event":"AUDIT_EVENT_SIGNATURE"}}' >said
+has '"name":"audit/main/epochs/1/leaves/' said
+post AuditService/ListLeaves '{"filter":{"event":"AUDIT_EVENT_EPOCH_APPROVED"}}' >said
+has 'client/first-administrator' said
+has 'client/second-administrator' said
+has 'audit/main/epochs/2/leaves/3' said
+post AuditService/GetConsistencyProof '{"log":"audit/main/epochs/1","oldSize":"1"}' >said
+has "newSize" said
+post AuditService/GetCheckpoint '{"log":"audit/main/epochs/3"}' >said
+has LEAF_NOT_FOUND said
+ok "both epochs answer"
+
 # A planned rotation of the key, while the gateway runs: it may sign until the log ends, and then
 # signs nothing more by the old key.
 $sealgated epoch state --config "$config" --why "The key is a year old." >statement 2>said

@@ -130,7 +130,7 @@ static void leaves_come_from_the_first_on_and_then_as_they_are_committed(void **
     check_leaves(call, 0, 4);
     Sealgate__V1__WatchLeavesResponse *response =
         rig_message(call, 3, &sealgate__v1__watch_leaves_response__descriptor);
-    assert_string_equal(response->leaf->name, "audit/main/leaves/3");
+    assert_string_equal(response->leaf->name, "audit/main/epochs/1/leaves/3");
     assert_int_equal(response->leaf->content->event,
                      SEALGATE__V1__AUDIT_EVENT__AUDIT_EVENT_SIGNATURE);
     assert_string_equal(response->leaf->content->caller, "https://tests/a");
@@ -391,7 +391,7 @@ static void anothers_log_is_looked_at_once_a_second(void **state)
     check_leaves(own, 0, 3);
     Sealgate__V1__WatchLeavesResponse *response =
         rig_message(call, 5, &sealgate__v1__watch_leaves_response__descriptor);
-    assert_string_equal(response->leaf->name, "audit/other/leaves/5");
+    assert_string_equal(response->leaf->name, "audit/other/epochs/1/leaves/5");
     sealgate__v1__watch_leaves_response__free_unpacked(response, NULL);
     sg_audit_close(other);
     cancel(call);
