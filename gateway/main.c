@@ -12,6 +12,7 @@
 #include "gateway/config/config.h"
 #include "gateway/init.h"
 #include "gateway/launcher.h"
+#include "gateway/main_archive.h"
 #include "gateway/main_epoch.h"
 #include "gateway/main_store.h"
 #include "gateway/user.h"
@@ -24,6 +25,7 @@ static const char usage[] =
     "       sealgated migrate --config FILE\n"
     "       sealgated backup --to FOLDER --config FILE\n"
     "       sealgated restore --from FOLDER --config FILE\n"
+    "       sealgated archive --to FOLDER [--before TIME] [--leaves N] --config FILE\n"
     "       sealgated --check-config --config FILE\n"
     "       sealgated init --config FILE --administrator FILE --administrator FILE\n"
     "       sealgated init witness --config FILE [--origin NAME]\n"
@@ -48,12 +50,15 @@ static const char usage[] =
     "  migrate         brings the store to the version that this program needs\n"
     "  backup          copies the store, in SQLite, while it is in use, into a new folder\n"
     "  restore         puts such a copy where the configuration says, if nothing is there\n"
+    "  archive         moves old leaves of the audit log to files that prove themselves\n"
     "  epoch state     states what the audit log is like, for two administrators to approve of\n"
     "  epoch accept    ends the log that was stated and begins its next epoch, with a new key\n"
     "\n"
     "Options:\n"
     "  --config FILE   the configuration (YAML)\n"
-    "  --to FOLDER     where backup makes its copy\n"
+    "  --to FOLDER     where backup makes its copy; where archive makes its files\n"
+    "  --before TIME   archive: leaves before 2027-01-31T00:00:00Z, or older than 90d, 12h, 600s\n"
+    "  --leaves N      archive: at most so many, the oldest\n"
     "  --from FOLDER   the copy that restore puts back\n"
     "  --check-config  reads and checks the configuration, says what is wrong with it, and ends\n"
     "  --example       prints a commented example of the configuration\n"
@@ -74,6 +79,7 @@ struct arguments {
     const char *program;
     const char *role, *name, *config; /* name: of the token, or of what to run */
     const char *to, *from;            /* folders of backup and restore */
+    struct sg_main_archive archive;
     struct sg_main_epoch epoch;
     const char *origin, *administrators[SG_INIT_ADMINISTRATORS_MAX + 1]; /* for init */
     size_t administrator_count;
@@ -120,6 +126,8 @@ static const char **place_of(struct arguments *arguments, const char *word, size
         {"--to", &arguments->to},
         {"--from", &arguments->from},
         {"--origin", &arguments->origin},
+        {"--before", &arguments->archive.before},
+        {"--leaves", &arguments->archive.leaves},
         {"--why", &arguments->epoch.why},
         {"--statement", &arguments->epoch.statement},
         {"--approval", &arguments->epoch.approvals[arguments->epoch.approvals[0] != NULL]},
@@ -397,6 +405,12 @@ static int run_command(const struct arguments *arguments, const struct sg_config
         if (arguments->from == NULL)
             return fail_usage("from where? sealgated restore --from FOLDER", NULL);
         rc = sg_main_restore(config, arguments->from, &err);
+    } else if (strcmp(role, "archive") == 0) {
+        struct sg_main_archive archive = arguments->archive;
+        archive.folder = arguments->to;
+        if (archive.folder == NULL)
+            return fail_usage("whereto? sealgated archive --to FOLDER", NULL);
+        rc = sg_main_archive(config, &archive, &err);
     } else if (strcmp(role, "verify") == 0) {
         rc = sg_main_verify(config, &err);
     } else if (strcmp(role, "migrate") == 0) {
@@ -445,9 +459,9 @@ int main(int argc, char **argv)
     if (arguments.role == NULL && !arguments.check_config)
         return fail_usage("which role? run, gateway, witness or token NAME", NULL);
     const char *role = arguments.role == NULL ? "" : arguments.role;
-    if ((arguments.to != NULL && strcmp(role, "backup") != 0) ||
+    if ((arguments.to != NULL && strcmp(role, "backup") != 0 && strcmp(role, "archive") != 0) ||
         (arguments.from != NULL && strcmp(role, "restore") != 0))
-        return fail_usage("--to goes with backup, --from with restore", NULL);
+        return fail_usage("--to goes with backup and archive, --from with restore", NULL);
 
     SG_AUTO(sg_config_free) const struct sg_config *config = load(arguments.config);
     if (config == NULL)

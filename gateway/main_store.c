@@ -174,6 +174,15 @@ static enum sg_rc read_promises(const struct sg_config *config, const struct sg_
                           err);
 }
 
+static void print_archived(const struct sg_audit_verified *verified)
+{
+    if (verified->first > 0)
+        printf("  its first %" PRIu64
+               " leaves are in an archive, which proves itself: sealgate audit "
+               "verify\n",
+               verified->first);
+}
+
 /* An epoch that has ended, by what the next one, which was proved, says of it. A broken one is what
  * two administrators accepted. */
 static enum sg_rc verify_ended(struct sg_store *store, const struct sg_store_log *log,
@@ -192,6 +201,8 @@ static enum sg_rc verify_ended(struct sg_store *store, const struct sg_store_log
         printf("proved: log %s, epoch %" PRIu32 ", %" PRIu64 " leaves, origin %s, ended: %s\n",
                log->name, log->epoch, verified.size, log->origin,
                sg_epoch_state_name(ended->state));
+    if (rc == SG_OK)
+        print_archived(&verified);
     else if (ended->state == SG_EPOCH_BROKEN && why.reason == SG_R_STORE_BROKEN)
         printf("not proved, as was accepted: log %s, epoch %" PRIu32 ": %s\n", log->name,
                log->epoch, why.msg);
@@ -230,5 +241,6 @@ enum sg_rc sg_main_verify(const struct sg_config *config, struct sg_err *err)
     SG_TRY(sg_audit_verify(store, &log, sg_note_signer_key(signer), &anchored, &verified, err));
     printf("proved: log %s, %" PRIu64 " leaves, origin %s, anchor at %" PRIu64 "\n", log.name,
            verified.size, log.origin, anchored.size);
+    print_archived(&verified);
     return verify_before(store, log, err);
 }

@@ -30,12 +30,18 @@ static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct
 enum sg_rc sg_audit_index_some(struct sg_store *store, const struct sg_store_log *log,
                                uint64_t size, bool *ret_more, struct sg_err *err)
 {
+    struct sg_store_log now;
     uint64_t from = 0;
 
     *ret_more = false;
     SG_TRY(sg_store_indexed(store, log->id, &from, err));
     if (from >= size)
         return SG_OK;
+    SG_TRY(sg_store_find_epoch(store, log->name, log->epoch, &now, err));
+    if (from < now.first) { /* those are in an archive: there is nothing to find */
+        *ret_more = true;
+        return sg_store_index(store, log->id, from, now.first, NULL, 0, err);
+    }
     struct indexing indexing = {.next = from};
     indexing.facts = malloc(LEAVES_MAX * SG_AUDIT_FACTS_MAX * sizeof(*indexing.facts));
     if (indexing.facts == NULL)

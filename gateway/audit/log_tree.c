@@ -301,13 +301,26 @@ enum sg_rc sg_log_tree_load(struct sg_log_tree *tree, uint64_t size, struct sg_e
 
 /* Asking ----------------------------------------------------------------------------------- */
 
+enum sg_rc sg_log_tree_edge_at(struct sg_log_tree *tree, uint64_t size, struct sg_tree_edge *ret,
+                               struct sg_err *err)
+{
+    SG_ASSERT(size <= tree->edge.size);
+    return sg_tree_find_edge(size, find_node, tree, ret, err);
+}
+
+enum sg_rc sg_log_tree_node(struct sg_log_tree *tree, struct sg_tree_place place,
+                            struct sg_tree_hash *ret, struct sg_err *err)
+{
+    SG_ASSERT((place.index + 1) << place.level <= tree->edge.size);
+    return find_node(tree, place, ret, err);
+}
+
 enum sg_rc sg_log_tree_root_at(struct sg_log_tree *tree, uint64_t size, struct sg_tree_hash *ret,
                                struct sg_err *err)
 {
     struct sg_tree_edge edge;
 
-    SG_ASSERT(size <= tree->edge.size);
-    SG_TRY(sg_tree_find_edge(size, find_node, tree, &edge, err));
+    SG_TRY(sg_log_tree_edge_at(tree, size, &edge, err));
     sg_tree_root(tree->hasher, &edge, ret);
     return SG_OK;
 }

@@ -34,6 +34,13 @@ void sg_log_tree_root(struct sg_log_tree *tree, struct sg_tree_hash *ret);
 SG_MUST_USE enum sg_rc sg_log_tree_root_at(struct sg_log_tree *tree, uint64_t size,
                                            struct sg_tree_hash *ret, struct sg_err *err);
 
+/* The edge that it had at a smaller or the same size. Blocks. */
+SG_MUST_USE enum sg_rc sg_log_tree_edge_at(struct sg_log_tree *tree, uint64_t size,
+                                           struct sg_tree_edge *ret, struct sg_err *err);
+/* The hash of a complete subtree of it. Blocks. */
+SG_MUST_USE enum sg_rc sg_log_tree_node(struct sg_log_tree *tree, struct sg_tree_place place,
+                                        struct sg_tree_hash *ret, struct sg_err *err);
+
 /* Appends one record; its leaf hash is `ret_leaf`. At most SG_LOG_TREE_GROUP_MAX between two calls
  * of sg_log_tree_keep() or sg_log_tree_drop(). */
 void sg_log_tree_append(struct sg_log_tree *tree, struct sg_slice record,

@@ -173,7 +173,8 @@ static enum sg_rc read_receipt(struct sg_store *store, struct sg_log_tree *tree,
     SG_TRY(prove(store, tree, log_id, seq, ret, err));
     SG_TRY(sg_store_read_leaves(store, log_id, seq, 1, take_record, ret, err));
     if (ret->record.len == 0)
-        return SG_FAIL(err, SG_E_NOT_FOUND, 0, "the leaf is not in the store any more");
+        return SG_REFUSE(err, SG_R_LEAF_ARCHIVED, "leaf %llu of log \"%s\" is in an archive",
+                         (unsigned long long)seq, log.name);
     return check_record(tree, ret, err);
 }
 

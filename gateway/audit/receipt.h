@@ -38,8 +38,8 @@ SG_MUST_USE enum sg_rc sg_audit_head_read(struct sg_store *store, const struct s
                                           struct sg_err *err);
 
 /* A receipt for any leaf of any log of the store, from its newest checkpoint. `tree` serves for its
- * own log, and grows by this. Blocks. Errors: the store's; SG_E_NOT_FOUND: there is no such leaf.
- */
+ * own log, and grows by this. Blocks. Errors: the store's; SG_E_NOT_FOUND: there is no such leaf,
+ * or, LEAF_ARCHIVED, it has left the store. */
 SG_MUST_USE enum sg_rc sg_audit_receipt_read(struct sg_store *store, struct sg_log_tree *tree,
                                              const struct sg_store_log *tree_log, uint64_t log_id,
                                              uint64_t seq, struct sg_audit_receipt *ret,

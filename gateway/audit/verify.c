@@ -66,6 +66,13 @@ static void on_node(void *arg, struct sg_tree_place place, const struct sg_tree_
         reading->rc = check_tile(reading, level, place.index / WIDTH, &reading->err);
 }
 
+static enum sg_rc other_than_anchored(const struct reading *reading, struct sg_err *err)
+{
+    return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
+                     "log \"%s\": its first %llu leaves are not those that the anchor remembers",
+                     reading->log->name, (unsigned long long)reading->anchored->size);
+}
+
 static enum sg_rc check_anchor(struct reading *reading, struct sg_err *err)
 {
     struct sg_tree_hash root;
@@ -73,11 +80,7 @@ static enum sg_rc check_anchor(struct reading *reading, struct sg_err *err)
     if (reading->anchored == NULL || reading->edge.size != reading->anchored->size)
         return SG_OK;
     sg_tree_root(reading->hasher, &reading->edge, &root);
-    if (same(&root, &reading->anchored->root))
-        return SG_OK;
-    return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
-                     "log \"%s\": its first %llu leaves are not those that the anchor remembers",
-                     reading->log->name, (unsigned long long)reading->edge.size);
+    return same(&root, &reading->anchored->root) ? SG_OK : other_than_anchored(reading, err);
 }
 
 static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_err *err)
@@ -104,6 +107,34 @@ static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct
     return check_anchor(reading, err);
 }
 
+/* What the tiles say of the leaves before `first`, which are in an archive: it must fit to the
+ * leaves behind them, or the root will be another. */
+static enum sg_rc skip_archived(struct reading *reading, const struct sg_tree_head *head,
+                                struct sg_err *err)
+{
+    SG_AUTO(sg_log_tree_free) struct sg_log_tree *tree = NULL;
+    const struct sg_tree_head *anchored = reading->anchored;
+    const uint64_t first = reading->log->first;
+    struct sg_tree_hash root;
+
+    SG_TRY(sg_log_tree_new(reading->store, reading->log->id, &tree, err));
+    SG_TRY(sg_log_tree_load(tree, head->size, err));
+    SG_TRY(sg_log_tree_edge_at(tree, first, &reading->edge, err));
+    for (unsigned level = 0; level < TILE_LEVELS && first >> (SPAN * level) > 0; level++) {
+        const uint64_t complete = first >> (SPAN * level);
+        for (uint64_t index = complete / WIDTH * WIDTH; index < complete; index++) {
+            const struct sg_tree_place place = {.level = SPAN * level, .index = index};
+            SG_TRY(sg_log_tree_node(tree, place, &root, err));
+            memcpy(reading->tiles[level] + index % WIDTH * SG_TREE_HASH_BYTES, root.bytes,
+                   SG_TREE_HASH_BYTES);
+        }
+    }
+    if (anchored == NULL || anchored->size > first)
+        return SG_OK;
+    SG_TRY(sg_log_tree_root_at(tree, anchored->size, &root, err));
+    return same(&root, &anchored->root) ? SG_OK : other_than_anchored(reading, err);
+}
+
 static enum sg_rc verify(struct reading *reading, const struct sg_note_key *key, struct sg_err *err)
 {
     struct sg_tree_head *head = &reading->found.head;
@@ -120,9 +151,7 @@ static enum sg_rc verify(struct reading *reading, const struct sg_note_key *key,
     if (reading->log->size > head->size || (now.id == reading->log->id && now.size < head->size))
         return broken(reading, "there is no checkpoint of its size", reading->log->size, err);
     if (reading->log->first > 0)
-        return SG_FAIL(err, SG_E_UNSUPPORTED, 0,
-                       "log \"%s\": its first %llu leaves are in an archive", reading->log->name,
-                       (unsigned long long)reading->log->first);
+        SG_TRY(skip_archived(reading, head, err));
     SG_TRY(sg_store_read_leaves(reading->store, reading->log->id, reading->edge.size,
                                 head->size - reading->edge.size, on_leaf, reading, err));
     if (reading->edge.size != head->size)
@@ -131,6 +160,7 @@ static enum sg_rc verify(struct reading *reading, const struct sg_note_key *key,
     if (!same(&root, &head->root))
         return broken(reading, "its leaves are not those of the checkpoint of", head->size, err);
     reading->found.size = head->size;
+    reading->found.first = reading->log->first;
     return SG_OK;
 }
 

@@ -240,6 +240,9 @@ static void take_winner(struct sg_audit_writer *writer, struct sg_audit_entry *e
     if (rc == SG_OK)
         rc = sg_audit_receipt_read(writer->store, writer->tree, &writer->log, log_id, seq,
                                    &entry->receipt, &err);
+    if (err.reason == SG_R_LEAF_ARCHIVED)
+        SG_REFUSE(&err, SG_R_REQUEST_ID_EXPIRED,
+                  "what this request_id asked for is in the archive");
     if (rc != SG_OK)
         fail_entry(entry, &err);
     else

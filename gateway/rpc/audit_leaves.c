@@ -120,6 +120,8 @@ static enum sg_rc search(struct sg_audit_reader *reader, uint64_t log_id, struct
             if (rc == SG_E_AGAIN)
                 return SG_OK;
             SG_TRY(rc);
+            if (page->leaves->next <= seqs[i]) /* it has left the store meanwhile */
+                page->leaves->next = seqs[i] + 1;
         }
     }
     if (!is_full(page) && page->leaves->next < indexed)

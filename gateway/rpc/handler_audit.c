@@ -122,7 +122,7 @@ static void run_receipt(struct sg_audit_task *task, struct sg_audit_reader *read
     question->rc =
         sg_audit_receipt_read(reader->store, reader->tree, reader->log, question->found.id,
                               question->first, &question->receipt, &question->err);
-    if (question->rc == SG_E_NOT_FOUND)
+    if (question->rc == SG_E_NOT_FOUND && question->err.reason != SG_R_LEAF_ARCHIVED)
         question->rc = SG_REFUSE(&question->err, SG_R_LEAF_NOT_FOUND, "log \"%s\" has no leaf %llu",
                                  question->found.name, (unsigned long long)question->first);
 }

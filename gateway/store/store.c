@@ -242,6 +242,13 @@ enum sg_rc sg_store_read_leaves(struct sg_store *store, uint64_t log_id, uint64_
         return SG_OK;
     if (count_max > SEQ_MAX - first)
         count_max = SEQ_MAX - first;
+    /* What is archived may lie between these and the others. */
+    if (first < SG_STORE_BEGINNING && count_max > SG_STORE_BEGINNING - first) {
+        const uint64_t count = SG_STORE_BEGINNING - first;
+        SG_TRY(store->backend->read_leaves(store, log_id, first, count, fn, arg, err));
+        first += count;
+        count_max -= count;
+    }
     return store->backend->read_leaves(store, log_id, first, count_max, fn, arg, err);
 }
 

@@ -35,6 +35,7 @@ enum {
     SG_STORE_FACT_BYTES = 12,
     SG_STORE_CHECKPOINT_BYTES_MAX = 128 * 1024,
     SG_STORE_GROUP_MAX = 1024,
+    SG_STORE_BEGINNING = 8, /* leaves that a log begins with, which are never dropped */
     SG_STORE_RECORD_BYTES_MAX = 64 * 1024,
     SG_STORE_FACTS_MAX = 64 * SG_STORE_GROUP_MAX, /* that are indexed at once */
     SG_STORE_FOUND_MAX = 4096,                    /* that a search gives at once */
@@ -70,7 +71,7 @@ struct sg_store_log {
     char origin[SG_STORE_ORIGIN_LEN_MAX + 1];
     uint32_t epoch; /* from 1 */
     uint64_t size;  /* leaves */
-    uint64_t first; /* the oldest leaf that is still in the store; those before are archived */
+    uint64_t first; /* leaves before it are archived, but for what the log begins with */
 };
 
 /* The newest epoch of the log with this name. Errors: SG_E_NOT_FOUND. */
@@ -177,7 +178,7 @@ SG_MUST_USE enum sg_rc sg_store_search(struct sg_store *store, uint64_t log_id,
                                        struct sg_err *err);
 
 /* Takes the leaves before `first` out of the store, once they are elsewhere; tiles stay, and so do
- * the request keys. */
+ * the request keys, and the SG_STORE_BEGINNING first leaves, which say whose log it is. */
 SG_MUST_USE enum sg_rc sg_store_drop_leaves(struct sg_store *store, uint64_t log_id, uint64_t first,
                                             struct sg_err *err);
 

@@ -527,7 +527,7 @@ static enum sg_rc read_leaves(struct sg_store *base, uint64_t log_id, uint64_t f
     uint64_t size, archived, end = first + count_max;
 
     SG_TRY(log_size(store, log_id, &size, &archived, err));
-    if (first < archived)
+    if (first >= SG_STORE_BEGINNING && first < archived)
         first = archived;
     while (first < end) {
         SG_AUTO(sg_pg_clear) PGresult *result = NULL;
@@ -669,7 +669,7 @@ static enum sg_rc drop_leaves(struct sg_store *base, uint64_t log_id, uint64_t f
     sg_pg_add_int(&params, (int64_t)log_id);
     sg_pg_add_int(&params, (int64_t)from);
     sg_pg_add_int(&params, (int64_t)to);
-    sg_pg_add_int(&params, sg_store_leaf_id(log_id, from));
+    sg_pg_add_int(&params, sg_store_drop_id(log_id, from));
     sg_pg_add_int(&params, sg_store_leaf_id(log_id, to));
     return ask(store, DROP, &params, "drop archived leaves", NULL, err);
 }

@@ -71,6 +71,12 @@ static inline int64_t sg_store_leaf_id(uint64_t log_id, uint64_t seq)
     return (int64_t)(log_id << SG_STORE_SEQ_BITS | seq);
 }
 
+/* The first that is dropped of the leaves from `from` on. */
+static inline int64_t sg_store_drop_id(uint64_t log_id, uint64_t from)
+{
+    return sg_store_leaf_id(log_id, from < SG_STORE_BEGINNING ? SG_STORE_BEGINNING : from);
+}
+
 static inline uint64_t sg_store_leaf_seq(int64_t leaf_id)
 {
     return (uint64_t)leaf_id & ((UINT64_C(1) << SG_STORE_SEQ_BITS) - 1);

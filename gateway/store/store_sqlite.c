@@ -458,7 +458,7 @@ static enum sg_rc read_leaves(struct sg_store *base, uint64_t log_id, uint64_t f
     SG_TRY(sg_store_sqlite_ready(store, err));
     SG_TRY(log_size(&store->main, log_id, &size, &archived, err));
     uint64_t end = first + count_max;
-    if (first < archived)
+    if (first >= SG_STORE_BEGINNING && first < archived)
         first = archived; /* nothing is to be found there, and looking takes time */
     SG_TRY(sg_sqlite_statement(&store->main, LEAF_LIST, &statement, err));
     sqlite3_bind_int64(statement, 1, sg_store_leaf_id(log_id, first));
@@ -549,7 +549,7 @@ static enum sg_rc drop_locked(struct sg_sqlite *main, uint64_t log_id, uint64_t 
     uint64_t to =
         first > from && first - from > SG_STORE_DROP_AT_ONCE ? from + SG_STORE_DROP_AT_ONCE : first;
     if (to > from) {
-        int64_t begin_id = sg_store_leaf_id(log_id, from), end_id = sg_store_leaf_id(log_id, to);
+        int64_t begin_id = sg_store_drop_id(log_id, from), end_id = sg_store_leaf_id(log_id, to);
         SG_TRY(drop_range(main, LEAF_DROP, begin_id, end_id, err));
         SG_TRY(drop_range(main, LEAF_EMPTY, begin_id, end_id, err));
         SG_TRY(drop_range(main, LOG_DROPPED, (int64_t)log_id, (int64_t)to, err));

@@ -525,11 +525,18 @@ static void dropped_leaves_go_and_their_keys_stay(void **state)
     assert_int_equal(log.size, 5001);
     suite_check(suite->store, &log, 4500, 5001);
     struct check check = {&log, 4500};
-    assert_ok(sg_store_read_leaves(suite->store, log.id, 0, 4600, check_leaf, &check, &suite_err));
+    assert_ok(sg_store_read_leaves(suite->store, log.id, 8, 4592, check_leaf, &check, &suite_err));
     assert_int_equal(check.next, 4600);
+    check.next = 8;
+    assert_ok(sg_store_read_leaves(suite->store, log.id, 8, 4492, check_leaf, &check, &suite_err));
+    assert_int_equal(check.next, 8);
+    /* What it begins with stays. */
     check.next = 0;
     assert_ok(sg_store_read_leaves(suite->store, log.id, 0, 4500, check_leaf, &check, &suite_err));
-    assert_int_equal(check.next, 0);
+    assert_int_equal(check.next, SG_STORE_BEGINNING);
+    check.next = 3;
+    assert_ok(sg_store_read_leaves(suite->store, log.id, 3, 1, check_leaf, &check, &suite_err));
+    assert_int_equal(check.next, 4);
 
     set_key(key, 1000);
     assert_ok(sg_store_find_request(suite->store, key, &log_id, &seq, &suite_err));
