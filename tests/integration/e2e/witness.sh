@@ -44,7 +44,7 @@ kill_witness() {
 end() {
     local rc=$?
     kill_witness
-    ! grep -E 'ERROR: |runtime error' "$work/witness/log" >&2 || rc=1
+    ! grep -E 'ERROR: |WARNING: ThreadSanitizer|runtime error' "$work/witness/log" >&2 || rc=1
     instance_end "$rc"
 }
 trap end EXIT
