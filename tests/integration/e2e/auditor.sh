@@ -122,7 +122,12 @@ for round in 1 2; do
     pkill -9 -f "^$SEALGATE_BUILD/bin/sealgated gateway --config $dir/" || fail "there was no gateway to kill"
     within 30 sealgate health >/dev/null 2>&1 || fail "the gateway did not come back"
 done
+read -r launcher _ <"$dir/run/pid"
+kill -USR2 "$launcher" # another takes its place while it signs
 sealgate bench --key dev-p256 --requests 40 --concurrency 4 >/dev/null
+taken_over() { grep -q event=launcher.takeover_done "$dir/log"; }
+within 30 taken_over || fail "no gateway took over"
+sealgate bench --key dev-p256 --requests 10 >/dev/null
 last=$(size)
 all_came() { [ "$(tail -n 1 followed | json leaf_index 2>/dev/null)" = "$last" ]; }
 within 60 all_came || fail "followed up to $(tail -n 1 followed), not to leaf $last: $(cat follow.err)"
@@ -132,7 +137,7 @@ wait "$follower" 2>/dev/null || true
 cmp -s <(json leaf_index <followed) <(seq "$first" "$last") || fail "followed: leaves doubled or missed"
 [ "$(grep -c "event=launcher.ended role=gateway .*signal=9" "$dir/log")" -ge 2 ] || fail "the gateway was not killed twice"
 ends 3 sealgate audit tail --follow --endpoint 127.0.0.1:1
-ok "followed from leaf $first to $last, over two gateways that were killed"
+ok "followed from leaf $first to $last, over two gateways that were killed and one that was replaced"
 
 # Exports: of all, from any leaf on, proved by us and by a program that knows only the format.
 exported() { # FIRST END
@@ -165,6 +170,7 @@ ok "exports"
 # What was kept is held against what there is now, with the gateway and without.
 sealgate audit checkpoint --since kept --out newest --growth kept.growth >said || fail "growth: $(cat said)"
 grep -q "only grew since" said || fail "growth is not said to be proved: $(cat said)"
+/usr/bin/python3 "$top/tests/interop/audit/verify.py" "$key" --since kept kept.growth >/dev/null || fail "verify.py refuses the growth"
 sealgate audit checkpoint --since receipt.1 --growth receipt.growth >/dev/null || fail "growth from a receipt"
 ends 1 sealgate audit verify receipt.1 --since kept
 grep -q "NOT proved: nothing shows" said || fail "a receipt, without a proof of growth: $(cat said)"
