@@ -12,7 +12,8 @@ enum { SG_CLI_LOG_BYTES = 256 };
 /* The row of the option for the tables of commands. */
 #define SG_CLI_LOG_OPTION                                                                          \
     {                                                                                              \
-        "log", "NAME", "which log (default: that of the gateway that answers)", false              \
+        "log", "NAME", "which log, or NAME/epochs/N (default: that of the gateway that\nanswers)", \
+            false                                                                                  \
     }
 
 /* --log as audit/NAME into `out`; `*ret` is NULL when it was not given. */

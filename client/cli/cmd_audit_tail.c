@@ -19,6 +19,7 @@ struct watch {
     struct sealgate_call *call;
     uint64_t next; /* behind the last that was shown */
     enum sg_exit code;
+    bool is_of_epoch; /* --log names one: nothing comes behind its end */
     bool is_over;
     struct sealgate_error error;
 };
@@ -63,7 +64,7 @@ static enum sg_exit watch_once(struct watch *watch, const struct sealgate_leaf_q
     }
     if (watch->code != SG_EXIT_OK)
         return watch->code;
-    if (strcmp(watch->error.reason, "EPOCH_ENDED") == 0) {
+    if (strcmp(watch->error.reason, "EPOCH_ENDED") == 0 && !watch->is_of_epoch) {
         watch->next = 0; /* the next epoch is another log */
         (void)fputs("sealgate: the log goes on in a new epoch, from leaf 0\n", stderr);
         return SG_EXIT_OK;
@@ -76,7 +77,11 @@ static enum sg_exit watch_once(struct watch *watch, const struct sealgate_leaf_q
 static enum sg_exit follow(struct sg_cli *cli, struct sealgate_leaf_query *query)
 {
     const bool has_time = sg_args_has(&cli->args, "timeout");
-    struct watch watch = {.cli = cli, .next = query->first};
+    struct watch watch = {
+        .cli = cli,
+        .next = query->first,
+        .is_of_epoch = query->log != NULL && strstr(query->log, "/epochs/") != NULL,
+    };
     enum sg_exit code;
 
     do { /* no watch is endless */

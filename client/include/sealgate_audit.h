@@ -42,7 +42,7 @@ SEALGATE_API const char *sealgate_event_name(enum sealgate_event event);
  * server's word, as is that there is no other record.
  */
 struct sealgate_record {
-    const char *name;   /* audit/{log}/leaves/{leaf_index}; "" from a receipt's file */
+    const char *name;   /* audit/{log}/epochs/{n}/leaves/{leaf_index}; "" from a receipt's file */
     const char *origin; /* of the log; "" from a list */
     uint64_t leaf_index, tree_size;
     bool is_signed; /* a log_key vouches for the tree that it is in */
