@@ -52,14 +52,14 @@
  * 8,192 bytes; the server has its own (sealgate_server_info()). A call without a time of its own
  * has timeout_ms. What is over a limit is refused before anything is sent.
  *
- * Repeating: Sign and BatchSign carry a request_id for each item, one of the library's own making
+ * Repeating: what is signed carries a request_id for each item, one of the library's own making
  * where the caller gave none. By it the server signs once and gives the same answer again, so such
  * a call is sent again after a lost connection or an UNAVAILABLE, in its time, at most ten times,
  * after what the server advises and pauses of 50 ms to 5 s at random. Endpoints of one list have to
  * share their store for that. A server that does not serve request ids says so; then the call goes
- * without one that the library made, and is never repeated. options.no_repeat turns it off. Items
- * of a stream are not repeated: give them ids of your own (sealgate_request_id()) to send them
- * again yourself.
+ * without one that the library made, and is never repeated. options.no_repeat turns it off. A
+ * stream of signatures goes on by another call in the same way, with those of its items that have
+ * no result; each has one result, and the ten times count from the last of them.
  *
  * Failover: any other call is never sent twice when the server may have acted on it. One that
  * certainly never reached a handler (no connection came about, the server said so by REFUSED_STREAM
@@ -67,9 +67,10 @@
  * time lasts: at once the first time, then after pauses of 50 ms to 5 s, at random, that grow for
  * each endpoint by itself. With one endpoint, and without wait_for_ready, it is sent again once. An
  * endpoint from which nothing came for half of the time of a call that ran out of it is left by the
- * calls after it. A stream moves only as long as it waits for its connection. A client stays with
- * the endpoint that works, and begins at the head of the list when it needs another connection.
- * GOAWAY ends nothing: calls under way finish, new ones go over a new connection.
+ * calls after it. A stream that cannot be repeated moves only as long as it waits for its
+ * connection. A client stays with the endpoint that works, and begins at the head of the list when
+ * it needs another connection. GOAWAY ends nothing: calls under way finish, new ones go over a new
+ * connection.
  *
  * For auditors there is sealgate_audit.h beside this. The two are longer than headers inside the
  * project because they are the whole manual of the library. Until 1.0 a new version may change the
@@ -484,7 +485,8 @@ struct sealgate_stream_events {
                  const struct sealgate_signature *signature);
     /* Much of what was sent has left: after SEALGATE_RESOURCE_EXHAUSTED, go on. May be NULL. */
     void (*writable)(void *user);
-    /* The end; `error` NULL: the server ended it in order. Items without a result are lost. */
+    /* The end; `error` NULL: the server ended it in order. Items without a result are lost: of
+     * those that have a request_id of your own you can ask again. */
     void (*done)(void *user, const struct sealgate_error *error);
 };
 
@@ -503,7 +505,8 @@ sealgate_sign_stream_start(struct sealgate_client *client, uint32_t timeout_ms,
 /*
  * Sends one item; `item_id` is 1 to 64 characters, unique among the items under way.
  *
- * Errors: SEALGATE_RESOURCE_EXHAUSTED  too much is waiting: nothing was taken, wait for writable
+ * Errors: SEALGATE_RESOURCE_EXHAUSTED  too much is waiting to be sent or has no result yet (5 MiB):
+ *                                      nothing was taken, wait for writable
  *         SEALGATE_FAILED_PRECONDITION the stream was closed or is over
  *
  * Thread: the client's. Owns: nothing; the item is copied.

@@ -54,16 +54,22 @@ struct sg_client_asked {
 enum sealgate_code sg_client_asked_of(const struct sealgate_sign_request *request,
                                       struct sg_client_asked *ret, struct sealgate_error *error);
 
-/* An item of a stream that has no answer yet. */
+/* An item of a stream that has no answer yet, as it was sent, to be sent again. */
 struct sg_client_item {
     struct sg_client_item *next;
     char id[65];
     struct sg_client_asked asked;
+    bool is_repeatable; /* the server tells it from a new one */
+    bool is_unsent;     /* waits for the next connection */
+    size_t len;
+    uint8_t bytes[];
 };
 
 /* In the order in which they were sent, in which most are answered. */
 struct sg_client_items {
     struct sg_client_item *first, **end; /* `end` NULL: empty */
+    size_t bytes;                        /* that are kept, with lengths */
+    bool has_unsent;                     /* one of them finds no room on the open stream */
 };
 
 /*

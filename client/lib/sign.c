@@ -106,10 +106,9 @@ static bool has_id(const struct sealgate_sign_request *request)
     return request->request_id != NULL && request->request_id[0] != '\0';
 }
 
-/* An id of our own, where there is none and one does any good. */
-static enum sealgate_code make_id(const struct sealgate_client *client,
-                                  const struct sealgate_sign_request *request,
-                                  struct sg_client_asked *asked, struct sealgate_error *error)
+enum sealgate_code sg_client_make_id(const struct sealgate_client *client,
+                                     const struct sealgate_sign_request *request,
+                                     struct sg_client_asked *asked, struct sealgate_error *error)
 {
     if (has_id(request) || request->dry_run || !client->makes_ids || client->ids_refused)
         return SEALGATE_OK;
@@ -120,24 +119,34 @@ static enum sealgate_code make_id(const struct sealgate_client *client,
     return SEALGATE_OK;
 }
 
-/* Whether the server tells a repeated call from a new one. */
-static bool is_repeatable(const struct sealgate_client *client,
-                          const struct sealgate_sign_request *requests,
-                          const struct sg_client_asked *asked, size_t count)
+bool sg_client_is_repeatable(const struct sealgate_client *client,
+                             const struct sealgate_sign_request *request,
+                             const struct sg_client_asked *asked)
 {
-    bool is_safe = client->makes_ids;
-    for (size_t i = 0; i < count && is_safe; i++)
-        is_safe = asked[i].is_made || has_id(&requests[i]) || requests[i].dry_run;
-    return is_safe;
+    return client->makes_ids && (asked->is_made || has_id(request) || request->dry_run);
+}
+
+static bool are_repeatable(const struct sealgate_client *client,
+                           const struct sealgate_sign_request *requests,
+                           const struct sg_client_asked *asked, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!sg_client_is_repeatable(client, &requests[i], &asked[i]))
+            return false;
+    return client->makes_ids;
+}
+
+bool sg_client_refused_id(const struct sg_client_asked *asked, const struct sealgate_error *error)
+{
+    return asked->is_made && strcmp(error->reason, "FIELD_NOT_SERVED") == 0 &&
+           strstr(error->field, "request_id") != NULL;
 }
 
 /* The server may come without request ids: then the call goes again without ours. */
 static void note_refusal(struct sealgate_call *call, const struct sg_client_asked *asked,
                          const struct sealgate_error *error)
 {
-    if (asked->is_made && strcmp(error->reason, "FIELD_NOT_SERVED") == 0 &&
-        strstr(error->field, "request_id") != NULL)
-        call->has_refused_id = true;
+    call->has_refused_id |= sg_client_refused_id(asked, error);
 }
 
 /* What the records of the answers must say. */
@@ -153,7 +162,7 @@ static enum sealgate_code ask(const struct sealgate_client *client,
                               "could not make a call: out of memory");
     for (size_t i = 0; i < count && code == SEALGATE_OK; i++)
         if ((code = sg_client_asked_of(&requests[i], &asked[i], error)) == SEALGATE_OK)
-            code = make_id(client, &requests[i], &asked[i], error);
+            code = sg_client_make_id(client, &requests[i], &asked[i], error);
     if (code == SEALGATE_OK)
         *ret = asked;
     else
@@ -206,7 +215,7 @@ enum sealgate_code sealgate_sign_start(struct sealgate_client *client,
     }
     call->asked = asked;
     call->item_count = 1;
-    call->is_repeatable = is_repeatable(client, request, asked, 1);
+    call->is_repeatable = are_repeatable(client, request, asked, 1);
     call->has_dry_run = request->dry_run;
     if (ret != NULL)
         *ret = call;
@@ -368,7 +377,7 @@ enum sealgate_code sealgate_batch_sign_start(struct sealgate_client *client,
                                (union sg_client_fn){.batch = fn}, user, &call, error);
         if (code == SEALGATE_OK) {
             call->item_count = count;
-            call->is_repeatable = is_repeatable(client, requests, asked, count);
+            call->is_repeatable = are_repeatable(client, requests, asked, count);
             call->asked = SG_STEAL(asked);
             for (size_t i = 0; i < count; i++)
                 call->has_dry_run |= requests[i].dry_run;
@@ -403,7 +412,7 @@ enum sealgate_code sealgate_batch_sign(struct sealgate_client *client,
 
 /* ---- Servers without request ids ------------------------------------------------------------ */
 
-static void strip_one(Sealgate__V1__SignRequest *request, struct sg_client_asked *asked)
+void sg_client_strip_id(Sealgate__V1__SignRequest *request, struct sg_client_asked *asked)
 {
     if (!asked->is_made)
         return;
@@ -423,11 +432,11 @@ bool sg_client_sign_strip(struct sealgate_call *call)
     if (message == NULL)
         return false;
     if (call->method == &sign_method) {
-        strip_one((Sealgate__V1__SignRequest *)message, call->asked);
+        sg_client_strip_id((Sealgate__V1__SignRequest *)message, call->asked);
     } else {
         Sealgate__V1__BatchSignRequest *batch = (Sealgate__V1__BatchSignRequest *)message;
         for (size_t i = 0; i < batch->n_items && i < call->item_count; i++)
-            strip_one(batch->items[i]->request, &call->asked[i]);
+            sg_client_strip_id(batch->items[i]->request, &call->asked[i]);
     }
     sg_buf_clear(&call->request);
     sg_pb_pack(message, &call->request);

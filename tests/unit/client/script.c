@@ -222,8 +222,16 @@ static void stream_sign(struct sg_call *call, const Sealgate__V1__SignStreamRequ
     Sealgate__V1__SignStreamResponse response = SEALGATE__V1__SIGN_STREAM_RESPONSE__INIT;
     Sealgate__V1__SignResponse signature;
 
-    if (strcmp(request->request->key, "keys/close") == 0) {
+    const bool is_early = atomic_load(connection->calls) < 3;
+    if (strcmp(request->request->key, "keys/close") == 0 ||
+        (strcmp(request->request->key, "keys/ids-close") == 0 && is_early)) {
         connection->wants_close = true;
+        return;
+    }
+    if (strcmp(request->request->key, "keys/ids-busy") == 0 && is_early) {
+        struct sg_err err;
+        (void)SG_REFUSE(&err, SG_R_TOKEN_LOST, "away for a moment");
+        sg_call_fail(call, &err);
         return;
     }
     response.item_id = request->item_id;
