@@ -24,7 +24,7 @@ class Watching(unittest.TestCase):
     def size(self):
         return self.audit.GetCheckpoint(audit_pb2.GetCheckpointRequest(), timeout=10).size
 
-    def watch(self, channel=None, timeout=60, **request):
+    def watch(self, channel=None, timeout=150, **request):
         stub = self.audit if channel is None else audit_pb2_grpc.AuditServiceStub(channel)
         watch = stub.WatchLeaves(audit_pb2.WatchLeavesRequest(**request), timeout=timeout)
         self.addCleanup(watch.cancel)
@@ -37,7 +37,7 @@ class Watching(unittest.TestCase):
     def sign_many(self, count):
         items = [signing_pb2.BatchSignItem(item_id=str(i), request=signing_pb2.SignRequest(
             key="keys/dev-p256", digest=sha256(), purpose="watched " * 100)) for i in range(count)]
-        answer = self.signing.BatchSign(signing_pb2.BatchSignRequest(items=items), timeout=60)
+        answer = self.signing.BatchSign(signing_pb2.BatchSignRequest(items=items), timeout=120)
         self.assertEqual([r for r in answer.results if not r.HasField("response")], [])
 
     def test_what_is_signed_is_seen_at_once(self):
@@ -66,15 +66,15 @@ class Watching(unittest.TestCase):
         slow, quick = self.watch(slow_channel, first=first), self.watch(first=first)
         self.sign()
         slow_leaves = [next(slow).leaf]
-        signers = [threading.Thread(target=self.sign_many, args=(400,)) for _ in range(6)]
+        signers = [threading.Thread(target=self.sign_many, args=(200,)) for _ in range(4)]
         for signer in signers:
             signer.start()
-        quick_leaves = [next(quick).leaf for _ in range(2401)]
+        quick_leaves = [next(quick).leaf for _ in range(801)]
         for signer in signers:
             signer.join()
-        for _ in range(2400):  # and not one of them was read before
+        for _ in range(800):  # and not one of them was read before
             slow_leaves.append(next(slow).leaf)
-        self.assertEqual([leaf.leaf_index for leaf in quick_leaves], list(range(first, first + 2401)))
+        self.assertEqual([leaf.leaf_index for leaf in quick_leaves], list(range(first, first + 801)))
         self.assertEqual(slow_leaves, quick_leaves)
 
     def test_a_deadline_ends_it_and_its_place_is_where_to_go_on(self):
