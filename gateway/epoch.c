@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "formats/audit/checkpoint.h"
 #include "formats/audit/epoch.h"
 #include "formats/audit/signer.h"
 #include "formats/raw/digest.h"
@@ -14,7 +15,7 @@
 #include "gateway/key_file.h"
 #include "gateway/trust.h"
 
-enum { PATH_BYTES_MAX = 4096, CERTIFICATE_BYTES_MAX = SG_AUDIT_TEXT_BYTES_MAX };
+enum { PATH_BYTES_MAX = 4096, CERTIFICATE_BYTES_MAX = SG_AUDIT_TEXT_BYTES_MAX, TRIES_MAX = 200 };
 
 /* The log as it is. */
 struct old {
@@ -300,22 +301,42 @@ static enum sg_rc judge_approvals(const struct sg_config *config, const struct o
 
 /* The new log ------------------------------------------------------------------------------ */
 
-/* The checkpoint with the log's own signature, without those of witnesses: it is to fit. */
-static void add_checkpoint(const struct old *old, struct sg_buf *out)
+/* The newest checkpoint, with the log's own signature and without those of witnesses, so that it
+ * fits. A log that was proved may have grown since: then it is shown to have, and `ends` with it.
+ */
+static enum sg_rc add_checkpoint(const struct old *old, struct sg_store_log *ends,
+                                 struct sg_buf *out, struct sg_err *err)
 {
+    enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
+    struct sg_checkpoint checkpoint;
     struct sg_buf text;
     struct sg_note note;
+    uint64_t time;
 
     sg_buf_init(&text, SG_NOTE_BYTES_MAX);
-    if (sg_store_read_checkpoint(old->store, old->log.id, &text, NULL) == SG_OK &&
-        sg_note_parse(sg_buf_slice(&text), &note, NULL) == SG_OK) {
+    enum sg_rc rc = sg_store_read_checkpoint(old->store, old->log.id, &text, err);
+    if (rc == SG_OK)
+        rc = sg_note_parse(sg_buf_slice(&text), &note, err);
+    if (rc == SG_OK)
+        rc = sg_note_judge(&note, old->key, &verdict, &time, err);
+    if (rc == SG_OK)
+        rc = sg_checkpoint_parse(note.text, &checkpoint, err);
+    if (rc == SG_OK && verdict != SG_NOTE_SIGNED)
+        rc = SG_REFUSE(err, SG_R_STORE_BROKEN, "the log's key did not sign its checkpoint");
+    if (rc == SG_OK) {
         const uint8_t *end = memchr(note.signatures.ptr, '\n', note.signatures.len);
         sg_buf_add_slice(out, note.text);
         sg_buf_add_u8(out, '\n');
         if (end != NULL)
             sg_buf_add(out, note.signatures.ptr, (size_t)(end - note.signatures.ptr) + 1);
+        ends->size = checkpoint.head.size;
     }
+    if (rc == SG_OK && checkpoint.head.size != old->found.store.size)
+        rc = sg_audit_grew_from(old->store, ends, ends->size, &old->found.store, err);
+    if (rc == SG_OK && checkpoint.head.size != old->found.store.size)
+        rc = sg_audit_grew_from(old->store, ends, ends->size, &checkpoint.head, err);
     sg_buf_done(&text);
+    return rc;
 }
 
 static void describe(const struct sg_config *config, const struct old *old,
@@ -350,7 +371,7 @@ static enum sg_rc begin(const struct sg_config *config, struct old *old, struct 
                         const char *anchor, struct sg_err *err)
 {
     const int64_t now_ns = sg_wall_ns(&sg_clock_system);
-    struct sg_store_log log = {.epoch = old->log.epoch + 1};
+    struct sg_store_log log = {.epoch = old->log.epoch + 1}, ends = old->log;
     uint8_t hash[SG_DIGEST_BYTES_MAX];
     struct sg_buf start, stated;
 
@@ -361,8 +382,7 @@ static enum sg_rc begin(const struct sg_config *config, struct old *old, struct 
     sg_buf_init(&stated, SG_AUDIT_TEXT_BYTES_MAX);
     describe(config, old, sg_note_signer_key(signer), &start);
     sg_buf_add_slice(&stated, statement);
-    if (old->found.is_stored)
-        add_checkpoint(old, &stated);
+    enum sg_rc rc = old->found.is_stored ? add_checkpoint(old, &ends, &stated, err) : SG_OK;
     const struct sg_slice digest = sg_slice_of(hash, sg_digest_len(SG_DIGEST_SHA256));
     const struct sg_audit_record records[] = {
         {.event = SG_AUDIT_LOG_STARTED, .time_ns = now_ns, .detail = sg_buf_slice(&start)},
@@ -375,8 +395,9 @@ static enum sg_rc begin(const struct sg_config *config, struct old *old, struct 
         approval_record(&approved[1], digest, now_ns),
     };
     const struct sg_audit_beginning beginning = {
-        .records = records, .count = SG_COUNT(records), .ends = &old->log};
-    enum sg_rc rc = sg_buf_check(&start, err);
+        .records = records, .count = SG_COUNT(records), .ends = &ends};
+    if (rc == SG_OK)
+        rc = sg_buf_check(&start, err);
     if (rc == SG_OK)
         rc = sg_buf_check(&stated, err);
     if (rc == SG_OK)
@@ -432,8 +453,14 @@ static enum sg_rc begin_approved(const struct sg_config *config, struct old *old
     for (size_t i = 0; i < SG_EPOCH_APPROVALS; i++)
         sg_buf_init(&approved[i].certificate, CERTIFICATE_BYTES_MAX);
     enum sg_rc rc = judge_approvals(config, old, text, approvals, approved, err);
-    if (rc == SG_OK)
+    /* Where a gateway signs meanwhile, its next commit may come in between. */
+    for (unsigned tries = 0; rc == SG_OK && tries < TRIES_MAX; tries++) {
         rc = begin(config, old, text, approved, signer, files->anchor, err);
+        if (rc != SG_E_CONFLICT || old->found.state != SG_EPOCH_SOUND)
+            break;
+        if (tries + 1 < TRIES_MAX)
+            rc = SG_OK;
+    }
     for (size_t i = 0; i < SG_EPOCH_APPROVALS; i++)
         sg_buf_done(&approved[i].certificate);
     return rc;

@@ -145,7 +145,11 @@ sign between "$new_key"
 approve first-administrator first
 approve second-administrator second
 third_key=$(sed -n 's/^new-log-key //p' statement)
+sealgate bench --key dev-p256 --concurrency 8 --duration 4 >bench.out 2>&1 &
+load=$!
+sleep 1
 $sealgated epoch accept --config "$config" --statement statement --approval first --approval second >said
+wait "$load" || true # its calls failed from then on
 if sign no "$new_key" --timeout 5 2>said; then fail "the ended log takes signatures"; fi
 has STORE_ROLLED_BACK said
 "$top/ops/dev" down >/dev/null 2>&1
