@@ -109,8 +109,7 @@ static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct
     bool is_wanted = false;
 
     if (seq != round->next)
-        return SG_REFUSE(err, SG_R_LEAF_NOT_FOUND,
-                         "leaf %llu of log \"%s\" is not in the store any more",
+        return SG_REFUSE(err, SG_R_LEAF_ARCHIVED, "leaf %llu of log \"%s\" is in an archive",
                          (unsigned long long)round->next, round->watches->log.name);
     if (round->scanned == SCANNED_MAX || round->count == FOUND_MAX ||
         round->bytes.len >= ROUND_BYTES)

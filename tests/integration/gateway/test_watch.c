@@ -283,7 +283,7 @@ static void leaves_that_left_the_store_end_the_watch(void **state)
     RIG_UNTIL(rig, call->done > 0);
     assert_in_range(call->message_count, 2, 2900);
     check_leaves(call, 1, call->message_count);
-    end(call, SG_GRPC_NOT_FOUND, "LEAF_NOT_FOUND");
+    end(call, SG_GRPC_NOT_FOUND, "LEAF_ARCHIVED");
 
     /* Who begins there begins with what there is. */
     call = watch(client, 1);
