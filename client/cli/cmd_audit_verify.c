@@ -48,7 +48,9 @@ static enum sg_exit add_key(struct judge *judge, struct sg_slice text)
                            KEYS_MAX);
     if (sg_note_key_parse(text, &judge->keys[judge->key_count], &err) != SG_OK)
         return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS", "--log-key: %s", err.msg);
-    judge->key_count++;
+    if (sg_note_key_kind(judge->keys[judge->key_count++]) != SG_NOTE_ED25519)
+        return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS",
+                           "--log-key: one of the keys is a witness's, not a log's");
     return SG_EXIT_OK;
 }
 

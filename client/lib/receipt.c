@@ -47,7 +47,9 @@ static enum sealgate_code take_keys(const char *text, struct sg_client_receipts 
             SG_OK)
             return sg_client_fail(error, SG_CLIENT_BAD_OPTIONS, SEALGATE_OUTCOME_NOT_DONE,
                                   "log_key: %s", err.msg);
-        receipts->key_count++;
+        if (sg_note_key_kind(receipts->keys[receipts->key_count++]) != SG_NOTE_ED25519)
+            return sg_client_fail(error, SG_CLIENT_BAD_OPTIONS, SEALGATE_OUTCOME_NOT_DONE,
+                                  "log_key: one of the keys is a witness's, not a log's");
         text += len;
     }
     return SEALGATE_OK;

@@ -82,6 +82,7 @@ verify --witness-key "$vkey" | grep -q ': proved: leaf 0 ' || fail "a receipt th
 grep -q '1 of the witnesses have cosigned it, and not 2' out || fail "$(cat out)"
 verify --witness-key "$vkey" --witness-key "$other" --witnesses 1 >/dev/null || fail "one of two is not enough"
 sed '/^— witness/d' zero.receipt >bare.receipt
+! sealgate audit verify bare.receipt --log-key "$vkey" >/dev/null 2>&1 || fail "a witness's key is taken for the log's"
 ! sealgate audit verify bare.receipt --log-key "$(cat "$dir/audit/log.vkey")" --witness-key "$vkey" >/dev/null || fail "a receipt without the witness is proved"
 ok "who asks for a witness's signature gets it judged"
 

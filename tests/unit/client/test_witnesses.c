@@ -86,10 +86,39 @@ static void witnesses_of_checkpoints_and_receipts_are_counted(void **state)
     audit_maker_free(maker);
 }
 
+/* Whom a witness's key convinces, who takes it for the log's, believes the witness for the log. */
+static void a_key_of_a_witness_is_none_of_a_log(void **state)
+{
+    struct audit_maker *maker = audit_maker_new("log.example/main/1", 7);
+    struct test_signer witness;
+    struct sg_buf key, receipt;
+    struct sealgate_record *record = NULL;
+    struct sealgate_error error;
+    (void)state;
+
+    audit_maker_grow(maker, 9);
+    test_signer_init(&witness, "log.example/main/1", SG_NOTE_COSIGNATURE, 3);
+    sg_buf_init(&key, 1024);
+    vkey_of(&witness, &key);
+    sg_buf_add_u8(&key, '\0');
+    sg_buf_init(&receipt, 65536);
+    audit_maker_receipt(maker, 4, 9, &receipt);
+    assert_int_equal(
+        sealgate_receipt_verify(bytes_of(&receipt), (const char *)key.ptr, &record, &error),
+        SEALGATE_INVALID_ARGUMENT);
+    assert_string_equal(error.reason, "BAD_OPTIONS");
+    assert_non_null(strstr(error.message, "witness"));
+    sg_buf_done(&receipt);
+    sg_buf_done(&key);
+    test_signer_done(&witness);
+    audit_maker_free(maker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(witnesses_of_checkpoints_and_receipts_are_counted),
+        cmocka_unit_test(a_key_of_a_witness_is_none_of_a_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
