@@ -123,7 +123,7 @@ enum sg_exit sg_kept_read(const struct sg_cli *cli, struct sg_note_key *const *k
     if (code == SG_EXIT_OK &&
         sg_cli_judge_checkpoint(sg_buf_slice(&note), keys, key_count, &checkpoint, &err) != SG_OK)
         code = sg_cli_fail(cli, SG_EXIT_NO, "CHECKPOINT_WRONG", "%s: %s", path, err.msg);
-    if (code == SG_EXIT_OK) {
+    else if (code == SG_EXIT_OK) {
         memcpy(ret->origin, checkpoint.origin.ptr, checkpoint.origin.len);
         ret->heads[ret->head_count++] = checkpoint.head;
     }

@@ -213,10 +213,11 @@ static enum sg_rc prove(const struct archive *archive, const char *path, uint64_
         rc = feed(fd, path, reader, &why);
     close(fd);
     const struct sg_export_head *head = rc == SG_OK ? sg_export_reader_head(reader) : NULL;
-    if (head != NULL && (head->first != archive->log.first || head->end <= head->first ||
-                         !sg_slice_is(head->origin, archive->log.origin)))
+    if (rc == SG_OK &&
+        (head == NULL || head->first != archive->log.first || head->end <= head->first ||
+         !sg_slice_is(head->origin, archive->log.origin)))
         rc = SG_FAIL(&why, SG_E_INVALID, 0, "it has other leaves than its name says");
-    if (rc != SG_OK)
+    if (rc != SG_OK || head == NULL)
         return SG_FAIL(err, rc, 0,
                        "the archive \"%s\" is not proved, and nothing left the store: %s", path,
                        why.msg);

@@ -127,7 +127,10 @@ static enum sg_rc judge(const struct sg_tls_trust *trust, X509 *cert, X509_STORE
                        "%s",
                        X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
     }
-    return describe(cert, find_issuer(trust, X509_STORE_CTX_get0_chain(ctx)), ret, err);
+    const struct sg_tls_trust_ca *ca = find_issuer(trust, X509_STORE_CTX_get0_chain(ctx));
+    if (ca == NULL)
+        return SG_FAIL(err, SG_E_UNAUTHENTICATED, 0, "the certificate has no known issuer");
+    return describe(cert, ca, ret, err);
 }
 
 enum sg_rc sg_tls_trust_judge(const struct sg_tls_trust *trust, struct sg_slice der,

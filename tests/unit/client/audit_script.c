@@ -92,7 +92,7 @@ static void make_leaf(const char *log, uint64_t index, struct leaf *ret)
     sealgate__v1__audit_leaf__init(&ret->leaf);
     snprintf(ret->name, sizeof(ret->name), "%.40s/leaves/%llu",
              log[0] == '\0' ? "audit/log-1" : log,
-             (unsigned long long)(index + (is(log, "misnamed") ? 1 : 0)));
+             (unsigned long long)index + (is(log, "misnamed") ? 1 : 0));
     ret->leaf.name = ret->name;
     ret->leaf.leaf_index = index;
     ret->leaf.record = data_of(audit_maker_record(honest, index));

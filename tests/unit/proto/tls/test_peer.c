@@ -129,7 +129,8 @@ static enum sg_rc judge_cert(const struct sg_tls_trust *all, X509 *cert, int mor
     uint8_t *copy = calloc(1, (size_t)len + 1);
     assert_non_null(copy);
     memcpy(copy, der, (size_t)len);
-    enum sg_rc rc = sg_tls_trust_judge(all, sg_slice_of(copy, (size_t)(len + more)), ret, NULL);
+    enum sg_rc rc =
+        sg_tls_trust_judge(all, sg_slice_of(copy, (size_t)len + (size_t)more), ret, NULL);
     free(copy);
     OPENSSL_free(der);
     return rc;
