@@ -76,6 +76,7 @@ void sg_request_encode(const struct sg_request *request, struct sg_buf *out)
         break;
     case SG_JOB_LOAD_KEY:
         sg_buf_add_u8(out, (uint8_t)request->type);
+        sg_buf_add_u8(out, (uint8_t)request->origin);
         put_bytes8(out, request->id, SG_JOB_ID_MAX);
         break;
     case SG_JOB_SIGN:
@@ -201,6 +202,8 @@ enum sg_rc sg_request_decode(struct sg_slice message, struct sg_request *ret, st
         break;
     case SG_JOB_LOAD_KEY:
         request.type = (enum sg_key_type)read_enum(&reader, SG_KEY_RSA_2048, SG_KEY_TYPE_COUNT);
+        request.origin =
+            (enum sg_key_origin)read_enum(&reader, SG_ORIGIN_GENERATED, SG_ORIGIN_COUNT);
         request.id = read_bytes8(&reader, 1, SG_JOB_ID_MAX);
         break;
     case SG_JOB_SIGN:

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "hsm/origin.h"
 
 /*
  * What passes between the gateway and a token process, over a SOCK_SEQPACKET unix socket: one or
@@ -22,7 +23,7 @@
  * a vendor's module may have scribbled over the token process.
  */
 enum {
-    SG_JOB_VERSION = 1,
+    SG_JOB_VERSION = 2,
     SG_JOB_HEADER_LEN = 16,
     SG_JOB_ID_MAX = 64,         /* CKA_ID */
     SG_JOB_NAME_MAX = 2048,     /* DER subject, or DER alternative names, of a CSR */
@@ -80,6 +81,7 @@ struct sg_request {
     enum sg_job_role role;              /* HELLO */
     struct sg_slice id;                 /* LOAD_KEY, SIGN, CSR: CKA_ID */
     enum sg_key_type type;              /* LOAD_KEY: what it must be */
+    enum sg_key_origin origin;          /* LOAD_KEY: what may be demanded of its attributes */
     enum sg_scheme scheme;              /* SIGN */
     enum sg_digest_alg digest_alg;      /* SIGN, CSR */
     int64_t deadline_ns;                /* SIGN, CSR: monotonic; 0: none */

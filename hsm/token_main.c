@@ -193,7 +193,7 @@ static bool admin_handle(void *arg, size_t i, struct sg_slice message, struct sg
             put_info(token, &info, &answer);
         break;
     case SG_JOB_LOAD_KEY:
-        outcome = sg_p11_load_key(token->admin, request.id, request.type, spki, &spki_len, &err);
+        outcome = sg_p11_load_key(token->admin, &request, spki, &spki_len, &err);
         answer = answer_of(&request, outcome, &err);
         answer.type = request.type;
         answer.spki = sg_slice_of(spki, spki_len);

@@ -99,8 +99,8 @@ enum sg_outcome sg_p11_find(struct sg_p11_session *session, CK_OBJECT_CLASS cls,
 }
 
 /*
- * What a signing key must be on the token. The first four rows hold for every key; the rest is
- * what a key that was imported cannot have, and relaxed for development alone.
+ * What a signing key must be on the token. The first rows hold for every key; the last three are
+ * demanded of one that was generated there, since no other can have them.
  */
 static const struct rule {
     CK_ATTRIBUTE_TYPE type;
@@ -120,12 +120,13 @@ static const struct rule {
 
 /* An attribute the token does not have is false: enough where false is due, not elsewhere. */
 static enum sg_outcome judge(struct sg_p11_session *session, CK_OBJECT_HANDLE handle,
-                             struct sg_err *err)
+                             enum sg_key_origin origin, struct sg_err *err)
 {
+    bool is_from_here = origin == SG_ORIGIN_GENERATED && !session->p11->allow_extractable;
     for (size_t i = 0; i < SG_COUNT(rules); i++) {
         CK_BBOOL value = CK_FALSE;
         size_t len;
-        if (rules[i].is_of_origin && session->p11->allow_extractable)
+        if (rules[i].is_of_origin && !is_from_here)
             continue;
         enum sg_outcome outcome =
             sg_p11_attr(session, handle, rules[i].type, &value, sizeof(value), &len, err);
@@ -156,7 +157,8 @@ static enum sg_outcome check_type(struct sg_p11_session *session, CK_OBJECT_HAND
 }
 
 static enum sg_outcome find_one(struct sg_p11_session *session, struct sg_slice id,
-                                enum sg_key_type type, struct sg_p11_key *ret, struct sg_err *err)
+                                enum sg_key_type type, enum sg_key_origin origin,
+                                struct sg_p11_key *ret, struct sg_err *err)
 {
     CK_OBJECT_HANDLE handles[2];
     CK_ULONG count = 0;
@@ -170,12 +172,15 @@ static enum sg_outcome find_one(struct sg_p11_session *session, struct sg_slice 
                              count == 0 ? "no private key" : "more than one private key");
     outcome = check_type(session, handles[0], type, err);
     if (outcome == SG_OUT_OK)
-        outcome = judge(session, handles[0], err);
+        outcome = judge(session, handles[0], origin, err);
     if (outcome != SG_OUT_OK)
         return outcome;
 
-    *ret = (struct sg_p11_key){
-        .type = type, .handle = handles[0], .generation = generation, .id_len = id.len};
+    *ret = (struct sg_p11_key){.type = type,
+                               .origin = origin,
+                               .handle = handles[0],
+                               .generation = generation,
+                               .id_len = id.len};
     memcpy(ret->id, id.ptr, id.len);
     return sg_p11_export_spki(session, id, handles[0], type, ret->spki, &ret->spki_len, err);
 }
@@ -190,7 +195,7 @@ enum sg_outcome sg_p11_keys_ready(struct sg_p11_session *session, struct sg_slic
     if (ret->generation == session->generation)
         return SG_OUT_OK;
 
-    enum sg_outcome outcome = find_one(session, id, ret->type, &found, err);
+    enum sg_outcome outcome = find_one(session, id, ret->type, ret->origin, &found, err);
     if (outcome != SG_OUT_OK)
         return outcome;
     /* Under the same id there may now be another key; the gateway knows the one it was told. */
@@ -203,27 +208,26 @@ enum sg_outcome sg_p11_keys_ready(struct sg_p11_session *session, struct sg_slic
     return SG_OUT_OK;
 }
 
-static enum sg_outcome load_once(struct sg_p11_session *session, struct sg_slice id,
-                                 enum sg_key_type type, struct sg_p11_key *ret, struct sg_err *err)
+static enum sg_outcome load_once(struct sg_p11_session *session, const struct sg_request *request,
+                                 struct sg_p11_key *ret, struct sg_err *err)
 {
     enum sg_outcome outcome = sg_p11_session_ready(session, err);
     if (outcome == SG_OUT_OK)
-        outcome = find_one(session, id, type, ret, err);
+        outcome = find_one(session, request->id, request->type, request->origin, ret, err);
     if (outcome == SG_OUT_OK && !put(session->p11, ret))
         outcome = sg_p11_refuse(err, SG_OUT_CAPACITY, "could not remember the key: out of memory");
     return outcome;
 }
 
-enum sg_outcome sg_p11_load_key(struct sg_p11_session *session, struct sg_slice id,
-                                enum sg_key_type type, uint8_t *spki, size_t *ret_spki_len,
-                                struct sg_err *err)
+enum sg_outcome sg_p11_load_key(struct sg_p11_session *session, const struct sg_request *request,
+                                uint8_t *spki, size_t *ret_spki_len, struct sg_err *err)
 {
     struct sg_p11_key key = {0};
 
     sg_p11_enter(session);
-    enum sg_outcome outcome = load_once(session, id, type, &key, err);
-    if (outcome != SG_OUT_OK && sg_p11_mend(session, outcome, id, err))
-        outcome = load_once(session, id, type, &key, err);
+    enum sg_outcome outcome = load_once(session, request, &key, err);
+    if (outcome != SG_OUT_OK && sg_p11_mend(session, outcome, request->id, err))
+        outcome = load_once(session, request, &key, err);
     if (outcome != SG_OUT_OK && outcome != SG_OUT_KEY)
         sg_p11_session_close(session);
     sg_p11_leave(session);

@@ -77,12 +77,11 @@ struct sg_p11_signature {
 };
 
 /*
- * Finds the key by its CKA_ID, judges its attributes (keys.c) and writes its public key as DER
- * to `spki`, which has room for SG_JOB_SPKI_MAX. From then on it can sign.
+ * Finds the key by its CKA_ID, judges its attributes by its origin (keys.c) and writes its public
+ * key as DER to `spki`, which has room for SG_JOB_SPKI_MAX. From then on it can sign.
  */
-enum sg_outcome sg_p11_load_key(struct sg_p11_session *session, struct sg_slice id,
-                                enum sg_key_type type, uint8_t *spki, size_t *ret_spki_len,
-                                struct sg_err *err);
+enum sg_outcome sg_p11_load_key(struct sg_p11_session *session, const struct sg_request *request,
+                                uint8_t *spki, size_t *ret_spki_len, struct sg_err *err);
 
 /* Signs by a loaded key, unless the request's deadline has passed when the token's turn comes. */
 enum sg_outcome sg_p11_sign(struct sg_p11_session *session, const struct sg_request *request,

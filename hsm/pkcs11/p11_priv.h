@@ -17,6 +17,7 @@
 /* A key that LOAD_KEY was asked for and that passed. */
 struct sg_p11_key {
     enum sg_key_type type;
+    enum sg_key_origin origin;
     CK_OBJECT_HANDLE handle;
     uint64_t generation; /* of the login the handle was found under; another: find it again */
     size_t id_len, spki_len;

@@ -164,11 +164,12 @@ static void direct_start(struct rig *rig, const struct setting *setting, const c
                                    .pin_file = rig->pin_file,
                                    .state_dir = state_dir,
                                    .workers = setting->workers};
+    const struct sg_request load = {
+        .kind = SG_JOB_LOAD_KEY, .type = SG_KEY_EC_P256, .id = sg_slice_of(rig->keys[0].id, 16)};
     must(sg_p11_new(&config, &direct.p11, &err), &err);
     direct.admin = sg_p11_session_new(direct.p11);
     if (sg_p11_open(direct.p11, direct.admin, &is_stuck, &err) != SG_OUT_OK ||
-        sg_p11_load_key(direct.admin, sg_slice_of(rig->keys[0].id, 16), SG_KEY_EC_P256, spki,
-                        &spki_len, &err) != SG_OUT_OK)
+        sg_p11_load_key(direct.admin, &load, spki, &spki_len, &err) != SG_OUT_OK)
         must(SG_E_UNAVAILABLE, &err);
     must(sg_loop_new(&sg_clock_system, &direct.loop, &err), &err);
     for (size_t i = 0; i < setting->in_flight; i++) {

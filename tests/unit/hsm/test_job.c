@@ -40,6 +40,11 @@ static const struct {
       .id = BYTES(16),
       .subject = BYTES(2048),
       .alt_names = BYTES(0)}},
+    {"load a copy",
+     {.kind = SG_JOB_LOAD_KEY,
+      .type = SG_KEY_EC_P256,
+      .origin = SG_ORIGIN_IMPORTED,
+      .id = BYTES(1)}},
 };
 
 static const struct {
@@ -114,6 +119,8 @@ static void requests_survive_the_way_and_nothing_shorter_or_longer_does(void **s
         const struct sg_request *want = &requests[i].request;
         assert_int_equal(back.serial, want->serial);
         assert_int_equal(back.role, want->role);
+        assert_int_equal(back.type, want->type);
+        assert_int_equal(back.origin, want->origin);
         assert_int_equal(back.scheme, want->scheme);
         assert_int_equal(back.digest_alg, want->digest_alg);
         assert_int_equal(back.deadline_ns, want->deadline_ns);
@@ -156,7 +163,7 @@ static void a_value_outside_its_enum_or_bound_is_refused(void **state)
         size_t at;
         uint8_t value;
     } cases[] = {
-        {"another version", false, 0, 2},
+        {"the version before", false, 0, 1},
         {"kind zero", false, 1, 0},
         {"kind past the last", false, 1, SG_JOB_KIND_COUNT},
         {"direction", false, 2, 3},
