@@ -1,9 +1,6 @@
 /*
  * A PKCS#11 module that stands in front of another and misbehaves on command (fault.h): slow,
- * failing, hanging, down, restarted, short of sessions, lying, crashing.
- *
- *     FAULTP11_MODULE   the real module
- *     FAULTP11_CONTROL  the control file
+ * failing, hanging, down, restarted, short of sessions, lying, crashing. README.md explains it.
  *
  * Session and object handles carry the number of restarts in their high bits, so that after a
  * restart those from before are refused as a network HSM refuses them, whatever the real module
@@ -12,9 +9,8 @@
  */
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <p11-kit/pkcs11.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,20 +18,41 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/fake/pkcs11/fault.h"
+#include "tests/fake/pkcs11/faultp11_priv.h"
 
 #define EXPORT __attribute__((visibility("default")))
 EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST **ret);
 
-enum { EPOCH_SHIFT = 40, SLOTS_MAX = 64, PENDING_MAX = 4096, MEMO_MAX = 4096, INPUT_MAX = 4096 };
-enum { SIGNATURE_MAX = 1024, PARAMS_MAX = 64 };
+enum { EPOCH_SHIFT = 40, SLOTS_MAX = 64, HANG_STEP_US = 5000, PATH_LEN_MAX = 1024 };
 
-static CK_FUNCTION_LIST *real;
-static struct fault_control *control;
+CK_FUNCTION_LIST *fault_real;
+struct fault_control *fault_control;
 
 /* Held for reading around calls of the real module, for writing while it is "restarted". */
 static pthread_rwlock_t running = PTHREAD_RWLOCK_INITIALIZER;
-static _Atomic uint32_t epoch, session_count;
+static uint32_t restarts_at_load; /* a process that starts later never had the old handles */
+static _Atomic uint32_t epoch;    /* restarts since then */
+static _Atomic uint32_t logouts;
+
+/* Where the module and its settings are: from FILE.conf beside it, or from the environment. */
+static struct {
+    char module[PATH_LEN_MAX], control[PATH_LEN_MAX], variable[PATH_LEN_MAX];
+    char *value; /* of the variable of the environment, inside it */
+} settings;
+
+/* Faults ---------------------------------------------------------------------------------- */
+
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+bool fault_is_before(int64_t until_ns)
+{
+    return until_ns != 0 && now_ns() < until_ns;
+}
 
 static void sleep_us(uint64_t us)
 {
@@ -44,13 +61,49 @@ static void sleep_us(uint64_t us)
         continue;
 }
 
-static bool take(_Atomic int32_t *count)
+bool fault_take(_Atomic int32_t *count)
 {
     int32_t had = atomic_load(count);
     while (had > 0)
         if (atomic_compare_exchange_weak(count, &had, had - 1))
             return true;
     return false;
+}
+
+void fault_crash(void)
+{
+    signal(SIGSEGV, SIG_DFL); /* whoever catches it, a sanitizer say, would make a report of it */
+    raise(SIGSEGV);
+    abort(); /* where the signal is blocked */
+}
+
+/* xorshift of the thread's own: latency needs no better, and nobody waits for a lock. */
+static uint32_t jitter(uint32_t max)
+{
+    static _Thread_local uint32_t state;
+    if (max == 0)
+        return 0;
+    if (state == 0)
+        state = (uint32_t)now_ns() | 1;
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state % (max + 1);
+}
+
+static void hang(enum fault_function function)
+{
+    if (fault_take(&fault_control->of[function].hang_count)) {
+        const uint32_t seen = fault_control->releases;
+        while (fault_control->releases == seen)
+            sleep_us(HANG_STEP_US);
+    }
+    while (fault_control->of[function].is_hanging) {
+        const int64_t until_ns = fault_control->of[function].hang_until_ns;
+        if (until_ns != 0 && !fault_is_before(until_ns))
+            return;
+        sleep_us(HANG_STEP_US);
+    }
 }
 
 /* What the real token would do when it restarts: its sessions and its login are gone. */
@@ -61,116 +114,140 @@ static void restart(uint32_t to)
 
     pthread_rwlock_wrlock(&running);
     if (epoch != to) {
-        if (real->C_GetSlotList(CK_TRUE, slots, &count) == CKR_OK)
+        if (fault_real->C_GetSlotList(CK_TRUE, slots, &count) == CKR_OK)
             for (CK_ULONG i = 0; i < count; i++)
-                real->C_CloseAllSessions(slots[i]);
-        session_count = 0;
+                fault_real->C_CloseAllSessions(slots[i]);
+        fault_sessions_end(NULL);
+        fault_forget_objects();
         epoch = to;
     }
     pthread_rwlock_unlock(&running);
 }
 
-/* The faults that come before the call. Afterwards `running` is held when it gives CKR_OK. */
-static CK_RV enter(enum fault_function function)
+static bool is_down(void)
 {
-    atomic_fetch_add(&control->of[function].calls, 1);
-    while (control->of[function].is_hanging)
-        sleep_us(10000);
-    sleep_us(control->of[function].latency_us);
-    if (epoch != control->restarts)
-        restart(control->restarts);
-    if (control->down_rv != 0)
-        return (CK_RV)control->down_rv;
-    if (take(&control->of[function].error_count))
-        return (CK_RV)control->of[function].error_rv;
-    pthread_rwlock_rdlock(&running);
+    const int64_t until_ns = fault_control->down_until_ns;
+    return fault_control->down_rv != 0 && (until_ns == 0 || fault_is_before(until_ns));
+}
+
+CK_RV fault_enter(enum fault_function function)
+{
+    atomic_fetch_add(&fault_control->of[function].calls, 1);
+    hang(function);
+    sleep_us(fault_control->of[function].latency_us +
+             (uint64_t)jitter(fault_control->of[function].jitter_us));
+    if (fault_take(&fault_control->of[function].crash))
+        fault_crash();
+    const uint32_t to = fault_control->restarts - restarts_at_load;
+    if (epoch != to)
+        restart(to);
+    if (is_down())
+        return (CK_RV)fault_control->down_rv;
+    if (fault_take(&fault_control->of[function].error_count) ||
+        fault_is_before(fault_control->of[function].error_until_ns))
+        return (CK_RV)fault_control->of[function].error_rv;
+    fault_pass();
     return CKR_OK;
 }
 
-static CK_RV leave(CK_RV rv)
+void fault_pass(void)
+{
+    pthread_rwlock_rdlock(&running);
+}
+
+CK_RV fault_leave(CK_RV rv)
 {
     pthread_rwlock_unlock(&running);
     return rv;
 }
 
-static CK_ULONG wrap(CK_ULONG handle)
+CK_ULONG fault_wrap(CK_ULONG handle)
 {
     return handle | (CK_ULONG)epoch << EPOCH_SHIFT;
 }
 
-static bool unwrap(CK_ULONG *handle)
+bool fault_unwrap(CK_ULONG *handle)
 {
     bool is_of_now = *handle >> EPOCH_SHIFT == epoch;
     *handle &= ((CK_ULONG)1 << EPOCH_SHIFT) - 1;
     return is_of_now;
 }
 
-#define ENTER(name)                                                                                \
-    do {                                                                                           \
-        CK_RV rv_ = enter(FAULT_##name);                                                           \
-        if (rv_ != CKR_OK)                                                                         \
-            return rv_;                                                                            \
-    } while (0)
-#define SESSION(session)                                                                           \
-    do {                                                                                           \
-        if (!unwrap(&(session)))                                                                   \
-            return leave(CKR_SESSION_HANDLE_INVALID);                                              \
-    } while (0)
+bool fault_use_session(CK_SESSION_HANDLE *session)
+{
+    if (!fault_unwrap(session))
+        return false;
+    const uint32_t due = fault_control->logouts;
+    if (logouts != due && atomic_exchange(&logouts, due) != due) {
+        fault_real->C_Logout(*session);
+        fault_forget_objects();
+    }
+    return true;
+}
+
+/* Functions with a fault of their own ------------------------------------------------------ */
 
 static CK_RV fault_Initialize(void *args)
 {
     ENTER(Initialize);
-    return leave(real->C_Initialize(args));
+    if (settings.variable[0] != '\0') /* another copy of this module may have set another */
+        setenv(settings.variable, settings.value, 1);
+    return fault_leave(fault_real->C_Initialize(args));
 }
 
 static CK_RV fault_Finalize(void *reserved)
 {
     ENTER(Finalize);
-    session_count = 0;
-    return leave(real->C_Finalize(reserved));
-}
-
-static CK_RV fault_GetSlotList(CK_BBOOL with_token, CK_SLOT_ID *slots, CK_ULONG *count)
-{
-    ENTER(GetSlotList);
-    return leave(real->C_GetSlotList(with_token, slots, count));
+    fault_sessions_end(NULL);
+    fault_forget_objects();
+    return fault_leave(fault_real->C_Finalize(reserved));
 }
 
 static CK_RV fault_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 {
     ENTER(GetTokenInfo);
-    return leave(real->C_GetTokenInfo(slot, info));
+    CK_RV rv = fault_real->C_GetTokenInfo(slot, info);
+    if (rv == CKR_OK && fault_control->said_sessions != 0)
+        info->ulMaxSessionCount = fault_control->said_sessions;
+    return fault_leave(rv);
 }
 
 static CK_RV fault_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *app, CK_NOTIFY notify,
                                CK_SESSION_HANDLE *ret)
 {
+    CK_SESSION_HANDLE session;
+
     ENTER(OpenSession);
-    if (control->max_sessions != 0 && session_count >= control->max_sessions)
-        return leave(CKR_SESSION_COUNT);
-    CK_RV rv = real->C_OpenSession(slot, flags, app, notify, ret);
-    if (rv == CKR_OK) {
-        *ret = wrap(*ret);
-        session_count++;
+    const uint32_t max = fault_control->max_sessions;
+    if (max != 0 && fault_session_count() >= max)
+        return fault_leave(CKR_SESSION_COUNT);
+    CK_RV rv = fault_real->C_OpenSession(slot, flags, app, notify, &session);
+    if (rv == CKR_OK && fault_session_new(session, slot) == NULL) {
+        fault_real->C_CloseSession(session);
+        rv = CKR_HOST_MEMORY;
     }
-    return leave(rv);
+    if (rv == CKR_OK)
+        *ret = fault_wrap(session);
+    return fault_leave(rv);
 }
 
 static CK_RV fault_CloseSession(CK_SESSION_HANDLE session)
 {
     ENTER(CloseSession);
     SESSION(session);
-    CK_RV rv = real->C_CloseSession(session);
+    CK_RV rv = fault_real->C_CloseSession(session);
     if (rv == CKR_OK)
-        session_count--;
-    return leave(rv);
+        fault_session_end(session);
+    return fault_leave(rv);
 }
 
-static CK_RV fault_GetSessionInfo(CK_SESSION_HANDLE session, CK_SESSION_INFO *info)
+static CK_RV fault_CloseAllSessions(CK_SLOT_ID slot)
 {
-    ENTER(GetSessionInfo);
-    SESSION(session);
-    return leave(real->C_GetSessionInfo(session, info));
+    ENTER(CloseAllSessions);
+    CK_RV rv = fault_real->C_CloseAllSessions(slot);
+    if (rv == CKR_OK)
+        fault_sessions_end(&slot);
+    return fault_leave(rv);
 }
 
 static CK_RV fault_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin,
@@ -178,191 +255,117 @@ static CK_RV fault_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CH
 {
     ENTER(Login);
     SESSION(session);
-    return leave(real->C_Login(session, user, pin, len));
-}
-
-static CK_RV fault_FindObjectsInit(CK_SESSION_HANDLE session, CK_ATTRIBUTE *rows, CK_ULONG count)
-{
-    ENTER(FindObjectsInit);
-    SESSION(session);
-    return leave(real->C_FindObjectsInit(session, rows, count));
-}
-
-static CK_RV fault_FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *ret, CK_ULONG max,
-                               CK_ULONG *count)
-{
-    ENTER(FindObjects);
-    SESSION(session);
-    CK_RV rv = real->C_FindObjects(session, ret, max, count);
-    for (CK_ULONG i = 0; rv == CKR_OK && i < *count; i++)
-        ret[i] = wrap(ret[i]);
-    return leave(rv);
-}
-
-static CK_RV fault_FindObjectsFinal(CK_SESSION_HANDLE session)
-{
-    ENTER(FindObjectsFinal);
-    SESSION(session);
-    return leave(real->C_FindObjectsFinal(session));
-}
-
-static CK_RV fault_GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
-                                     CK_ATTRIBUTE *rows, CK_ULONG count)
-{
-    ENTER(GetAttributeValue);
-    SESSION(session);
-    if (!unwrap(&object))
-        return leave(CKR_OBJECT_HANDLE_INVALID);
-    return leave(real->C_GetAttributeValue(session, object, rows, count));
-}
-
-/* Remembered signatures ------------------------------------------------------------------- */
-
-/* What C_SignInit was told, until C_Sign; a session is one thread's, so no lock. */
-static struct pending {
-    CK_OBJECT_HANDLE key;
-    CK_MECHANISM_TYPE type;
-    CK_ULONG params_len;
-    CK_BYTE params[PARAMS_MAX];
-} pending[PENDING_MAX];
-
-static struct memo {
-    struct pending how;
-    CK_ULONG input_len, len;
-    CK_BYTE input[INPUT_MAX], signature[SIGNATURE_MAX];
-} * memos[MEMO_MAX];
-static size_t memo_count;
-static pthread_rwlock_t memo_lock = PTHREAD_RWLOCK_INITIALIZER;
-
-static bool is_same(const struct memo *memo, const struct pending *how, const CK_BYTE *input,
-                    CK_ULONG len)
-{
-    return memo->how.key == how->key && memo->how.type == how->type &&
-           memo->how.params_len == how->params_len &&
-           memcmp(memo->how.params, how->params, how->params_len) == 0 && memo->input_len == len &&
-           memcmp(memo->input, input, len) == 0;
-}
-
-static bool recall(const struct pending *how, const CK_BYTE *input, CK_ULONG len, CK_BYTE *out,
-                   CK_ULONG *out_len)
-{
-    bool is_known = false;
-    pthread_rwlock_rdlock(&memo_lock);
-    for (size_t i = 0; i < memo_count && !is_known; i++) {
-        if (!is_same(memos[i], how, input, len) || memos[i]->len > *out_len)
-            continue;
-        memcpy(out, memos[i]->signature, memos[i]->len);
-        *out_len = memos[i]->len;
-        is_known = true;
-    }
-    pthread_rwlock_unlock(&memo_lock);
-    return is_known;
-}
-
-static void remember(const struct pending *how, const CK_BYTE *input, CK_ULONG len,
-                     const CK_BYTE *signature, CK_ULONG signature_len)
-{
-    struct memo *memo = malloc(sizeof(*memo));
-    if (memo == NULL || len > INPUT_MAX || signature_len > SIGNATURE_MAX) {
-        free(memo);
-        return;
-    }
-    memo->how = *how;
-    memo->input_len = len;
-    memo->len = signature_len;
-    memcpy(memo->input, input, len);
-    memcpy(memo->signature, signature, signature_len);
-    pthread_rwlock_wrlock(&memo_lock);
-    if (memo_count < MEMO_MAX)
-        memos[memo_count++] = memo;
-    else
-        free(memo);
-    pthread_rwlock_unlock(&memo_lock);
-}
-
-static CK_RV fault_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
-                            CK_OBJECT_HANDLE key)
-{
-    ENTER(SignInit);
-    SESSION(session);
-    if (!unwrap(&key))
-        return leave(CKR_KEY_HANDLE_INVALID);
-    struct pending *how = &pending[session % PENDING_MAX];
-    how->type = mechanism->mechanism;
-    how->key = key;
-    how->params_len = mechanism->ulParameterLen <= PARAMS_MAX ? mechanism->ulParameterLen : 0;
-    if (how->params_len > 0)
-        memcpy(how->params, mechanism->pParameter, how->params_len);
-    /* When results are remembered the real token is asked at C_Sign, if at all. */
-    return leave(control->memo ? CKR_OK : real->C_SignInit(session, mechanism, key));
-}
-
-static CK_RV sign_remembered(CK_SESSION_HANDLE session, CK_BYTE *input, CK_ULONG len, CK_BYTE *out,
-                             CK_ULONG *out_len)
-{
-    struct pending *how = &pending[session % PENDING_MAX];
-    if (recall(how, input, len, out, out_len))
-        return CKR_OK;
-    CK_MECHANISM mechanism = {how->type, how->params_len > 0 ? how->params : NULL, how->params_len};
-    CK_RV rv = real->C_SignInit(session, &mechanism, how->key);
+    const uint32_t tries = fault_control->pin_tries;
+    CK_RV rv = (CK_RV)fault_control->pin_rv;
+    if (rv == CKR_OK && tries != 0 && fault_control->pin_refused >= tries)
+        rv = CKR_PIN_LOCKED;
     if (rv == CKR_OK)
-        rv = real->C_Sign(session, input, len, out, out_len);
-    if (rv == CKR_OK)
-        remember(how, input, len, out, *out_len);
-    return rv;
-}
-
-static CK_RV fault_Sign(CK_SESSION_HANDLE session, CK_BYTE *input, CK_ULONG len, CK_BYTE *out,
-                        CK_ULONG *out_len)
-{
-    if (take(&control->crash))
-        abort();
-    ENTER(Sign);
-    SESSION(session);
-    CK_RV rv = control->memo ? sign_remembered(session, input, len, out, out_len)
-                             : real->C_Sign(session, input, len, out, out_len);
-    if (rv == CKR_OK && out != NULL && take(&control->corrupt))
-        out[*out_len - 1] ^= 1;
-    return leave(rv);
+        rv = fault_real->C_Login(session, user, pin, len);
+    if (rv == CKR_PIN_INCORRECT)
+        atomic_fetch_add(&fault_control->pin_refused, 1);
+    else if (rv == CKR_OK)
+        fault_control->pin_refused = 0;
+    return fault_leave(rv);
 }
 
 /* Loading --------------------------------------------------------------------------------- */
 
+static void set_text(char *out, const char *text)
+{
+    snprintf(out, PATH_LEN_MAX, "%s", text);
+}
+
+/* One line of FILE.conf: NAME=VALUE. False: there is no such setting. */
+static bool set(const char *line)
+{
+    if (line[0] == '#' || line[0] == '\0')
+        return true;
+    if (strncmp(line, "module=", 7) == 0)
+        set_text(settings.module, line + 7);
+    else if (strncmp(line, "control=", 8) == 0)
+        set_text(settings.control, line + 8);
+    else if (strncmp(line, "env=", 4) == 0 && strchr(line + 4, '=') != NULL)
+        set_text(settings.variable, line + 4);
+    else
+        return false;
+    return true;
+}
+
+/* The file that is named as this library is, and ".conf". False: it is wrong. */
+static bool read_settings(void)
+{
+    char line[PATH_LEN_MAX];
+    Dl_info self;
+    bool is_right = true;
+
+    set_text(settings.module, getenv("FAULTP11_MODULE") ? getenv("FAULTP11_MODULE") : "");
+    set_text(settings.control, getenv("FAULTP11_CONTROL") ? getenv("FAULTP11_CONTROL") : "");
+    if (dladdr(&settings, &self) == 0 ||
+        snprintf(line, sizeof(line), "%s.conf", self.dli_fname) >= (int)sizeof(line))
+        return true;
+    FILE *file = fopen(line, "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        is_right = is_right && set(line);
+    }
+    if (file != NULL)
+        fclose(file);
+    if (settings.variable[0] != '\0') {
+        settings.value = strchr(settings.variable, '=');
+        *settings.value++ = '\0';
+        setenv(settings.variable, settings.value, 1); /* for modules that look when loaded */
+    }
+    return is_right;
+}
+
 static bool open_control(void)
 {
-    const char *path = getenv("FAULTP11_CONTROL");
-    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || ftruncate(fd, sizeof(*control)) != 0)
+    int fd = open(settings.control, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof(*fault_control)) != 0)
         return false;
-    control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    fault_control = mmap(NULL, sizeof(*fault_control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
-    if (control == MAP_FAILED)
+    if (fault_control == MAP_FAILED)
         return false;
-    epoch = control->restarts; /* a process that starts later never had the old handles */
+    restarts_at_load = fault_control->restarts;
+    logouts = fault_control->logouts;
     return true;
 }
 
 static bool open_real(void)
 {
-    const char *path = getenv("FAULTP11_MODULE");
-    void *library = path == NULL ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *library = dlopen(settings.module, RTLD_NOW | RTLD_LOCAL);
     void *symbol = library == NULL ? NULL : dlsym(library, "C_GetFunctionList");
     CK_C_GetFunctionList get;
     memcpy(&get, &symbol, sizeof(get));
-    return symbol != NULL && get(&real) == CKR_OK;
+    return symbol != NULL && get(&fault_real) == CKR_OK;
 }
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **ret)
 {
     static CK_FUNCTION_LIST list;
-    if (real == NULL && (!open_control() || !open_real())) {
-        fputs("faultp11: set FAULTP11_MODULE and FAULTP11_CONTROL\n", stderr);
+    if (fault_real == NULL && (!read_settings() || !open_control() || !open_real())) {
+        fprintf(stderr, "faultp11: could not load \"%s\" with the control file \"%s\"\n",
+                settings.module, settings.control);
         return CKR_GENERAL_ERROR;
     }
-    list = *real;
-#define X(name) list.C_##name = fault_##name;
-    FAULT_FUNCTIONS(X)
-#undef X
+    list = *fault_real;
+    fault_rest(&list);
+    list.C_Initialize = fault_Initialize;
+    list.C_Finalize = fault_Finalize;
+    list.C_GetTokenInfo = fault_GetTokenInfo;
+    list.C_OpenSession = fault_OpenSession;
+    list.C_CloseSession = fault_CloseSession;
+    list.C_CloseAllSessions = fault_CloseAllSessions;
+    list.C_Login = fault_Login;
+    list.C_FindObjectsInit = fault_FindObjectsInit;
+    list.C_FindObjects = fault_FindObjects;
+    list.C_FindObjectsFinal = fault_FindObjectsFinal;
+    list.C_GetAttributeValue = fault_GetAttributeValue;
+    list.C_SignInit = fault_SignInit;
+    list.C_Sign = fault_Sign;
+    list.C_SignUpdate = fault_SignUpdate;
+    list.C_SignFinal = fault_SignFinal;
     *ret = &list;
     return CKR_OK;
 }

@@ -200,7 +200,7 @@ static void a_key_that_kills_the_token_twice_is_quarantined(void **state)
 {
     (void)state;
     begin(1, true, NULL);
-    control->crash = 2;
+    control->of[FAULT_Sign].crash = 2;
     submit(0, 0, 0);
     rig_run(&engine, 1, 8000);
     assert_false(engine.done[0].job->is_signed);
