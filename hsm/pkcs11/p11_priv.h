@@ -4,6 +4,7 @@
 #include <p11-kit/pkcs11.h>
 #include <pthread.h>
 
+#include "hsm/pin.h"
 #include "hsm/pkcs11/p11.h"
 
 /* PKCS#11 3.0; p11-kit's header of Debian 12 is older. */
@@ -13,6 +14,9 @@
 #define SG_CKG_MGF1_SHA3_256 0x7UL
 #define SG_CKG_MGF1_SHA3_384 0x8UL
 #define SG_CKG_MGF1_SHA3_512 0x9UL
+#define SG_CKR_ACTION_PROHIBITED 0x1bUL
+#define SG_CKR_CURVE_NOT_SUPPORTED 0x140UL
+#define SG_CKR_TOKEN_RESOURCE_EXCEEDED 0x201UL
 
 /* A key that LOAD_KEY was asked for and that passed. */
 struct sg_p11_key {
@@ -70,6 +74,13 @@ struct sg_p11_session {
 /* errors.c: the class of a return value, and an error whose message ends in its name. */
 enum sg_outcome sg_p11_class(CK_RV rv);
 enum sg_outcome sg_p11_fail(struct sg_err *err, CK_RV rv, const char *what);
+const char *sg_p11_name(CK_RV rv);
+/* Says no more than that something failed: a session that is not well says so as a token that is
+ * away does. */
+bool sg_p11_is_vague(CK_RV rv);
+/* What C_Login's answer says of the PIN, and what an operator does about a refusal. */
+enum sg_pin_verdict sg_p11_pin_verdict(CK_RV rv);
+const char *sg_p11_pin_advice(CK_RV rv);
 enum sg_outcome sg_p11_refuse(struct sg_err *err, enum sg_outcome outcome, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

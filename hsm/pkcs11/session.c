@@ -95,15 +95,20 @@ bool sg_p11_mend(struct sg_p11_session *session, enum sg_outcome outcome, struct
     struct sg_p11_key key;
     bool is_forgotten = outcome == SG_OUT_LOGIN;
 
+    bool is_vague = outcome == SG_OUT_TOKEN && err != NULL && sg_p11_is_vague(err->native);
+
     if (outcome == SG_OUT_HANDLE)
         sg_p11_keys_forget(session->p11, id);
-    else if (outcome == SG_OUT_SESSION)
-        sg_p11_session_close(session);
     else if (outcome == SG_OUT_KEY)
         /* A key that was there and is not found: without a login private objects are not shown. */
         is_forgotten = sg_p11_keys_get(session->p11, id, &key);
-    else if (outcome != SG_OUT_LOGIN)
+    else if (outcome != SG_OUT_SESSION && outcome != SG_OUT_LOGIN && !is_vague)
         return false;
+    /* Whatever failed may have left the session in the middle of an operation. */
+    if (outcome != SG_OUT_KEY)
+        sg_p11_session_close(session);
+    if (is_vague)
+        return true;
     /* All of them also follow from a token that restarted and forgot the login. */
     uint64_t seen = session->generation;
     return sg_p11_login(session->p11, seen, is_forgotten, err) == SG_OUT_OK &&

@@ -253,6 +253,13 @@ static void on_done(void *arg, struct sg_hsm_job *job)
     }
 }
 
+static void on_token_changed(void *arg, size_t token, const struct sg_err *err)
+{
+    struct rig_engine *engine = arg;
+    (void)token;
+    engine->token_err = *err;
+}
+
 void rig_engine_start(struct rig_engine *engine, struct rig *rig, const struct rig_limits *limits)
 {
     rig_engine_start_with(engine, rig, limits, on_done);
@@ -266,7 +273,7 @@ void rig_engine_start_with(struct rig_engine *engine, struct rig *rig,
     size_t index;
 
     *engine = (struct rig_engine){.rig = rig};
-    struct sg_hsm_events events = {.arg = engine, .done = done};
+    struct sg_hsm_events events = {.arg = engine, .done = done, .token_changed = on_token_changed};
     struct sg_hsm_token_config token = {
         .name = "rig",
         .socket = rig->socket,

@@ -55,6 +55,7 @@ struct rig_engine {
         size_t times;           /* how often it came back */
     } done[RIG_JOBS_MAX];       /* by tag */
     int64_t last_signed_ns;
+    struct sg_err token_err; /* of the token's last change */
     bool has_csr;
     struct sg_err csr_err;
     size_t csr_len;

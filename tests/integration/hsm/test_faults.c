@@ -320,6 +320,53 @@ static void an_unknown_answer_is_the_requests_own_fault(void **state)
     rig_engine_end(&engine);
 }
 
+/* What the token process mends by itself: sessions, handles, the login, and what may be any of
+ * these. The gateway does not even notice. */
+static void one_failure_that_can_be_mended_costs_no_job_and_no_retry(void **state)
+{
+    static const unsigned long codes[] = {0xb3, 0xb0,  0x90, 0x91, 0x60,
+                                          0x82, 0x101, 0x5,  0x6,  0x50};
+    static const enum fault_function calls[] = {FAULT_SignInit, FAULT_Sign};
+    uint64_t tag = 0;
+    (void)state;
+
+    begin(1, false, NULL);
+    for (size_t i = 0; i < SG_COUNT(codes); i++) {
+        for (size_t k = 0; k < SG_COUNT(calls); k++) {
+            control->of[calls[k]].error_rv = codes[i];
+            control->of[calls[k]].error_count = 1;
+            submit(tag++, 0, 0);
+            rig_run(&engine, tag, 8000);
+            if (!engine.done[tag - 1].job->is_signed || token_info().retried_total > 0)
+                fail_msg("0x%lx at call %zu: %s", codes[i], k, engine.done[tag - 1].job->err.msg);
+            assert_true(rig_verifies(&engine, engine.done[tag - 1].job));
+        }
+    }
+    rig_engine_end(&engine);
+}
+
+/* The same while the token comes up: at opening sessions, logging in, finding and judging. */
+static void one_failure_of_any_call_delays_the_start_and_no_more(void **state)
+{
+    static const unsigned long codes[] = {0xb3, 0x82, 0x101, 0x30, 0x32, 0xe0, 0x190,
+                                          0x5,  0x6,  0xb1,  0x31, 0x2,  0xa,  0x80000024};
+    static const enum fault_function calls[] = {FAULT_OpenSession,  FAULT_FindObjectsInit,
+                                                FAULT_FindObjects,  FAULT_GetSlotList,
+                                                FAULT_GetTokenInfo, FAULT_Initialize};
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(codes); i++) {
+        control->of[calls[i % SG_COUNT(calls)]].error_rv = codes[i];
+        control->of[calls[i % SG_COUNT(calls)]].error_count = 1;
+        begin(1, false, NULL);
+        submit(0, 0, 0);
+        rig_run(&engine, 1, 5000);
+        assert_true(engine.done[0].job->is_signed);
+        rig_engine_end(&engine);
+        rig_token_end(&rig, SIGTERM);
+        rig_fault(&rig, "reset", NULL);
+    }
+}
+
 /* ---- The PIN ---- */
 
 static void write_pin(const char *pin)
@@ -354,6 +401,59 @@ static void a_wrong_pin_is_tried_once_also_over_restarts(void **state)
     rig_run(&engine, 1, 5000);
     assert_true(engine.done[1].job->is_signed);
     rig_engine_end(&engine);
+}
+
+/* Started anew and anew, killed a little later each time. */
+static void killed_at_any_moment_the_token_is_asked_once_about_a_wrong_pin(void **state)
+{
+    (void)state;
+    enum { KILLS = 24, STEP_MS = 12 };
+    write_pin("0000");
+    control->of[FAULT_Login].latency_us = 20000;
+    for (int i = 0; i < KILLS; i++) {
+        rig_token_start(&rig, &(struct rig_token){.is_faulty = true});
+        usleep((useconds_t)(i * STEP_MS * 1000));
+        rig_token_end(&rig, SIGKILL);
+    }
+    rig_token_start(&rig, &(struct rig_token){.is_faulty = true});
+    rig_engine_start(&engine, &rig, NULL);
+    rig_await(&engine, SG_TOKEN_PIN_LATCHED, 5000);
+    assert_in_range(control->of[FAULT_Login].calls, 0, 1);
+    assert_non_null(strstr(engine.token_err.msg, "pin-latch in state_dir")); /* what to do */
+    rig_engine_end(&engine);
+    write_pin("1234567890");
+}
+
+static void a_login_that_is_already_there_is_one(void **state)
+{
+    (void)state;
+    begin(1, false, NULL);
+    control->of[FAULT_SignInit].error_rv = 0x101; /* not logged in, says the token; */
+    control->of[FAULT_SignInit].error_count = 1;
+    control->of[FAULT_Login].error_rv = 0x100; /* already, says its module */
+    control->of[FAULT_Login].error_count = 1;
+    submit(0, 0, 0);
+    rig_run(&engine, 1, 5000);
+    assert_true(engine.done[0].job->is_signed);
+    assert_int_equal(token_info().state, SG_TOKEN_UP);
+    rig_engine_end(&engine);
+}
+
+/* A vendor's own code may mean a wrong PIN, and each try would count. */
+static void an_unknown_answer_to_a_login_is_not_tried_again(void **state)
+{
+    (void)state;
+    control->of[FAULT_Login].error_rv = 0x80000024;
+    control->of[FAULT_Login].error_count = 1000;
+    rig_token_start(&rig, &(struct rig_token){.is_faulty = true});
+    rig_engine_start(&engine, &rig, NULL);
+    rig_await(&engine, SG_TOKEN_PIN_LATCHED, 5000);
+    rig_pass(&engine, 500);
+    assert_int_equal(control->of[FAULT_Login].calls, 1);
+    rig_engine_end(&engine);
+    char latch[128];
+    snprintf(latch, sizeof(latch), "%s/pin-latch", rig.state_dir);
+    assert_int_equal(unlink(latch), 0);
 }
 
 static void a_locked_pin_is_latched_too(void **state)
@@ -506,7 +606,12 @@ int main(void)
         TEST(short_of_sessions_those_that_have_one_do_the_work),
         TEST(a_wrong_signature_quarantines_its_key_and_no_other),
         TEST(an_unknown_answer_is_the_requests_own_fault),
+        TEST(one_failure_that_can_be_mended_costs_no_job_and_no_retry),
+        TEST(one_failure_of_any_call_delays_the_start_and_no_more),
         TEST(a_wrong_pin_is_tried_once_also_over_restarts),
+        TEST(killed_at_any_moment_the_token_is_asked_once_about_a_wrong_pin),
+        TEST(a_login_that_is_already_there_is_one),
+        TEST(an_unknown_answer_to_a_login_is_not_tried_again),
         TEST(a_locked_pin_is_latched_too),
         TEST(a_deadline_ends_the_wait_wherever_the_job_is),
         TEST(a_full_queue_and_a_hopeless_deadline_are_refused_with_advice),

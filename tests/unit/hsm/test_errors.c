@@ -17,6 +17,21 @@ static const struct {
     {0x60, "CKR_KEY_HANDLE_INVALID", SG_OUT_HANDLE},
     {0x82, "CKR_OBJECT_HANDLE_INVALID", SG_OUT_HANDLE},
     {0x101, "CKR_USER_NOT_LOGGED_IN", SG_OUT_LOGIN},
+    {0x100, "CKR_USER_ALREADY_LOGGED_IN", SG_OUT_LOGIN},
+    {0x191, "CKR_CRYPTOKI_ALREADY_INITIALIZED", SG_OUT_TOKEN},
+    {0x9, "CKR_NEED_TO_CREATE_THREADS", SG_OUT_TOKEN},
+    {0xa, "CKR_CANT_LOCK", SG_OUT_TOKEN},
+    {0x1a0, "CKR_MUTEX_BAD", SG_OUT_TOKEN},
+    {0x1a1, "CKR_MUTEX_NOT_LOCKED", SG_OUT_TOKEN},
+    {0x121, "CKR_RANDOM_NO_RNG", SG_OUT_TOKEN},
+    {0xb8, "CKR_SESSION_READ_WRITE_SO_EXISTS", SG_OUT_TOKEN},
+    {0x104, "CKR_USER_ANOTHER_ALREADY_LOGGED_IN", SG_OUT_TOKEN},
+    {0x105, "CKR_USER_TOO_MANY_TYPES", SG_OUT_CAPACITY},
+    {0x201, "CKR_TOKEN_RESOURCE_EXCEEDED", SG_OUT_CAPACITY},
+    {0x103, "CKR_USER_TYPE_INVALID", SG_OUT_PIN},
+    {0x1b, "CKR_ACTION_PROHIBITED", SG_OUT_KEY},
+    {0x130, "CKR_DOMAIN_PARAMS_INVALID", SG_OUT_UNSUPPORTED},
+    {0x140, "CKR_CURVE_NOT_SUPPORTED", SG_OUT_UNSUPPORTED},
     {0x30, "CKR_DEVICE_ERROR", SG_OUT_TOKEN},
     {0x32, "CKR_DEVICE_REMOVED", SG_OUT_TOKEN},
     {0xe0, "CKR_TOKEN_NOT_PRESENT", SG_OUT_TOKEN},
@@ -95,6 +110,63 @@ static void an_error_names_what_and_why(void **state)
     assert_int_equal(sg_p11_fail(NULL, 0xa0, "log in"), SG_OUT_PIN);
 }
 
+/* To try a PIN again that was judged may lock the token, so only codes that are known to come from
+ * before the judging give the try back. */
+static void what_a_login_answers_is_a_refusal_unless_it_is_known_to_be_none(void **state)
+{
+    static const struct {
+        CK_RV rv;
+        enum sg_pin_verdict verdict;
+    } cases[] = {
+        {0x0, SG_PIN_VERDICT_RIGHT},          /* CKR_OK */
+        {0x100, SG_PIN_VERDICT_UNASKED},      /* USER_ALREADY_LOGGED_IN judges no PIN */
+        {0xb3, SG_PIN_VERDICT_UNASKED},       /* SESSION_HANDLE_INVALID */
+        {0xb0, SG_PIN_VERDICT_UNASKED},       /* SESSION_CLOSED */
+        {0xe0, SG_PIN_VERDICT_UNASKED},       /* TOKEN_NOT_PRESENT */
+        {0x32, SG_PIN_VERDICT_UNASKED},       /* DEVICE_REMOVED */
+        {0x190, SG_PIN_VERDICT_UNASKED},      /* CRYPTOKI_NOT_INITIALIZED */
+        {0x104, SG_PIN_VERDICT_UNASKED},      /* USER_ANOTHER_ALREADY_LOGGED_IN */
+        {0x31, SG_PIN_VERDICT_UNASKED},       /* DEVICE_MEMORY */
+        {0x30, SG_PIN_VERDICT_UNCLEAR},       /* DEVICE_ERROR: what a cut link says too */
+        {0x5, SG_PIN_VERDICT_UNCLEAR},        /* GENERAL_ERROR */
+        {0x6, SG_PIN_VERDICT_UNCLEAR},        /* FUNCTION_FAILED */
+        {0x50, SG_PIN_VERDICT_UNCLEAR},       /* FUNCTION_CANCELED */
+        {0xa0, SG_PIN_VERDICT_REFUSED},       /* PIN_INCORRECT */
+        {0xa1, SG_PIN_VERDICT_REFUSED},       /* PIN_INVALID */
+        {0xa2, SG_PIN_VERDICT_REFUSED},       /* PIN_LEN_RANGE */
+        {0xa3, SG_PIN_VERDICT_REFUSED},       /* PIN_EXPIRED */
+        {0xa4, SG_PIN_VERDICT_REFUSED},       /* PIN_LOCKED */
+        {0x102, SG_PIN_VERDICT_REFUSED},      /* USER_PIN_NOT_INITIALIZED */
+        {0x103, SG_PIN_VERDICT_REFUSED},      /* USER_TYPE_INVALID */
+        {0x7, SG_PIN_VERDICT_REFUSED},        /* ARGUMENTS_BAD */
+        {0x54, SG_PIN_VERDICT_REFUSED},       /* FUNCTION_NOT_SUPPORTED */
+        {0x1b8, SG_PIN_VERDICT_REFUSED},      /* not listed */
+        {0x80000024, SG_PIN_VERDICT_REFUSED}, /* a vendor's */
+    };
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        print_message("  0x%lx\n", cases[i].rv);
+        assert_int_equal(sg_p11_pin_verdict(cases[i].rv), cases[i].verdict);
+    }
+    for (size_t i = 0; i < SG_COUNT(known); i++) {
+        if (known[i].outcome == SG_OUT_PIN)
+            assert_int_equal(sg_p11_pin_verdict(known[i].rv), SG_PIN_VERDICT_REFUSED);
+        assert_string_equal(sg_p11_name(known[i].rv), known[i].name);
+    }
+}
+
+static void the_advice_on_a_refused_pin_says_what_to_do(void **state)
+{
+    static const struct {
+        CK_RV rv;
+        const char *word;
+    } cases[] = {{0xa0, "pin_file"},     {0xa4, "unlocked"},     {0xa3, "expired"},
+                 {0x103, "no user PIN"}, {0x102, "no user PIN"}, {0x80000024, "pin_file"}};
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(cases); i++)
+        assert_non_null(strstr(sg_p11_pin_advice(cases[i].rv), cases[i].word));
+}
+
 /* It must fit into an answer to the gateway. */
 static void a_refusal_is_cut_to_what_an_answer_holds(void **state)
 {
@@ -117,6 +189,8 @@ int main(void)
         cmocka_unit_test(each_return_value_has_its_class),
         cmocka_unit_test(what_is_not_listed_is_the_requests_own_fault),
         cmocka_unit_test(an_error_names_what_and_why),
+        cmocka_unit_test(what_a_login_answers_is_a_refusal_unless_it_is_known_to_be_none),
+        cmocka_unit_test(the_advice_on_a_refused_pin_says_what_to_do),
         cmocka_unit_test(a_refusal_is_cut_to_what_an_answer_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

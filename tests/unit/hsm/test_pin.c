@@ -1,14 +1,16 @@
 #include "hsm/pin.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/unit.h"
 
-static char dir[64], latch[96];
+static char dir[64], latch[96], accepted[96];
 
 static int make_dir(void **state)
 {
@@ -16,24 +18,45 @@ static int make_dir(void **state)
     snprintf(dir, sizeof(dir), "/tmp/sealgate-pin-XXXXXX");
     assert_non_null(mkdtemp(dir));
     snprintf(latch, sizeof(latch), "%s/pin-latch", dir);
+    snprintf(accepted, sizeof(accepted), "%s/pin-accepted", dir);
     return 0;
 }
 
 static int remove_dir(void **state)
 {
     (void)state;
-    unlink(latch);
+    static const char *const names[] = {"", ".new"};
+    for (size_t i = 0; i < SG_COUNT(names); i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "%s%s", latch, names[i]);
+        unlink(path);
+        snprintf(path, sizeof(path), "%s%s", accepted, names[i]);
+        unlink(path);
+    }
     return rmdir(dir);
+}
+
+static enum sg_rc begin(const char *pin)
+{
+    struct sg_err err = {0};
+    enum sg_rc rc = sg_pin_begin(dir, sg_slice_str(pin), &err);
+    if (rc != SG_OK)
+        assert_int_equal(err.reason, SG_R_TOKEN_PIN);
+    return rc;
+}
+
+static void end(enum sg_pin_verdict verdict, unsigned long native)
+{
+    assert_int_equal(sg_pin_end(dir, verdict, native, NULL), SG_OK);
 }
 
 static void success_forgets_every_try(void **state)
 {
     (void)state;
-    struct sg_err err;
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(sg_pin_begin(dir, SG_SLICE("1234"), &err), SG_OK);
+        assert_int_equal(begin("1234"), SG_OK);
         assert_int_equal(access(latch, F_OK), 0); /* written before the token is asked */
-        assert_int_equal(sg_pin_clear(dir, &err), SG_OK);
+        end(SG_PIN_VERDICT_RIGHT, 0);
         assert_int_equal(access(latch, F_OK), -1);
     }
 }
@@ -42,24 +65,141 @@ static void a_refused_pin_is_latched_and_another_is_not(void **state)
 {
     (void)state;
     struct sg_err err;
-    assert_int_equal(sg_pin_begin(dir, SG_SLICE("1234"), &err), SG_OK);
-    assert_int_equal(sg_pin_refused(dir, 0xa0, &err), SG_OK);
+    assert_int_equal(begin("1234"), SG_OK);
+    end(SG_PIN_VERDICT_REFUSED, 0x80000000a0);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(sg_pin_begin(dir, SG_SLICE("1234"), &err), SG_E_UNAVAILABLE);
-        assert_int_equal(err.reason, SG_R_TOKEN_PIN);
+        assert_int_equal(err.native, 0x80000000a0); /* so that the advice can be given again */
     }
-    assert_int_equal(sg_pin_begin(dir, SG_SLICE("12345"), &err), SG_OK);
-    assert_int_equal(sg_pin_clear(dir, &err), SG_OK);
+    assert_int_equal(begin("12345"), SG_OK);
+    end(SG_PIN_VERDICT_RIGHT, 0);
 }
 
-static void two_tries_that_nobody_saw_the_end_of_are_enough(void **state)
+static void a_pin_that_was_never_accepted_has_one_try(void **state)
 {
     (void)state;
     struct sg_err err;
-    assert_int_equal(sg_pin_begin(dir, SG_SLICE("1234"), &err), SG_OK);
-    assert_int_equal(sg_pin_begin(dir, SG_SLICE("1234"), &err), SG_OK);
-    assert_int_equal(sg_pin_begin(dir, SG_SLICE("1234"), &err), SG_E_UNAVAILABLE);
-    assert_int_equal(sg_pin_begin(dir, SG_SLICE("1234"), &err), SG_E_UNAVAILABLE);
+    assert_int_equal(begin("1234"), SG_OK); /* and the process is killed */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sg_pin_begin(dir, SG_SLICE("1234"), &err), SG_E_UNAVAILABLE);
+    assert_int_equal(err.native, 0);
+    assert_non_null(strstr(err.msg, "nobody saw"));
+
+    assert_int_equal(begin("5678"), SG_OK);
+    end(SG_PIN_VERDICT_UNCLEAR, 0x30);
+    assert_int_equal(begin("5678"), SG_E_UNAVAILABLE);
+}
+
+static void a_try_that_the_token_did_not_judge_is_none(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(begin("1234"), SG_OK);
+        end(SG_PIN_VERDICT_UNASKED, 0xb3);
+    }
+}
+
+static void a_pin_that_was_accepted_survives_a_kill_and_a_token_that_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(begin("1234"), SG_OK);
+    end(SG_PIN_VERDICT_RIGHT, 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(begin("1234"), SG_OK);
+        end(SG_PIN_VERDICT_UNCLEAR, 0x30);
+    }
+    assert_int_equal(begin("1234"), SG_OK); /* killed */
+    assert_int_equal(begin("1234"), SG_OK);
+    end(SG_PIN_VERDICT_UNASKED, 0xb3);      /* gives back its own try and not the killed one's */
+    assert_int_equal(begin("1234"), SG_OK); /* killed again */
+    assert_int_equal(begin("1234"), SG_E_UNAVAILABLE);
+
+    /* Of another one nothing is known, whatever the last accepted one was. */
+    assert_int_equal(begin("5678"), SG_OK);
+    assert_int_equal(begin("5678"), SG_E_UNAVAILABLE);
+}
+
+/* What is kept of an accepted PIN would not find it: 256 PINs fit it as well. */
+static void a_note_of_an_accepted_pin_holds_one_byte_of_its_hash(void **state)
+{
+    (void)state;
+    struct stat st;
+    assert_int_equal(begin("1234"), SG_OK);
+    end(SG_PIN_VERDICT_RIGHT, 0);
+    assert_int_equal(stat(accepted, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(st.st_size, strlen("sealgate pin accepted 1\n") + 16 + 1);
+
+    /* Damaged, it allows no more than none. */
+    assert_int_equal(truncate(accepted, 10), 0);
+    assert_int_equal(begin("1234"), SG_OK);
+    assert_int_equal(begin("1234"), SG_E_UNAVAILABLE);
+}
+
+/* What the token process does when it is started: as often as the latch lets it. C_Login is a byte
+ * in the pipe. */
+static pid_t start_trying(int fd)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid != 0)
+        return pid;
+    while (sg_pin_begin(dir, SG_SLICE("1234"), NULL) == SG_OK) {
+        if (write(fd, "l", 1) != 1)
+            _exit(1);
+        usleep(2000); /* the token thinks */
+        if (sg_pin_end(dir, SG_PIN_VERDICT_REFUSED, 0xa0, NULL) != SG_OK)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+/* Killed so late, and then started again as often as it takes. The number of tries. */
+static size_t tries_with_a_kill_after(int us)
+{
+    int fds[2];
+    char bytes[16];
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = start_trying(fds[1]);
+    usleep((useconds_t)us);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    for (int i = 0; i < 2; i++) {
+        pid = start_trying(fds[1]);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+    }
+    close(fds[1]);
+    ssize_t count = read(fds[0], bytes, sizeof(bytes));
+    close(fds[0]);
+    assert_true(count >= 0);
+    return (size_t)count;
+}
+
+enum { KILLS = 30, KILL_STEP_US = 4000 };
+
+static void killed_at_any_moment_a_wrong_pin_is_tried_once(void **state)
+{
+    (void)state;
+    size_t sum = 0;
+    for (int i = 0; i < KILLS; i++) {
+        size_t tries = tries_with_a_kill_after(i * KILL_STEP_US);
+        assert_in_range(tries, 0, 1); /* none: killed between the note and C_Login */
+        sum += tries;
+        assert_int_equal(unlink(latch), 0);
+    }
+    assert_true(sum > KILLS / 2);
+}
+
+static void
+killed_at_any_moment_an_accepted_pin_that_became_wrong_is_tried_twice_at_most(void **state)
+{
+    (void)state;
+    assert_int_equal(begin("1234"), SG_OK);
+    end(SG_PIN_VERDICT_RIGHT, 0);
+    for (int i = 0; i < KILLS; i++) {
+        assert_in_range(tries_with_a_kill_after(i * KILL_STEP_US), 1, 2);
+        assert_int_equal(unlink(latch), 0);
+    }
 }
 
 static void a_damaged_latch_stays_shut(void **state)
@@ -130,7 +270,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(success_forgets_every_try),
         TEST(a_refused_pin_is_latched_and_another_is_not),
-        TEST(two_tries_that_nobody_saw_the_end_of_are_enough),
+        TEST(a_pin_that_was_never_accepted_has_one_try),
+        TEST(a_try_that_the_token_did_not_judge_is_none),
+        TEST(a_pin_that_was_accepted_survives_a_kill_and_a_token_that_fails),
+        TEST(a_note_of_an_accepted_pin_holds_one_byte_of_its_hash),
+        TEST(killed_at_any_moment_a_wrong_pin_is_tried_once),
+        TEST(killed_at_any_moment_an_accepted_pin_that_became_wrong_is_tried_twice_at_most),
         TEST(a_damaged_latch_stays_shut),
         TEST(the_latch_shows_the_pin_to_nobody),
         TEST(without_a_state_folder_nothing_is_tried),
