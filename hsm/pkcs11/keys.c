@@ -1,3 +1,4 @@
+#include <openssl/evp.h>
 #include <stdlib.h>
 
 #include "hsm/pkcs11/p11_priv.h"
@@ -76,6 +77,11 @@ void sg_p11_keys_forget(struct sg_p11 *p11, struct sg_slice id)
 
 /* Finding and judging -------------------------------------------------------------------------- */
 
+struct spki {
+    size_t len;
+    uint8_t bytes[SG_JOB_SPKI_MAX];
+};
+
 enum sg_outcome sg_p11_find(struct sg_p11_session *session, CK_OBJECT_CLASS cls, struct sg_slice id,
                             CK_OBJECT_HANDLE *ret, CK_ULONG max, CK_ULONG *ret_count,
                             struct sg_err *err)
@@ -98,122 +104,170 @@ enum sg_outcome sg_p11_find(struct sg_p11_session *session, CK_OBJECT_CLASS cls,
     return rv == CKR_OK ? SG_OUT_OK : sg_p11_fail(err, rv, "search for a key");
 }
 
-/*
- * What a signing key must be on the token. The first rows hold for every key; the last three are
- * demanded of one that was generated there, since no other can have them.
- */
-static const struct rule {
-    CK_ATTRIBUTE_TYPE type;
-    const char *name;
-    bool want, is_of_origin;
-} rules[] = {
-    {CKA_SENSITIVE, "CKA_SENSITIVE", true, false},
-    {CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false, false},
-    {CKA_SIGN, "CKA_SIGN", true, false},
-    {CKA_DECRYPT, "CKA_DECRYPT", false, false},
-    {CKA_UNWRAP, "CKA_UNWRAP", false, false},
-    {CKA_ALWAYS_AUTHENTICATE, "CKA_ALWAYS_AUTHENTICATE", false, false},
-    {CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", true, true},
-    {CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", true, true},
-    {CKA_LOCAL, "CKA_LOCAL", true, true},
-};
-
-/* An attribute the token does not have is false: enough where false is due, not elsewhere. */
-static enum sg_outcome judge(struct sg_p11_session *session, CK_OBJECT_HANDLE handle,
-                             enum sg_key_origin origin, struct sg_err *err)
+/* Judges what was found and makes an entry of it. */
+static enum sg_outcome accept(struct sg_p11_session *session, const struct sg_p11_facts *facts,
+                              enum sg_key_type type, enum sg_key_origin origin,
+                              struct sg_p11_key *ret, struct sg_err *err)
 {
     bool is_from_here = origin == SG_ORIGIN_GENERATED && !session->p11->allow_extractable;
-    for (size_t i = 0; i < SG_COUNT(rules); i++) {
-        CK_BBOOL value = CK_FALSE;
-        size_t len;
-        if (rules[i].is_of_origin && !is_from_here)
-            continue;
-        enum sg_outcome outcome =
-            sg_p11_attr(session, handle, rules[i].type, &value, sizeof(value), &len, err);
-        if (outcome != SG_OUT_OK)
-            return outcome;
-        if ((value != CK_FALSE) != rules[i].want)
-            return sg_p11_refuse(err, SG_OUT_KEY, "could not use the key: its %s is %s",
-                                 rules[i].name, value ? "true" : "false");
-    }
+    enum sg_outcome outcome = sg_p11_facts_judge(facts, type, is_from_here, err);
+    if (outcome != SG_OUT_OK)
+        return outcome;
+    *ret = (struct sg_p11_key){.type = type,
+                               .origin = origin,
+                               .handle = facts->handle,
+                               .generation = session->generation,
+                               .epoch = session->p11->epoch,
+                               .id_len = facts->id_len};
+    memcpy(ret->id, facts->id, facts->id_len);
     return SG_OUT_OK;
 }
 
-static enum sg_outcome check_type(struct sg_p11_session *session, CK_OBJECT_HANDLE handle,
-                                  enum sg_key_type type, struct sg_err *err)
+static enum sg_outcome hash_spki(struct sg_p11_key *key, const struct spki *spki,
+                                 struct sg_err *err)
 {
-    static const CK_KEY_TYPE want[SG_KEY_TYPE_COUNT] = {
-        [SG_KEY_RSA_2048] = CKK_RSA, [SG_KEY_RSA_3072] = CKK_RSA, [SG_KEY_RSA_4096] = CKK_RSA,
-        [SG_KEY_EC_P256] = CKK_EC,   [SG_KEY_EC_P384] = CKK_EC,   [SG_KEY_ED25519] = CKK_EC_EDWARDS,
-    };
-    CK_KEY_TYPE have = CK_UNAVAILABLE_INFORMATION;
-    size_t len;
-    enum sg_outcome outcome =
-        sg_p11_attr(session, handle, CKA_KEY_TYPE, &have, sizeof(have), &len, err);
-    if (outcome == SG_OUT_OK && have != want[type])
-        return sg_p11_refuse(err, SG_OUT_KEY, "could not use the key: it is not of type %s",
-                             sg_key_type_name(type));
-    return outcome;
+    if (EVP_Digest(spki->bytes, spki->len, key->spki_hash, NULL, EVP_sha256(), NULL) != 1)
+        return sg_p11_refuse(err, SG_OUT_CAPACITY, "could not remember the key: out of memory");
+    return SG_OUT_OK;
 }
 
+/* By a search, which says exactly what is wrong. */
 static enum sg_outcome find_one(struct sg_p11_session *session, struct sg_slice id,
                                 enum sg_key_type type, enum sg_key_origin origin,
-                                struct sg_p11_key *ret, struct sg_err *err)
+                                struct sg_p11_key *ret, struct spki *ret_spki, struct sg_err *err)
 {
     CK_OBJECT_HANDLE handles[2];
     CK_ULONG count = 0;
+    struct sg_p11_facts facts;
 
-    uint64_t generation = session->generation;
     enum sg_outcome outcome = sg_p11_find(session, CKO_PRIVATE_KEY, id, handles, 2, &count, err);
     if (outcome != SG_OUT_OK)
         return outcome;
     if (count != 1)
         return sg_p11_refuse(err, SG_OUT_KEY, "could not use the key: %s on the token has its id",
                              count == 0 ? "no private key" : "more than one private key");
-    outcome = check_type(session, handles[0], type, err);
-    if (outcome == SG_OUT_OK)
-        outcome = judge(session, handles[0], origin, err);
+    outcome = sg_p11_facts_read(session, handles[0], &facts, err);
     if (outcome != SG_OUT_OK)
         return outcome;
+    if (!sg_slice_eq(sg_slice_of(facts.id, facts.id_len), id))
+        return sg_p11_refuse(err, SG_OUT_KEY,
+                             "could not use the key: what was found has another id");
+    outcome = accept(session, &facts, type, origin, ret, err);
+    if (outcome == SG_OUT_OK)
+        outcome = sg_p11_export_spki(session, &facts, type, ret_spki->bytes, &ret_spki->len, err);
+    return outcome == SG_OUT_OK ? hash_spki(ret, ret_spki, err) : outcome;
+}
 
-    *ret = (struct sg_p11_key){.type = type,
-                               .origin = origin,
-                               .handle = handles[0],
-                               .generation = generation,
-                               .id_len = id.len};
-    memcpy(ret->id, id.ptr, id.len);
-    return sg_p11_export_spki(session, id, handles[0], type, ret->spki, &ret->spki_len, err);
+/*
+ * Whether the handle from before a new login still names the key. Within one C_Initialize a handle
+ * is of one object, so its public key need not be asked for. False: find it.
+ */
+static bool look_again(struct sg_p11_session *session, struct sg_p11_key *key)
+{
+    struct sg_p11_facts facts;
+    struct sg_p11_key again;
+
+    if (key->epoch != session->p11->epoch ||
+        sg_p11_facts_read(session, key->handle, &facts, NULL) != SG_OUT_OK ||
+        !sg_slice_eq(sg_slice_of(facts.id, facts.id_len), sg_slice_of(key->id, key->id_len)) ||
+        accept(session, &facts, key->type, key->origin, &again, NULL) != SG_OUT_OK)
+        return false;
+    key->generation = again.generation;
+    return true;
 }
 
 enum sg_outcome sg_p11_keys_ready(struct sg_p11_session *session, struct sg_slice id,
                                   struct sg_p11_key *ret, struct sg_err *err)
 {
     struct sg_p11_key found = {0};
+    struct spki spki;
 
     if (!sg_p11_keys_get(session->p11, id, ret))
         return sg_p11_refuse(err, SG_OUT_NOT_LOADED, "could not sign: the key was not loaded");
     if (ret->generation == session->generation)
         return SG_OUT_OK;
-
-    enum sg_outcome outcome = find_one(session, id, ret->type, ret->origin, &found, err);
-    if (outcome != SG_OUT_OK)
-        return outcome;
-    /* Under the same id there may now be another key; the gateway knows the one it was told. */
-    if (!sg_slice_eq(sg_slice_of(found.spki, found.spki_len),
-                     sg_slice_of(ret->spki, ret->spki_len)))
-        return sg_p11_refuse(err, SG_OUT_KEY, "could not use the key: another one now has its id");
-    if (!put(session->p11, &found))
+    if (!look_again(session, ret)) {
+        enum sg_outcome outcome = find_one(session, id, ret->type, ret->origin, &found, &spki, err);
+        if (outcome != SG_OUT_OK)
+            return outcome;
+        /* Under the same id there may now be another key; the gateway knows the one it was told. */
+        if (memcmp(found.spki_hash, ret->spki_hash, SG_P11_HASH_LEN) != 0)
+            return sg_p11_refuse(err, SG_OUT_KEY,
+                                 "could not use the key: another one now has its id");
+        *ret = found;
+    }
+    if (!put(session->p11, ret))
         return sg_p11_refuse(err, SG_OUT_CAPACITY, "could not remember the key: out of memory");
-    *ret = found;
     return SG_OUT_OK;
 }
 
+enum sg_outcome sg_p11_keys_spki(struct sg_p11_session *session, const struct sg_p11_key *key,
+                                 uint8_t *out, size_t *ret_len, struct sg_err *err)
+{
+    struct sg_p11_facts facts;
+    enum sg_outcome outcome = sg_p11_facts_read(session, key->handle, &facts, err);
+    return outcome == SG_OUT_OK ? sg_p11_export_spki(session, &facts, key->type, out, ret_len, err)
+                                : outcome;
+}
+
+/* Loading ---------------------------------------------------------------------------------------
+ */
+
+/*
+ * A search costs a token that looks through all of its objects as much as they are many, and there
+ * is one for each key, or two. So many are searched for; from then on all that are on the token are
+ * read, once.
+ */
+enum { SEARCHES_MAX = 16 };
+
+static void take_census(struct sg_p11_session *session)
+{
+    struct sg_p11 *p11 = session->p11;
+
+    if (p11->census != NULL && !sg_p11_census_is_fresh(p11->census, session)) {
+        sg_p11_census_free(p11->census);
+        p11->census = NULL;
+        p11->searches = 0;
+    }
+    if (p11->census != NULL || p11->searches < SEARCHES_MAX)
+        return;
+    p11->searches = 0;
+    /* Without it, also when it fails, each key is searched for. */
+    sg_p11_census_make(session, &p11->census, NULL);
+}
+
+/* False: the census has not exactly one. */
+static bool look_up(struct sg_p11_session *session, const struct sg_request *request,
+                    struct sg_p11_key *ret, struct spki *ret_spki, enum sg_outcome *ret_outcome,
+                    struct sg_err *err)
+{
+    struct sg_p11_facts facts;
+    struct sg_slice first, second;
+
+    if (session->p11->census == NULL ||
+        !sg_p11_census_find(session->p11->census, request->id, &facts, &first, &second))
+        return false;
+    *ret_outcome = accept(session, &facts, request->type, request->origin, ret, err);
+    if (*ret_outcome == SG_OUT_OK)
+        *ret_outcome =
+            sg_p11_spki(request->type, first, second, ret_spki->bytes, &ret_spki->len, err);
+    if (*ret_outcome == SG_OUT_OK)
+        *ret_outcome = hash_spki(ret, ret_spki, err);
+    return true;
+}
+
 static enum sg_outcome load_once(struct sg_p11_session *session, const struct sg_request *request,
-                                 struct sg_p11_key *ret, struct sg_err *err)
+                                 struct sg_p11_key *ret, struct spki *ret_spki, struct sg_err *err)
 {
     enum sg_outcome outcome = sg_p11_session_ready(session, err);
-    if (outcome == SG_OUT_OK)
-        outcome = find_one(session, request->id, request->type, request->origin, ret, err);
+    if (outcome != SG_OUT_OK)
+        return outcome;
+    take_census(session);
+    if (!look_up(session, request, ret, ret_spki, &outcome, err)) {
+        session->p11->searches++;
+        outcome =
+            find_one(session, request->id, request->type, request->origin, ret, ret_spki, err);
+    }
     if (outcome == SG_OUT_OK && !put(session->p11, ret))
         outcome = sg_p11_refuse(err, SG_OUT_CAPACITY, "could not remember the key: out of memory");
     return outcome;
@@ -223,18 +277,19 @@ enum sg_outcome sg_p11_load_key(struct sg_p11_session *session, const struct sg_
                                 uint8_t *spki, size_t *ret_spki_len, struct sg_err *err)
 {
     struct sg_p11_key key = {0};
+    struct spki found = {0};
 
     sg_p11_enter(session);
-    enum sg_outcome outcome = load_once(session, request, &key, err);
+    enum sg_outcome outcome = load_once(session, request, &key, &found, err);
     if (outcome != SG_OUT_OK && sg_p11_mend(session, outcome, request->id, err))
-        outcome = load_once(session, request, &key, err);
+        outcome = load_once(session, request, &key, &found, err);
     if (outcome != SG_OUT_OK && outcome != SG_OUT_KEY)
         sg_p11_session_close(session);
     sg_p11_leave(session);
 
     if (outcome == SG_OUT_OK) {
-        memcpy(spki, key.spki, key.spki_len);
-        *ret_spki_len = key.spki_len;
+        memcpy(spki, found.bytes, found.len);
+        *ret_spki_len = found.len;
     }
     return outcome;
 }

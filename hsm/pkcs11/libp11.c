@@ -285,8 +285,13 @@ static enum sg_outcome make(struct sg_p11_session *session, const struct sg_requ
     if (request->deadline_ns != 0 && sg_mono_ns(&sg_clock_system) >= request->deadline_ns)
         return sg_p11_refuse(err, SG_OUT_EXPIRED, "could not make a request: too late");
 
-    const uint8_t *at = key.spki;
-    SG_AUTO(EVP_PKEY_free) EVP_PKEY *public_key = d2i_PUBKEY(NULL, &at, (long)key.spki_len);
+    uint8_t spki[SG_JOB_SPKI_MAX];
+    size_t spki_len;
+    outcome = sg_p11_keys_spki(session, &key, spki, &spki_len, err);
+    if (outcome != SG_OUT_OK)
+        return outcome;
+    const uint8_t *at = spki;
+    SG_AUTO(EVP_PKEY_free) EVP_PKEY *public_key = d2i_PUBKEY(NULL, &at, (long)spki_len);
     SG_AUTO(X509_REQ_free) X509_REQ *req = public_key == NULL ? NULL : build(request, public_key);
     if (req == NULL)
         return sg_p11_refuse(err, SG_OUT_REQUEST, "could not make a request: malformed names");

@@ -75,6 +75,7 @@ void sg_p11_free(struct sg_p11 *p11)
     for (size_t i = 0; i < p11->bucket_count && p11->buckets != NULL; i++)
         free(p11->buckets[i]);
     free(p11->buckets);
+    sg_p11_census_free(p11->census);
     pthread_rwlock_destroy(&p11->inside);
     pthread_mutex_destroy(&p11->login);
     pthread_mutex_destroy(&p11->facts);
@@ -164,6 +165,7 @@ enum sg_outcome sg_p11_initialize(struct sg_p11 *p11, struct sg_err *err)
         return sg_p11_fail(err, rv, "initialize the PKCS#11 module");
     p11->is_initialized = true;
     p11->generation++;
+    p11->epoch++;
 
     enum sg_outcome outcome = find_slot(p11, err);
     if (outcome == SG_OUT_OK)
@@ -215,6 +217,10 @@ enum sg_outcome sg_p11_open(struct sg_p11 *p11, struct sg_p11_session *session, 
                             struct sg_err *err)
 {
     *ret_is_stuck = false;
+    if (p11->census != NULL && !sg_p11_census_is_fresh(p11->census, session)) {
+        sg_p11_census_free(p11->census);
+        p11->census = NULL;
+    }
     if (p11->is_open) { /* written by this thread only */
         enum sg_outcome outcome = ask(p11, session, err);
         if (outcome == SG_OUT_OK || outcome == SG_OUT_PIN || outcome == SG_OUT_CAPACITY)

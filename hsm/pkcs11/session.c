@@ -30,7 +30,11 @@ int64_t sg_p11_session_busy_since(const struct sg_p11_session *session)
 void sg_p11_enter(struct sg_p11_session *session)
 {
     pthread_rwlock_rdlock(&session->p11->inside);
-    /* From here and not from before the lock: waiting for a recovery is not hanging. */
+    sg_p11_touch(session); /* not before the lock: waiting for a recovery is not hanging */
+}
+
+void sg_p11_touch(struct sg_p11_session *session)
+{
     atomic_store_explicit(&session->busy_since_ns, sg_mono_ns(&sg_clock_system),
                           memory_order_relaxed);
 }

@@ -175,7 +175,7 @@ static size_t tries_with_a_kill_after(int us)
     return (size_t)count;
 }
 
-enum { KILLS = 30, KILL_STEP_US = 4000 };
+enum { KILLS = 10, KILL_STEP_US = 12000 };
 
 static void killed_at_any_moment_a_wrong_pin_is_tried_once(void **state)
 {
