@@ -26,7 +26,7 @@
 struct sg_store;
 
 enum {
-    SG_STORE_SCHEMA = 1, /* the version that this program writes */
+    SG_STORE_SCHEMA = 2, /* the version that this program writes */
     SG_STORE_NAME_LEN_MAX = 63,
     SG_STORE_ORIGIN_LEN_MAX = 255,
     SG_STORE_TILE_HASHES = 256,

@@ -3,28 +3,6 @@
 
 #include "gateway/store/store_pg_priv.h"
 
-enum statement {
-    SEAL_KEY,
-    LOG_LIST,
-    LOG_FIND,
-    LOG_SIZE,
-    APPEND,
-    APPEND_TILES,
-    LOG_ADD,
-    TAKEN,
-    CHECKPOINT_READ,
-    CHECKPOINT_SET,
-    LEAF_LIST,
-    TILE_FIND,
-    LEAF_REQUEST,
-    DROP,
-    INDEXED,
-    INDEX,
-    SEARCH,
-    STATEMENT_COUNT,
-};
-_Static_assert((int)STATEMENT_COUNT <= (int)SG_PG_STATEMENTS_MAX, "room for all statements");
-
 /*
  * Parts of one statement see each other's results alone: leaves go in only where the log had the
  * size that its writer knows, which is compared under the lock of the log's row.
@@ -37,17 +15,18 @@ _Static_assert((int)STATEMENT_COUNT <= (int)SG_PG_STATEMENTS_MAX, "room for all 
     " SELECT * FROM unnest($5::int8[], $6::bytea[], $7::bytea[])"                                  \
     " WHERE EXISTS (SELECT 1 FROM moved))"
 
-static const char *const sql[STATEMENT_COUNT] = {
-    [SEAL_KEY] = "SELECT seal_key FROM sealgate.meta",
-    [LOG_LIST] = "SELECT id, name, origin, epoch, size, first FROM sealgate.logs ORDER BY id",
-    [LOG_FIND] = "SELECT id, name, origin, epoch, size, first FROM sealgate.logs"
-                 " WHERE name = $1::text ORDER BY epoch DESC LIMIT 1",
-    [LOG_SIZE] = "SELECT size, first FROM sealgate.logs WHERE id = $1::int8",
-    [APPEND] = MOVED " SELECT count(*) FROM moved",
-    [APPEND_TILES] = MOVED ", filled AS (INSERT INTO sealgate.tiles (log, level, index, hashes)"
-                           " SELECT $1::int8, * FROM unnest($8::int8[], $9::int8[], $10::bytea[])"
-                           " WHERE EXISTS (SELECT 1 FROM moved)) SELECT count(*) FROM moved",
-    [LOG_ADD] =
+static const char *const sql[SG_PG_STATEMENT_COUNT] = {
+    [SG_PG_SEAL_KEY] = "SELECT seal_key FROM sealgate.meta",
+    [SG_PG_LOG_LIST] = "SELECT id, name, origin, epoch, size, first FROM sealgate.logs ORDER BY id",
+    [SG_PG_LOG_FIND] = "SELECT id, name, origin, epoch, size, first FROM sealgate.logs"
+                       " WHERE name = $1::text ORDER BY epoch DESC LIMIT 1",
+    [SG_PG_LOG_SIZE] = "SELECT size, first FROM sealgate.logs WHERE id = $1::int8",
+    [SG_PG_APPEND] = MOVED " SELECT count(*) FROM moved",
+    [SG_PG_APPEND_TILES] =
+        MOVED ", filled AS (INSERT INTO sealgate.tiles (log, level, index, hashes)"
+              " SELECT $1::int8, * FROM unnest($8::int8[], $9::int8[], $10::bytea[])"
+              " WHERE EXISTS (SELECT 1 FROM moved)) SELECT count(*) FROM moved",
+    [SG_PG_LOG_ADD] =
         "WITH made AS (INSERT INTO sealgate.logs"
         " (name, origin, epoch, size, first, checkpoint)"
         " SELECT $1::text, $2::text, $3::int8, $4::int8, 0, $5::bytea"
@@ -60,40 +39,57 @@ static const char *const sql[STATEMENT_COUNT] = {
         " filled AS (INSERT INTO sealgate.tiles (log, level, index, hashes)"
         " SELECT made.id, t.* FROM made, unnest($9::int8[], $10::int8[], $11::bytea[]) AS t)"
         " SELECT id FROM made",
-    [TAKEN] = "SELECT request FROM sealgate.leaves WHERE request = ANY ($1::bytea[])",
-    [CHECKPOINT_READ] = "SELECT checkpoint FROM sealgate.logs WHERE id = $1::int8",
-    [CHECKPOINT_SET] = "UPDATE sealgate.logs SET checkpoint = $3::bytea"
-                       " WHERE id = $1::int8 AND size = $2::int8",
-    [LEAF_LIST] = "SELECT id, record FROM sealgate.leaves WHERE id >= $1::int8 AND id < $2::int8"
-                  " AND record IS NOT NULL ORDER BY id LIMIT $3::int8",
-    [TILE_FIND] = "SELECT hashes FROM sealgate.tiles"
-                  " WHERE log = $1::int8 AND level = $2::int8 AND index = $3::int8",
-    [LEAF_REQUEST] = "SELECT id FROM sealgate.leaves WHERE request = $1::bytea",
-    [DROP] = "WITH moved AS (UPDATE sealgate.logs SET first = $3::int8"
-             " WHERE id = $1::int8 AND first = $2::int8 RETURNING id),"
-             " gone AS (DELETE FROM sealgate.leaves WHERE id >= $4::int8 AND id < $5::int8"
-             " AND request IS NULL AND EXISTS (SELECT 1 FROM moved))"
-             " UPDATE sealgate.leaves SET record = NULL WHERE id >= $4::int8 AND id < $5::int8"
-             " AND request IS NOT NULL AND EXISTS (SELECT 1 FROM moved)",
-    [INDEXED] = "SELECT upto FROM sealgate.indexed WHERE log = $1::int8",
-    [INDEX] = "WITH moved AS (INSERT INTO sealgate.indexed AS i (log, upto)"
-              " SELECT $1::int8, $3::int8 WHERE $2::int8 = 0"
-              " OR EXISTS (SELECT 1 FROM sealgate.indexed WHERE log = $1::int8)"
-              " ON CONFLICT (log) DO UPDATE SET upto = $3::int8 WHERE i.upto = $2::int8"
-              " RETURNING log)"
-              " INSERT INTO sealgate.facts (log, fact, seq)"
-              " SELECT $1::int8, * FROM unnest($4::bytea[], $5::int8[])"
-              " WHERE EXISTS (SELECT 1 FROM moved) ON CONFLICT DO NOTHING",
-    [SEARCH] = "SELECT seq FROM sealgate.facts WHERE log = $1::int8 AND fact = $2::bytea"
-               " AND seq >= $3::int8 ORDER BY seq LIMIT $4::int8",
+    [SG_PG_TAKEN] = "SELECT request FROM sealgate.leaves WHERE request = ANY ($1::bytea[])",
+    [SG_PG_CHECKPOINT_READ] = "SELECT checkpoint FROM sealgate.logs WHERE id = $1::int8",
+    [SG_PG_CHECKPOINT_SET] = "UPDATE sealgate.logs SET checkpoint = $3::bytea"
+                             " WHERE id = $1::int8 AND size = $2::int8",
+    [SG_PG_LEAF_LIST] =
+        "SELECT id, record FROM sealgate.leaves WHERE id >= $1::int8 AND id < $2::int8"
+        " AND record IS NOT NULL ORDER BY id LIMIT $3::int8",
+    [SG_PG_TILE_FIND] = "SELECT hashes FROM sealgate.tiles"
+                        " WHERE log = $1::int8 AND level = $2::int8 AND index = $3::int8",
+    [SG_PG_LEAF_REQUEST] = "SELECT id FROM sealgate.leaves WHERE request = $1::bytea",
+    [SG_PG_DROP] =
+        "WITH moved AS (UPDATE sealgate.logs SET first = $3::int8"
+        " WHERE id = $1::int8 AND first = $2::int8 RETURNING id),"
+        " gone AS (DELETE FROM sealgate.leaves WHERE id >= $4::int8 AND id < $5::int8"
+        " AND request IS NULL AND EXISTS (SELECT 1 FROM moved))"
+        " UPDATE sealgate.leaves SET record = NULL WHERE id >= $4::int8 AND id < $5::int8"
+        " AND request IS NOT NULL AND EXISTS (SELECT 1 FROM moved)",
+    [SG_PG_INDEXED] = "SELECT upto FROM sealgate.searchable WHERE log = $1::int8",
+    [SG_PG_CLAIM] = "INSERT INTO sealgate.searchable AS i (log, upto)"
+                    " SELECT $1::int8, $3::int8 WHERE $2::int8 = 0"
+                    " OR EXISTS (SELECT 1 FROM sealgate.searchable WHERE log = $1::int8)"
+                    " ON CONFLICT (log) DO UPDATE SET upto = $3::int8 WHERE i.upto = $2::int8"
+                    " RETURNING log",
+    [SG_PG_RUN_NEWEST] = "SELECT first, upto, entries FROM sealgate.runs WHERE log = $1::int8"
+                         " ORDER BY first DESC LIMIT $2::int8",
+    [SG_PG_RUN_ADD] = "INSERT INTO sealgate.runs (log, first, upto, entries)"
+                      " VALUES ($1::int8, $2::int8, $3::int8, $4::int8)",
+    [SG_PG_RUN_DROP] = "DELETE FROM sealgate.runs WHERE log = $1::int8 AND first >= $2::int8",
+    [SG_PG_CHUNK_ADD] = "INSERT INTO sealgate.chunks (log, run, head, body)"
+                        " SELECT $1::int8, $2::int8, * FROM unnest($3::bytea[], $4::bytea[])",
+    [SG_PG_CHUNK_LIST] = "SELECT body FROM sealgate.chunks WHERE log = $1::int8 AND run = $2::int8"
+                         " ORDER BY head",
+    [SG_PG_CHUNK_DROP] = "DELETE FROM sealgate.chunks WHERE log = $1::int8 AND run >= $2::int8",
+    /* Of each run the chunk that the first entry is in, if it is there: one that holds the fact, or
+     * ends before it, so that the next may. */
+    [SG_PG_CHUNK_FIRST] = "SELECT r.first, c.body FROM sealgate.runs r LEFT JOIN LATERAL"
+                          " (SELECT body FROM sealgate.chunks WHERE log = $1::int8"
+                          " AND run = r.first AND head <= $3::bytea ORDER BY head DESC LIMIT 1) c"
+                          " ON true WHERE r.log = $1::int8 AND r.upto > $2::int8"
+                          " AND (c.body IS NULL OR position($4::bytea IN c.body) > 0"
+                          " OR substring(c.body FROM length(c.body) - 19 FOR 12) <= $4::bytea)"
+                          " ORDER BY r.first",
+    [SG_PG_CHUNK_MORE] = "SELECT body FROM sealgate.chunks WHERE log = $1::int8 AND run = $2::int8"
+                         " AND head > $3::bytea AND head <= $4::bytea ORDER BY head LIMIT $5::int8",
 };
 
 enum {
-    SMALL_BYTES_MAX = 256,
+    SMALL_BYTES_MAX = SG_PG_SMALL_BYTES_MAX,
     LEAVES_AT_ONCE = 256,
     GROUP_BYTES_MAX = SG_STORE_GROUP_MAX * (SG_STORE_RECORD_BYTES_MAX + 64) +
                       16 * (SG_STORE_TILE_BYTES + 64) + 4096,
-    FACTS_BYTES_MAX = SG_STORE_FACTS_MAX * 32 + 4096,
 };
 
 static struct sg_store_pg *pg_of(struct sg_store *store)
@@ -102,7 +98,7 @@ static struct sg_store_pg *pg_of(struct sg_store *store)
 }
 
 /* Connected, to a store of a version that we know. */
-static enum sg_rc ready(struct sg_store_pg *store, struct sg_err *err)
+enum sg_rc sg_store_pg_ready(struct sg_store_pg *store, struct sg_err *err)
 {
     bool is_new;
     SG_TRY(sg_pg_ready(&store->pg, &is_new, err));
@@ -133,7 +129,7 @@ static enum sg_rc open_store(const char *url, bool is_read_only, struct sg_store
     store->pg.sql = sql;
     store->pg.url = strdup(url);
     enum sg_rc rc = store->pg.url != NULL
-                        ? ready(store, err)
+                        ? sg_store_pg_ready(store, err)
                         : SG_FAIL(err, SG_E_LIMIT, 0, "could not open the store: no memory");
     if (rc != SG_OK) {
         close_store(&store->base);
@@ -145,15 +141,16 @@ static enum sg_rc open_store(const char *url, bool is_read_only, struct sg_store
 
 static enum sg_rc check_safe(struct sg_store *base, struct sg_err *err)
 {
-    SG_TRY(ready(pg_of(base), err));
+    SG_TRY(sg_store_pg_ready(pg_of(base), err));
     return sg_store_pg_check_safe(&pg_of(base)->pg, err);
 }
 
 /* Connects, runs a statement whose parameters are few, and forgets these. */
-static enum sg_rc ask(struct sg_store_pg *store, enum statement number, struct sg_pg_params *params,
-                      const char *what, PGresult **ret, struct sg_err *err)
+enum sg_rc sg_store_pg_ask(struct sg_store_pg *store, enum sg_pg_statement number,
+                           struct sg_pg_params *params, const char *what, PGresult **ret,
+                           struct sg_err *err)
 {
-    enum sg_rc rc = ready(store, err);
+    enum sg_rc rc = sg_store_pg_ready(store, err);
     if (rc == SG_OK)
         rc = sg_pg_run(&store->pg, number, params, what, ret, err);
     sg_pg_params_done(params);
@@ -165,7 +162,7 @@ static enum sg_rc seal_key(struct sg_store *base, uint8_t ret[32], struct sg_err
     SG_AUTO(sg_pg_clear) PGresult *result = NULL;
     struct sg_pg_params params;
     sg_pg_params_init(&params, SMALL_BYTES_MAX);
-    SG_TRY(ask(pg_of(base), SEAL_KEY, &params, "read the store", &result, err));
+    SG_TRY(sg_store_pg_ask(pg_of(base), SG_PG_SEAL_KEY, &params, "read the store", &result, err));
     struct sg_slice key = sg_pg_bytes(result, 0, 0);
     if (key.len != 32)
         return SG_REFUSE(err, SG_R_STORE_BROKEN, "the store has lost its \"seal_key\"");
@@ -207,8 +204,8 @@ static enum sg_rc each_log(struct sg_store *base, const char *name, sg_store_log
     sg_pg_params_init(&params, SMALL_BYTES_MAX);
     if (name != NULL)
         sg_pg_add_bytes(&params, sg_slice_str(name));
-    SG_TRY(ask(pg_of(base), name == NULL ? LOG_LIST : LOG_FIND, &params, "read the store's logs",
-               &result, err));
+    SG_TRY(sg_store_pg_ask(pg_of(base), name == NULL ? SG_PG_LOG_LIST : SG_PG_LOG_FIND, &params,
+                           "read the store's logs", &result, err));
     for (int row = 0; row < PQntuples(result); row++) {
         struct sg_store_log log = {0};
         if (!take_log(result, row, &log))
@@ -336,7 +333,7 @@ static enum sg_rc mark_taken(struct sg_store_pg *store, struct sg_store_group *g
     for (size_t i = 0; i < group->leaf_count; i++)
         sg_pg_item_blob(&params, key_of(&group->leaves[i]));
     sg_pg_end_array(&params);
-    SG_TRY(ask(store, TAKEN, &params, "look for requests", &result, err));
+    SG_TRY(sg_store_pg_ask(store, SG_PG_TAKEN, &params, "look for requests", &result, err));
     for (int row = 0; row < PQntuples(result); row++)
         mark_key(group, order, sg_pg_bytes(result, row, 0));
     *ret_is_any |= PQntuples(result) > 0;
@@ -344,15 +341,16 @@ static enum sg_rc mark_taken(struct sg_store_pg *store, struct sg_store_group *g
 }
 
 /* Runs a statement that puts leaves in; it gives one number, or is stopped by a key. */
-static enum sg_rc put(struct sg_store_pg *store, enum statement number, struct sg_pg_params *params,
-                      struct sg_store_group *group, const struct in_order *order, int64_t *ret,
-                      enum sg_store_outcome *outcome, struct sg_err *err)
+static enum sg_rc put(struct sg_store_pg *store, enum sg_pg_statement number,
+                      struct sg_pg_params *params, struct sg_store_group *group,
+                      const struct in_order *order, int64_t *ret, enum sg_store_outcome *outcome,
+                      struct sg_err *err)
 {
     SG_AUTO(sg_pg_clear) PGresult *result = NULL;
     struct sg_err why = {0};
     bool is_any = false;
 
-    enum sg_rc rc = ask(store, number, params, "append to the log", &result, &why);
+    enum sg_rc rc = sg_store_pg_ask(store, number, params, "append to the log", &result, &why);
     if (rc == SG_OK) {
         *ret = sg_pg_int(result, 0, 0);
         *outcome = *ret >= 1 ? SG_STORE_WRITTEN : SG_STORE_MOVED;
@@ -409,8 +407,8 @@ static enum sg_rc append(struct sg_store *base, struct sg_store_group *group,
         add_leaves(&params, group, order);
         if (group->tile_count > 0)
             add_tiles(&params, group);
-        rc = put(store, group->tile_count > 0 ? APPEND_TILES : APPEND, &params, group, order,
-                 &moved, ret, err);
+        rc = put(store, group->tile_count > 0 ? SG_PG_APPEND_TILES : SG_PG_APPEND, &params, group,
+                 order, &moved, ret, err);
     }
     free(order);
     return rc;
@@ -424,14 +422,14 @@ static enum sg_rc put_epoch(struct sg_store_pg *store, struct sg_pg_params *para
 {
     static const char lock[] = "BEGIN; LOCK TABLE sealgate.logs IN SHARE ROW EXCLUSIVE MODE";
 
-    enum sg_rc rc = ready(store, err);
+    enum sg_rc rc = sg_store_pg_ready(store, err);
     if (rc == SG_OK)
         rc = sg_pg_exec(&store->pg, lock, "create a log", NULL, err);
     if (rc != SG_OK) {
         sg_pg_params_done(params);
         return rc;
     }
-    rc = put(store, LOG_ADD, params, group, order, ret, outcome, err);
+    rc = put(store, SG_PG_LOG_ADD, params, group, order, ret, outcome, err);
     if (rc == SG_OK)
         rc = sg_pg_exec(&store->pg, "COMMIT", "create a log", NULL, err);
     if (store->pg.conn != NULL && PQtransactionStatus(store->pg.conn) != PQTRANS_IDLE)
@@ -466,7 +464,7 @@ static enum sg_rc create_log(struct sg_store *base, struct sg_store_log *log,
         add_tiles(&params, group);
         sg_pg_add_int(&params, ends == NULL ? 0 : (int64_t)ends->id);
         sg_pg_add_int(&params, ends == NULL ? 0 : (int64_t)ends->size);
-        rc = ends == NULL ? put(store, LOG_ADD, &params, group, order, &id, ret, err)
+        rc = ends == NULL ? put(store, SG_PG_LOG_ADD, &params, group, order, &id, ret, err)
                           : put_epoch(store, &params, group, order, &id, ret, err);
         if (rc == SG_OK && *ret == SG_STORE_WRITTEN)
             log->id = (uint64_t)id;
@@ -484,7 +482,8 @@ static enum sg_rc read_checkpoint(struct sg_store *base, uint64_t log_id, struct
     struct sg_pg_params params;
     sg_pg_params_init(&params, SMALL_BYTES_MAX);
     sg_pg_add_int(&params, (int64_t)log_id);
-    SG_TRY(ask(pg_of(base), CHECKPOINT_READ, &params, "read the checkpoint", &result, err));
+    SG_TRY(sg_store_pg_ask(pg_of(base), SG_PG_CHECKPOINT_READ, &params, "read the checkpoint",
+                           &result, err));
     if (PQntuples(result) != 1)
         return SG_FAIL(err, SG_E_NOT_FOUND, 0, "the store has no such log");
     sg_buf_add_slice(ret, sg_pg_bytes(result, 0, 0));
@@ -499,7 +498,8 @@ static enum sg_rc set_checkpoint(struct sg_store *base, uint64_t log_id, uint64_
     sg_pg_add_int(&params, (int64_t)log_id);
     sg_pg_add_int(&params, (int64_t)size);
     sg_pg_add_bytes(&params, checkpoint);
-    return ask(pg_of(base), CHECKPOINT_SET, &params, "store a checkpoint", NULL, err);
+    return sg_store_pg_ask(pg_of(base), SG_PG_CHECKPOINT_SET, &params, "store a checkpoint", NULL,
+                           err);
 }
 
 static enum sg_rc log_size(struct sg_store_pg *store, uint64_t log_id, uint64_t *ret_size,
@@ -511,7 +511,7 @@ static enum sg_rc log_size(struct sg_store_pg *store, uint64_t log_id, uint64_t 
         return SG_FAIL(err, SG_E_NOT_FOUND, 0, "the store has no such log");
     sg_pg_params_init(&params, SMALL_BYTES_MAX);
     sg_pg_add_int(&params, (int64_t)log_id);
-    SG_TRY(ask(store, LOG_SIZE, &params, "read the log", &result, err));
+    SG_TRY(sg_store_pg_ask(store, SG_PG_LOG_SIZE, &params, "read the log", &result, err));
     if (PQntuples(result) != 1)
         return SG_FAIL(err, SG_E_NOT_FOUND, 0, "the store has no such log");
     *ret_size = (uint64_t)sg_pg_int(result, 0, 0);
@@ -536,7 +536,7 @@ static enum sg_rc read_leaves(struct sg_store *base, uint64_t log_id, uint64_t f
         sg_pg_add_int(&params, sg_store_leaf_id(log_id, first));
         sg_pg_add_int(&params, sg_store_leaf_id(log_id, end));
         sg_pg_add_int(&params, LEAVES_AT_ONCE);
-        SG_TRY(ask(store, LEAF_LIST, &params, "read the log", &result, err));
+        SG_TRY(sg_store_pg_ask(store, SG_PG_LEAF_LIST, &params, "read the log", &result, err));
         int rows = PQntuples(result);
         for (int row = 0; row < rows; row++) {
             uint64_t seq = sg_store_leaf_seq(sg_pg_int(result, row, 0));
@@ -558,7 +558,7 @@ static enum sg_rc find_tile(struct sg_store *base, uint64_t log_id, unsigned lev
     sg_pg_add_int(&params, (int64_t)log_id);
     sg_pg_add_int(&params, level);
     sg_pg_add_int(&params, (int64_t)index);
-    SG_TRY(ask(pg_of(base), TILE_FIND, &params, "read a tile", &result, err));
+    SG_TRY(sg_store_pg_ask(pg_of(base), SG_PG_TILE_FIND, &params, "read a tile", &result, err));
     if (PQntuples(result) != 1)
         return SG_FAIL(err, SG_E_NOT_FOUND, 0, "the store has no such tile");
     struct sg_slice hashes = sg_pg_bytes(result, 0, 0);
@@ -575,76 +575,13 @@ static enum sg_rc find_request(struct sg_store *base, const uint8_t key[], uint6
     struct sg_pg_params params;
     sg_pg_params_init(&params, SMALL_BYTES_MAX);
     sg_pg_add_bytes(&params, sg_slice_of(key, SG_STORE_REQUEST_KEY_BYTES));
-    SG_TRY(ask(pg_of(base), LEAF_REQUEST, &params, "look for a request", &result, err));
+    SG_TRY(sg_store_pg_ask(pg_of(base), SG_PG_LEAF_REQUEST, &params, "look for a request", &result,
+                           err));
     if (PQntuples(result) != 1)
         return SG_FAIL(err, SG_E_NOT_FOUND, 0, "the store has no such request");
     int64_t id = sg_pg_int(result, 0, 0);
     *ret_log_id = (uint64_t)id >> SG_STORE_SEQ_BITS;
     *ret_seq = sg_store_leaf_seq(id);
-    return SG_OK;
-}
-
-/* ---- the index ---- */
-
-static enum sg_rc indexed(struct sg_store *base, uint64_t log_id, uint64_t *ret, struct sg_err *err)
-{
-    SG_AUTO(sg_pg_clear) PGresult *result = NULL;
-    struct sg_pg_params params;
-    sg_pg_params_init(&params, SMALL_BYTES_MAX);
-    sg_pg_add_int(&params, (int64_t)log_id);
-    SG_TRY(ask(pg_of(base), INDEXED, &params, "read the search index", &result, err));
-    *ret = PQntuples(result) == 1 ? (uint64_t)sg_pg_int(result, 0, 0) : 0;
-    return SG_OK;
-}
-
-/* It may be lost with a server that crashes, from its end on: nobody waits for it to be synced. */
-static enum sg_rc index_facts(struct sg_store *base, uint64_t log_id, uint64_t from, uint64_t to,
-                              const struct sg_store_fact *facts, size_t count, struct sg_err *err)
-{
-    struct sg_store_pg *store = pg_of(base);
-    struct sg_pg_params params;
-
-    SG_TRY(ready(store, err));
-    sg_pg_params_init(&params, FACTS_BYTES_MAX);
-    sg_pg_add_int(&params, (int64_t)log_id);
-    sg_pg_add_int(&params, (int64_t)from);
-    sg_pg_add_int(&params, (int64_t)to);
-    sg_pg_begin_blobs(&params, count);
-    for (size_t i = 0; i < count; i++)
-        sg_pg_item_blob(&params, sg_slice_of(facts[i].bytes, SG_STORE_FACT_BYTES));
-    sg_pg_end_array(&params);
-    sg_pg_begin_ints(&params, count);
-    for (size_t i = 0; i < count; i++)
-        sg_pg_item_int(&params, (int64_t)facts[i].seq);
-    sg_pg_end_array(&params);
-    enum sg_rc rc = sg_pg_exec(&store->pg, "BEGIN; SET LOCAL synchronous_commit = off",
-                               "write the search index", NULL, err);
-    if (rc == SG_OK)
-        rc = sg_pg_run(&store->pg, INDEX, &params, "write the search index", NULL, err);
-    sg_pg_params_done(&params);
-    if (rc == SG_OK)
-        return sg_pg_exec(&store->pg, "COMMIT", "write the search index", NULL, err);
-    if (store->pg.conn != NULL && PQtransactionStatus(store->pg.conn) != PQTRANS_IDLE)
-        sg_pg_close(&store->pg);
-    return rc;
-}
-
-static enum sg_rc search(struct sg_store *base, uint64_t log_id, const uint8_t fact[],
-                         uint64_t first, uint64_t *ret_seqs, size_t max, size_t *ret_count,
-                         struct sg_err *err)
-{
-    SG_AUTO(sg_pg_clear) PGresult *result = NULL;
-    struct sg_pg_params params;
-    sg_pg_params_init(&params, SMALL_BYTES_MAX);
-    sg_pg_add_int(&params, (int64_t)log_id);
-    sg_pg_add_bytes(&params, sg_slice_of(fact, SG_STORE_FACT_BYTES));
-    sg_pg_add_int(&params, (int64_t)first);
-    sg_pg_add_int(&params, (int64_t)max);
-    SG_TRY(ask(pg_of(base), SEARCH, &params, "read the search index", &result, err));
-    size_t count = (size_t)PQntuples(result);
-    for (size_t i = 0; i < count && i < max; i++)
-        ret_seqs[i] = (uint64_t)sg_pg_int(result, (int)i, 0);
-    *ret_count = count;
     return SG_OK;
 }
 
@@ -671,7 +608,7 @@ static enum sg_rc drop_leaves(struct sg_store *base, uint64_t log_id, uint64_t f
     sg_pg_add_int(&params, (int64_t)to);
     sg_pg_add_int(&params, sg_store_drop_id(log_id, from));
     sg_pg_add_int(&params, sg_store_leaf_id(log_id, to));
-    return ask(store, DROP, &params, "drop archived leaves", NULL, err);
+    return sg_store_pg_ask(store, SG_PG_DROP, &params, "drop archived leaves", NULL, err);
 }
 
 static enum sg_rc backup(struct sg_store *base, const char *folder, struct sg_err *err)
@@ -703,9 +640,9 @@ const struct sg_store_backend sg_store_pg = {
     .read_leaves = read_leaves,
     .find_tile = find_tile,
     .find_request = find_request,
-    .indexed = indexed,
-    .index = index_facts,
-    .search = search,
+    .indexed = sg_store_pg_indexed,
+    .index = sg_store_pg_index,
+    .search = sg_store_pg_find,
     .drop_leaves = drop_leaves,
     .backup = backup,
     .room = room,

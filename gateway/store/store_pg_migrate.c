@@ -25,6 +25,14 @@ static const struct step {
      "ALTER TABLE sealgate.tiles ALTER hashes SET STORAGE EXTERNAL;" /* hashes do not shrink */
      "CREATE TABLE sealgate.indexed (log int8 PRIMARY KEY, upto int8 NOT NULL);"
      "CREATE TABLE sealgate.facts (log int8, fact bytea, seq int8, PRIMARY KEY (log, fact, seq));"},
+    /* The search index in runs: runs.h. `facts` and `indexed` are those of gateways of version 1,
+     * and go with the step after this one. */
+    {1,
+     "CREATE TABLE sealgate.searchable (log int8 PRIMARY KEY, upto int8 NOT NULL);"
+     "CREATE TABLE sealgate.runs (log int8, first int8, upto int8 NOT NULL, entries int8 NOT NULL,"
+     " PRIMARY KEY (log, first));"
+     "CREATE TABLE sealgate.chunks (log int8, run int8, head bytea, body bytea NOT NULL,"
+     " PRIMARY KEY (log, run, head));"},
 };
 _Static_assert(SG_COUNT(steps) == SG_STORE_SCHEMA, "a version for each step");
 

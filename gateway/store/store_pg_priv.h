@@ -12,7 +12,37 @@
  * another; what the server still does with an append that nobody waits for cannot harm, since it
  * compares the log's size under the row's lock.
  */
-enum { SG_PG_STATEMENTS_MAX = 24, SG_PG_PARAMS_MAX = 13 };
+enum { SG_PG_STATEMENTS_MAX = 24, SG_PG_PARAMS_MAX = 13, SG_PG_SMALL_BYTES_MAX = 256 };
+
+/* The statements of a store; their SQL is in store_pg.c. */
+enum sg_pg_statement {
+    SG_PG_SEAL_KEY,
+    SG_PG_LOG_LIST,
+    SG_PG_LOG_FIND,
+    SG_PG_LOG_SIZE,
+    SG_PG_APPEND,
+    SG_PG_APPEND_TILES,
+    SG_PG_LOG_ADD,
+    SG_PG_TAKEN,
+    SG_PG_CHECKPOINT_READ,
+    SG_PG_CHECKPOINT_SET,
+    SG_PG_LEAF_LIST,
+    SG_PG_TILE_FIND,
+    SG_PG_LEAF_REQUEST,
+    SG_PG_DROP,
+    SG_PG_INDEXED,
+    SG_PG_CLAIM,
+    SG_PG_RUN_NEWEST,
+    SG_PG_RUN_ADD,
+    SG_PG_RUN_DROP,
+    SG_PG_CHUNK_ADD,
+    SG_PG_CHUNK_LIST,
+    SG_PG_CHUNK_DROP,
+    SG_PG_CHUNK_FIRST,
+    SG_PG_CHUNK_MORE,
+    SG_PG_STATEMENT_COUNT,
+};
+_Static_assert((int)SG_PG_STATEMENT_COUNT <= (int)SG_PG_STATEMENTS_MAX, "room for all statements");
 
 struct sg_pg {
     char *url;
@@ -71,6 +101,22 @@ struct sg_store_pg {
     struct sg_store base;
     struct sg_pg pg;
 };
+
+/* Connected, to a store of a version that we know. */
+enum sg_rc sg_store_pg_ready(struct sg_store_pg *store, struct sg_err *err);
+/* Connects, runs a statement whose parameters are few, and forgets these. */
+enum sg_rc sg_store_pg_ask(struct sg_store_pg *store, enum sg_pg_statement number,
+                           struct sg_pg_params *params, const char *what, PGresult **ret,
+                           struct sg_err *err);
+
+/* store_pg_search.c */
+enum sg_rc sg_store_pg_indexed(struct sg_store *base, uint64_t log_id, uint64_t *ret,
+                               struct sg_err *err);
+enum sg_rc sg_store_pg_index(struct sg_store *base, uint64_t log_id, uint64_t from, uint64_t to,
+                             const struct sg_store_fact *facts, size_t count, struct sg_err *err);
+enum sg_rc sg_store_pg_find(struct sg_store *base, uint64_t log_id, const uint8_t fact[],
+                            uint64_t first, uint64_t *ret_seqs, size_t max, size_t *ret_count,
+                            struct sg_err *err);
 
 /* store_pg_migrate.c */
 enum sg_rc sg_store_pg_migrate(const char *url, unsigned *ret_from, struct sg_err *err);

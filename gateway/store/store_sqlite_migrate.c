@@ -29,6 +29,7 @@ static const struct step {
         "CREATE UNIQUE INDEX leaves_request ON leaves (request) WHERE request IS NOT NULL;"
         /* log << 40 | level << 36 | index */
         "CREATE TABLE tiles (id INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;"},
+    {1, ""}, /* PostgreSQL's search index; ours is a file of its own */
 };
 _Static_assert(SG_COUNT(steps) == SG_STORE_SCHEMA, "a version for each step");
 

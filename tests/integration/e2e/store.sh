@@ -30,9 +30,9 @@ rm -rf "$dir"/data* "$work"/*
 config a sqlite:data-a
 says "no store yet" $sealgated --check-config --config "$dir/a.yaml"
 refuses "run sealgated init" $sealgated backup --to "$work/early" --config "$dir/a.yaml"
-says "was made, version 1" $sealgated migrate --config "$dir/a.yaml"
+says "was made, version 2" $sealgated migrate --config "$dir/a.yaml"
 [ -s "$dir/data-a/store.db" ] || fail "a relative folder is not taken from that of the file"
-says "version 1 already" $sealgated migrate --config "$dir/a.yaml"
+says "version 2 already" $sealgated migrate --config "$dir/a.yaml"
 says "is in order" $sealgated --check-config --config "$dir/a.yaml"
 
 says "was copied" $sealgated backup --to "$work/copy" --config "$dir/a.yaml"
@@ -40,7 +40,7 @@ refuses "not empty" $sealgated backup --to "$work/copy" --config "$dir/a.yaml"
 refuses "not empty" $sealgated restore --from "$work/copy" --config "$dir/a.yaml"
 config b sqlite:data-b
 says "was put back" $sealgated restore --from "$work/copy" --config "$dir/b.yaml"
-says "version 1 already" $sealgated migrate --config "$dir/b.yaml"
+says "version 2 already" $sealgated migrate --config "$dir/b.yaml"
 dump() { python3 -c 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).iterdump(), sep="\n")' "$1/store.db"; }
 cmp <(dump "$dir/data-a") <(dump "$dir/data-b") || fail "the copy is not the store"
 refuses "no store in" $sealgated restore --from "$work/none" --config "$dir/b.yaml"

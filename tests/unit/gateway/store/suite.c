@@ -649,6 +649,71 @@ static void facts_are_found_in_order_from_a_place_on(void **state)
                      SG_E_INVALID);
 }
 
+/* What a search must find, as plainly as it can be said: all facts in the order of their leaves. */
+struct index_model {
+    struct sg_store_fact facts[20000];
+    size_t count;
+};
+
+static void check_search(struct store_suite *suite, const struct index_model *model, int kind,
+                         uint64_t first, size_t max)
+{
+    uint64_t seqs[256];
+    struct sg_store_fact fact;
+    size_t count = 99, found = 0;
+
+    set_fact(&fact, kind, 0);
+    assert_ok(sg_store_search(suite->store, suite->log.id, fact.bytes, first, seqs, max, &count,
+                              &suite_err));
+    for (size_t i = 0; i < model->count && found < max; i++) {
+        const struct sg_store_fact *wanted = &model->facts[i];
+        if (wanted->seq < first || wanted->bytes[0] != kind)
+            continue;
+        if (found > 0 && seqs[found - 1] == wanted->seq)
+            continue; /* said twice, found once */
+        assert_true(found < count);
+        assert_int_equal(seqs[found++], wanted->seq);
+    }
+    assert_int_equal(count, found);
+}
+
+static void facts_that_came_bit_by_bit_are_all_found(void **state)
+{
+    enum { LEAVES = 600, COMMON = 1, RARE = 60, ABSENT = 200 };
+    struct store_suite *suite = *state;
+    struct index_model *model = calloc(1, sizeof(*model));
+    struct sg_store_fact batch[LEAVES * 16];
+    unsigned random = 7;
+
+    assert_non_null(model);
+    for (uint64_t size = 0; size < LEAVES; size += 100)
+        suite_append(suite, suite->store, 100, 0);
+    for (uint64_t from = 0, to; from < LEAVES; from = to) {
+        const size_t begin = model->count;
+        /* Now one leaf, now many: runs of all sizes, that swallow one another and do not. */
+        to = from + 1 + (uint64_t)rand_r(&random) % (from % 7 == 0 ? 120 : 9);
+        to = to < LEAVES ? to : LEAVES;
+        for (uint64_t seq = from; seq < to; seq++) {
+            set_fact(&model->facts[model->count++], COMMON, seq);
+            for (int i = rand_r(&random) % 12; i > 0; i--)
+                set_fact(&model->facts[model->count++], 2 + rand_r(&random) % RARE, seq);
+        }
+        memcpy(batch, &model->facts[begin], (model->count - begin) * sizeof(*batch));
+        assert_ok(sg_store_index(suite->store, suite->log.id, from, to, batch, model->count - begin,
+                                 &suite_err));
+        check_search(suite, model, COMMON, from / 2, 256);
+        check_search(suite, model, 2 + rand_r(&random) % RARE, 0, 256);
+    }
+    for (int kind = COMMON; kind < 2 + RARE; kind++) {
+        check_search(suite, model, kind, 0, 256);
+        check_search(suite, model, kind, (uint64_t)rand_r(&random) % LEAVES, 1);
+        check_search(suite, model, kind, (uint64_t)rand_r(&random) % LEAVES, 47);
+    }
+    check_search(suite, model, ABSENT, 0, 256);
+    check_search(suite, model, COMMON, LEAVES, 256);
+    free(model);
+}
+
 /* ---- several processes ---- */
 
 static void two_processes_that_append_overwrite_nothing(void **state)
@@ -724,6 +789,7 @@ const struct CMUnitTest suite_tests[] = {
     SUITE_TEST(a_store_that_was_not_made_is_refused),
     SUITE_TEST(a_store_opened_for_reading_is_not_written),
     SUITE_TEST(facts_are_found_in_order_from_a_place_on),
+    SUITE_TEST(facts_that_came_bit_by_bit_are_all_found),
     SUITE_TEST(two_processes_that_append_overwrite_nothing),
     SUITE_TEST(a_killed_process_loses_nothing_that_it_acknowledged),
 };

@@ -223,11 +223,11 @@ static void a_store_of_the_future_is_used_where_it_serves_us(void **state)
     char name[32];
 
     name_of(suite->url, name);
-    tell(name, "UPDATE sealgate.meta SET schema = 2");
+    tell(name, "UPDATE sealgate.meta SET schema = 1000");
     store = suite_open(suite->url);
     suite_append(suite, store, 1, 0);
     sg_store_close(store);
-    tell(name, "UPDATE sealgate.meta SET schema = 3, serves = 2");
+    tell(name, "UPDATE sealgate.meta SET schema = 1001, serves = 1000");
     assert_int_equal(sg_store_open(suite->url, &store, &err), SG_E_CONFLICT);
     assert_int_equal(err.reason, SG_R_STORE_SCHEMA);
     assert_int_equal(sg_store_migrate(suite->url, &from, &err), SG_E_CONFLICT);

@@ -206,13 +206,13 @@ static void a_store_of_the_future_is_used_where_it_serves_us(void **state)
     struct sg_store *store = NULL;
     struct sg_err err = {0};
     unsigned from;
-    sql(suite, "store.db", "UPDATE meta SET value = 2 WHERE name = 'schema'");
+    sql(suite, "store.db", "UPDATE meta SET value = 1000 WHERE name = 'schema'");
     store = suite_open(suite->url);
     suite_append(suite, store, 1, 0);
     sg_store_close(store);
     sql(suite, "store.db",
-        "UPDATE meta SET value = 3 WHERE name = 'schema';"
-        "UPDATE meta SET value = 2 WHERE name = 'serves'");
+        "UPDATE meta SET value = 1001 WHERE name = 'schema';"
+        "UPDATE meta SET value = 1000 WHERE name = 'serves'");
     assert_int_equal(sg_store_open(suite->url, &store, &err), SG_E_CONFLICT);
     assert_int_equal(err.reason, SG_R_STORE_SCHEMA);
     assert_int_equal(sg_store_open_read(suite->url, &store, &err), SG_E_CONFLICT);
@@ -541,7 +541,7 @@ static void an_index_that_is_lost_broken_or_anothers_is_made_anew(void **state)
             else if (round == 3)
                 sql(suite, "search.db", "UPDATE meta SET store = x'00'");
             else
-                sql(suite, "search.db", "DROP TABLE facts");
+                sql(suite, "search.db", "DROP TABLE chunks");
             suite->store = suite_open(suite->url);
         }
         if (round == 4) /* seen when it is used, and then forgotten whole */
