@@ -14,8 +14,11 @@ enum {
     BEHIND_MS_MAX = 2000, /* a clock that is corrected a little is none to stop for */
     INDEX_TURNS = 16,     /* of the index, for each tick */
     HOLD_COMMITS = 8,     /* so many times as long as a commit takes may a record be held back, */
-    HOLD_MS_MAX = 5,      /* and so long at most */
+    HOLD_MS_MAX = 10,     /* and so long at most */
+    BUSY = 16,            /* signatures that keep a token at work while a commit takes place */
+    HOLD_SHARE = 3,       /* where more are under way: so many times as many are held */
     SMOOTHING = 8,        /* of the time that a commit takes */
+    RECORD_BYTES = 1024,  /* that a record usually needs */
 };
 
 /* What each of the two threads has for itself. */
@@ -219,6 +222,14 @@ static void hand_over(void *arg)
     audit->held = 0;
 }
 
+/* Whether what is held is enough for a commit, seen beside what is still to come. A token must not
+ * run dry while all its callers wait for the disk. */
+static bool is_enough(const struct sg_audit *audit)
+{
+    const size_t share = audit->expected > BUSY ? HOLD_SHARE : 1;
+    return audit->held >= share * audit->expected;
+}
+
 /* How long what is held may wait for what is on its way, from its first on. */
 static int64_t hold_ns(const struct sg_audit *audit)
 {
@@ -233,7 +244,7 @@ static void on_turn_over(void *arg)
     if (audit->first == NULL)
         return;
     const int64_t due_ns = audit->held_ns + hold_ns(audit);
-    if (audit->held >= audit->expected || sg_mono_ns(audit->clock) >= due_ns ||
+    if (is_enough(audit) || sg_mono_ns(audit->clock) >= due_ns ||
         sg_timer_set(audit->loop, &audit->hold_timer, due_ns, NULL) != SG_OK)
         hand_over(audit);
 }
@@ -285,6 +296,7 @@ enum sg_rc sg_audit_submit(struct sg_audit *audit, const struct sg_audit_record 
         return SG_REFUSE(err, SG_R_QUEUE_FULL, "%zu records wait for the audit log",
                          audit->waiting);
     sg_buf_init(&entry->bytes, SG_AUDIT_RECORD_BYTES_MAX);
+    (void)sg_buf_room(&entry->bytes, RECORD_BYTES); /* at once; without it the check below fails */
     sg_audit_record_write(record, &entry->bytes);
     enum sg_rc rc = sg_buf_check(&entry->bytes, err);
     if (rc != SG_OK) {

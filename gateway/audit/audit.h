@@ -73,10 +73,10 @@ SG_MUST_USE enum sg_rc sg_audit_submit(struct sg_audit *audit, const struct sg_a
                                        struct sg_audit_entry *entry, struct sg_err *err);
 /*
  * A record is on its way: a signature is being made, and will be submitted, or sg_audit_expect_none
- * says that it will not be. As long as more are on their way than wait to be written, what waits is
- * held back, for some times as long as a commit takes and for 5 ms at most: a commit costs the
- * processor as much as several signatures, and whoever has so many others before him does not
- * notice. One caller alone, and the last of many, never wait.
+ * says that it will not be. As long as more are on their way than wait to be written (of many: than
+ * a third of that), what waits is held back, for some times as long as a commit takes and for 10 ms
+ * at most: a commit costs the processor as much as several signatures, and whoever has so many
+ * others before him does not notice. One caller alone, and the last of many, never wait.
  */
 void sg_audit_expect(struct sg_audit *audit);
 /* One fewer; before its record is submitted, where there is one. */

@@ -536,7 +536,7 @@ static void many_on_their_way_share_a_commit(void **state)
     expect(9); /* who do not come: the first waits no longer than this */
     bring(5);
     assert_held();
-    atomic_fetch_add(&rig.clock.still_ns, 5 * SG_NS_PER_MS);
+    atomic_fetch_add(&rig.clock.still_ns, 10 * SG_NS_PER_MS);
     assert_written(1);
     bring(6);
     assert_held();
@@ -546,6 +546,31 @@ static void many_on_their_way_share_a_commit(void **state)
     sg_audit_expect_none(rig.audit);
     assert_int_equal(commits(), 6);
     done_with(0, 7);
+    stop();
+}
+
+static void of_many_on_their_way_more_share_a_commit(void **state)
+{
+    (void)state;
+
+    start();
+    atomic_store(&rig.clock.still_ns, sg_mono_ns(&sg_clock_system));
+    write_some(0, 1); /* tells that a commit takes long */
+
+    expect(100);
+    for (size_t i = 1; i <= 74; i++)
+        bring(i); /* 26 are still to come, and 74 are not three times as many */
+    assert_held();
+    bring(75);
+    assert_written(75);
+    for (size_t i = 76; i <= 83; i++)
+        bring(i);
+    assert_held(); /* beside 17 */
+    for (size_t i = 84; i <= 88; i++)
+        bring(i); /* 16 and fewer are what keeps a token at work: as many as these are enough */
+    assert_written(13);
+    assert_int_equal(commits(), 3);
+    done_with(0, 89);
     stop();
 }
 
@@ -667,6 +692,7 @@ int main(void)
         cmocka_unit_test(the_beginning_is_in_front_of_what_follows),
         cmocka_unit_test(a_beginning_that_cannot_be_written_is_made_up_for),
         cmocka_unit_test(many_on_their_way_share_a_commit),
+        cmocka_unit_test(of_many_on_their_way_more_share_a_commit),
         cmocka_unit_test(what_is_held_back_is_written_by_the_close),
         cmocka_unit_test(any_leaf_has_a_receipt),
         cmocka_unit_test(a_leaf_is_found_by_what_it_says),
