@@ -10,7 +10,7 @@
 #include "gateway/config/bind_priv.h"
 
 /* What a file of SG_YAML_BYTES_MAX can become: nodes are larger than what they stand for. */
-enum { ARENA_BYTES_MAX = 64 << 20 };
+enum { ARENA_BYTES_MAX = 384 << 20 };
 
 /* A config and all that it points at. `config` is first: the pointer is that of the whole. */
 struct holder {

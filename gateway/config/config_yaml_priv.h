@@ -30,8 +30,8 @@ struct sg_yaml_node {
 };
 
 enum {
-    SG_YAML_BYTES_MAX = 1 << 20,
-    SG_YAML_NODES_MAX = 100000,
+    SG_YAML_BYTES_MAX = 24 << 20, /* 100,000 keys take 12 MiB, with copies 20 */
+    SG_YAML_NODES_MAX = 2000000,
     SG_YAML_DEPTH_MAX = 8,  /* maps and lists inside each other */
     SG_YAML_KEYS_MAX = 256, /* of one map */
 };

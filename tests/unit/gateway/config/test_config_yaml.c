@@ -155,7 +155,7 @@ static enum sg_rc parse_buf(struct sg_buf *text, struct sg_err *err)
     const struct sg_yaml_node *root = NULL;
     struct sg_yaml_pos pos = {0};
     struct sg_arena arena;
-    sg_arena_init(&arena, 64 << 20);
+    sg_arena_init(&arena, 384 << 20);
     assert_int_equal(sg_buf_check(text, NULL), SG_OK);
     enum sg_rc rc = parse(sg_buf_slice(text), &arena, &root, &pos, err);
     sg_buf_done(text);
@@ -166,7 +166,7 @@ static enum sg_rc parse_buf(struct sg_buf *text, struct sg_err *err)
 static enum sg_rc parse_depth(size_t depth, struct sg_err *err)
 {
     struct sg_buf text;
-    sg_buf_init(&text, 16 << 20);
+    sg_buf_init(&text, 64 << 20);
     sg_buf_add_str(&text, "a: ");
     for (size_t i = 0; i < depth; i++)
         sg_buf_add_u8(&text, '[');
@@ -187,7 +187,7 @@ static void depth_is_limited(void **state)
 static enum sg_rc parse_keys(size_t count, struct sg_err *err)
 {
     struct sg_buf text;
-    sg_buf_init(&text, 16 << 20);
+    sg_buf_init(&text, 64 << 20);
     for (size_t i = 0; i < count; i++)
         sg_buf_printf(&text, "k%zu: v\n", i);
     return parse_buf(&text, err);
@@ -204,7 +204,7 @@ static void keys_of_a_map_are_limited(void **state)
 static enum sg_rc parse_values(size_t count, struct sg_err *err)
 {
     struct sg_buf text;
-    sg_buf_init(&text, 16 << 20);
+    sg_buf_init(&text, 64 << 20);
     sg_buf_add_str(&text, "a:\n");
     for (size_t i = 0; i < count; i++)
         sg_buf_add_str(&text, "- x\n");
@@ -223,7 +223,7 @@ static void values_are_limited(void **state)
 static enum sg_rc parse_bytes(size_t len, struct sg_err *err)
 {
     struct sg_buf text;
-    sg_buf_init(&text, 16 << 20);
+    sg_buf_init(&text, 64 << 20);
     sg_buf_add_str(&text, "a: ");
     while (text.len < len)
         sg_buf_add_u8(&text, 'x');
