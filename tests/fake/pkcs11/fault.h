@@ -51,6 +51,7 @@ struct fault_control {
     _Atomic uint32_t logouts;       /* each voids the login alone */
     _Atomic uint32_t releases;      /* each frees the calls that hang by a count */
     _Atomic uint32_t max_sessions;  /* 0: no limit */
+    _Atomic uint32_t sessions;      /* open now, in the process that opened or closed one last */
     _Atomic uint32_t said_sessions; /* what C_GetTokenInfo says of the limit; 0: what is true */
 
     _Atomic int32_t corrupt;          /* so many signatures with a wrong bit */

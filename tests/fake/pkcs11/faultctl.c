@@ -158,11 +158,12 @@ static uint64_t pin_answer(void)
 static void reset(struct fault_control *control)
 {
     const uint32_t restarts = control->restarts, logouts = control->logouts;
-    const uint32_t releases = control->releases;
+    const uint32_t releases = control->releases, sessions = control->sessions;
     memset(control, 0, sizeof(*control));
     control->restarts = restarts; /* going back would make void handles valid */
     control->logouts = logouts;
     control->releases = releases + 1;
+    control->sessions = sessions;
 }
 
 static void release(struct fault_control *control)
@@ -180,7 +181,7 @@ static void stat(const struct fault_control *control)
     for (size_t i = 0; i < FAULT_FUNCTION_COUNT; i++)
         if (control->of[i].calls > 0)
             printf("%s %llu\n", names[i], (unsigned long long)control->of[i].calls);
-    printf("wrong-pins %u\n", control->pin_refused);
+    printf("sessions %u\nwrong-pins %u\n", control->sessions, control->pin_refused);
 }
 
 /* Commands that name functions. False: it is none of them. */

@@ -26,7 +26,7 @@ struct fault_session *fault_session_new(CK_SESSION_HANDLE real, CK_SLOT_ID slot)
         *session = (struct fault_session){
             .real = real, .slot = slot, .how.synthetic = -1, .next = buckets[real % BUCKETS]};
         buckets[real % BUCKETS] = session;
-        session_count++;
+        fault_control->sessions = ++session_count;
     }
     pthread_mutex_unlock(&lock);
     return session;
@@ -57,7 +57,7 @@ static void end_in_bucket_locked(size_t at, const CK_SESSION_HANDLE *real, const
         session->search = (struct fault_search){0};
         session->next = spare;
         spare = session;
-        session_count--;
+        fault_control->sessions = --session_count;
     }
 }
 
