@@ -244,6 +244,7 @@ static enum sg_rc run_token(const struct sg_config *config, const char *name,
             .socket = token->socket,
             .state_dir = token->state_dir,
             .workers = (size_t)token->workers,
+            .hang_ms = token->hang_ms,
             .allow_extractable = token->allow_extractable,
             .notify = notify,
         };

@@ -46,8 +46,19 @@ enum sg_job_kind {
     SG_JOB_KIND_COUNT,
 };
 
-/* A SIGN connection is read by all workers at once, an ADMIN connection by one thread. */
-enum sg_job_role { SG_JOB_ROLE_UNSET = 0, SG_JOB_ROLE_SIGN, SG_JOB_ROLE_ADMIN, SG_JOB_ROLE_COUNT };
+/*
+ * A SIGN connection is read by all workers at once, an ADMIN connection by one thread. END asks
+ * the process to end itself at once, for a gateway of another user, who may not kill it: it is
+ * read by the thread that never calls the module, so it is heard while all others hang. It gets
+ * no answer but the end.
+ */
+enum sg_job_role {
+    SG_JOB_ROLE_UNSET = 0,
+    SG_JOB_ROLE_SIGN,
+    SG_JOB_ROLE_ADMIN,
+    SG_JOB_ROLE_END,
+    SG_JOB_ROLE_COUNT,
+};
 
 /*
  * How a call into the token went: the classes of PKCS#11's return values that are acted upon

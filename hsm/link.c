@@ -83,7 +83,7 @@ static enum sg_rc check_peer(struct sg_link *link, struct sg_err *err)
     return SG_OK;
 }
 
-static enum sg_rc connect_to(struct sg_link *link, struct sg_err *err)
+static enum sg_rc dial(const struct sg_link *link, int *ret_fd, struct sg_err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = strlen(link->path);
@@ -102,6 +102,14 @@ static enum sg_rc connect_to(struct sg_link *link, struct sg_err *err)
                        "could not connect to the token process at \"%s\": %s", link->path,
                        strerror(cause));
     }
+    *ret_fd = fd;
+    return SG_OK;
+}
+
+static enum sg_rc connect_to(struct sg_link *link, struct sg_err *err)
+{
+    int fd;
+    SG_TRY(dial(link, &fd, err));
     link->watch = (struct sg_watch){.fd = fd, .fn = on_events, .arg = link, .events = EPOLLIN};
     return SG_OK;
 }
@@ -267,8 +275,30 @@ static void on_events(void *arg, uint32_t events)
     link->events.drained(link->events.arg);
 }
 
+/* By a connection of its own: those that there are may be read by nobody any more. */
+static bool ask_to_end(const struct sg_link *link)
+{
+    struct sg_buf hello;
+    int fd;
+
+    if (dial(link, &fd, NULL) != SG_OK)
+        return false;
+    sg_buf_init(&hello, SG_JOB_MESSAGE_MAX);
+    sg_request_encode(&(struct sg_request){.kind = SG_JOB_HELLO, .role = SG_JOB_ROLE_END}, &hello);
+    bool is_sent = !hello.failed && send(fd, hello.ptr, hello.len, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+                                        (ssize_t)hello.len;
+    sg_buf_done(&hello);
+    close(fd);
+    return is_sent;
+}
+
 bool sg_link_kill(struct sg_link *link)
 {
-    return link->pid_fd >= 0 && (link->uid < 0 || (uid_t)link->uid == geteuid()) &&
-           syscall(SYS_pidfd_send_signal, link->pid_fd, SIGKILL, NULL, 0) == 0;
+    if (link->state == SG_LINK_CLOSED)
+        return false;
+    bool is_ours = link->uid < 0 || (uid_t)link->uid == geteuid();
+    if (is_ours && link->pid_fd >= 0 &&
+        syscall(SYS_pidfd_send_signal, link->pid_fd, SIGKILL, NULL, 0) == 0)
+        return true;
+    return ask_to_end(link);
 }

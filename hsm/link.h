@@ -64,7 +64,10 @@ void sg_link_put(struct sg_link *link, const struct sg_request *request);
  */
 void sg_link_flush(struct sg_link *link);
 
-/* SIGKILL to the process at the other end. False: not permitted, or it is not known. */
+/*
+ * Ends the process at the other end: by SIGKILL where that is permitted, and otherwise by asking it
+ * (SG_JOB_ROLE_END), which a process that is stopped as a whole does not hear. False: neither.
+ */
 bool sg_link_kill(struct sg_link *link);
 
 #endif

@@ -39,9 +39,12 @@ enum {
     GREETING_MAX = 16,
     GREETING_MS = 5000, /* from connecting to HELLO */
     TICK_MS = 250,
-    WORKER_HANG_MS = 10000, /* longer than the gateway's own limit, which is tried first */
-    ADMIN_HANG_MS = 60000,
-    FAILURES_MAX = 30, /* recoveries in a row; some libraries need a new process */
+    HANG_MS = 5000,
+    /* Of that: longer than the gateway's own limits, which are tried first. Opening a token and
+     * searching it take longer than a signature. */
+    WORKER_HANG_FACTOR = 2,
+    ADMIN_HANG_FACTOR = 6,
+    FAILURES_MAX = 8, /* recoveries in a row; some libraries need a new process */
     CAPACITY_PAUSE_MS = 100,
     STOP_S = 5,
     EXIT_STUCK = 70, /* EX_SOFTWARE */
@@ -253,9 +256,14 @@ static void on_greeting(void *arg, uint32_t events)
     greeting_end(greeting);
     if (len <= 0 || (size_t)len > sizeof(bytes) ||
         sg_request_decode(sg_slice_of(bytes, (size_t)len), &request, NULL) != SG_OK ||
-        request.kind != SG_JOB_HELLO || !answer_hello(token, fd, &request)) {
+        request.kind != SG_JOB_HELLO ||
+        (request.role != SG_JOB_ROLE_END && !answer_hello(token, fd, &request))) {
         close(fd);
         return;
+    }
+    if (request.role == SG_JOB_ROLE_END) {
+        SG_IGNORE(SG_FAIL(&err, SG_E_TIMEOUT, 0, "the gateway found that it hangs")); /* logged */
+        end_process(token, "token.ended", &err);
     }
     struct sg_pool *pool =
         request.role == SG_JOB_ROLE_SIGN ? token->worker_pool : token->admin_pool;
@@ -327,9 +335,10 @@ static void on_tick(void *arg)
     struct token *token = arg;
     int64_t now = sg_loop_now(token->loop);
 
+    int64_t hang_ms = token->config->hang_ms > 0 ? token->config->hang_ms : HANG_MS;
     for (size_t i = 0; i < token->workers; i++)
-        check_hang(token, token->sessions[i], WORKER_HANG_MS);
-    check_hang(token, token->admin, ADMIN_HANG_MS);
+        check_hang(token, token->sessions[i], WORKER_HANG_FACTOR * hang_ms);
+    check_hang(token, token->admin, ADMIN_HANG_FACTOR * hang_ms);
     for (size_t i = 0; i < GREETING_MAX; i++) {
         struct greeting *greeting = &token->greetings[i];
         int fd = greeting->watch.fd;

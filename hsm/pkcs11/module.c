@@ -230,10 +230,12 @@ enum sg_outcome sg_p11_open(struct sg_p11 *p11, struct sg_p11_session *session, 
         *ret_is_stuck = true;
         return sg_p11_refuse(err, SG_OUT_TOKEN, "could not recover the token: a call hangs in it");
     }
+    sg_p11_touch(session);
     if (p11->is_initialized)
         sg_p11_finalize(p11);
+    sg_p11_touch(session);
     enum sg_outcome outcome = sg_p11_initialize(p11, err);
-    pthread_rwlock_unlock(&p11->inside);
+    sg_p11_leave(session);
     return outcome;
 }
 

@@ -230,6 +230,27 @@ static void a_hung_call_costs_the_process_and_no_job(void **state)
     rig_engine_end(&engine);
 }
 
+/* Where no gateway looks: the process watches itself, also while it opens the token. */
+static void a_process_whose_module_hangs_ends_itself(void **state)
+{
+    static const enum fault_function calls[] = {FAULT_Initialize, FAULT_OpenSession, FAULT_Login,
+                                                FAULT_GetSlotList};
+    (void)state;
+    setenv("SG_TEST_HANG_MS", "300", 1);
+    for (size_t i = 0; i < SG_COUNT(calls); i++) {
+        control->of[calls[i]].is_hanging = 1;
+        rig_token_start(&rig, &(struct rig_token){.is_faulty = true});
+        int status = rig_token_wait(&rig, 10000);
+        control->of[calls[i]].is_hanging = 0;
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 70)
+            fail_msg("call %zu: status 0x%x", i, (unsigned)status);
+    }
+    unsetenv("SG_TEST_HANG_MS");
+    char latch[128];
+    snprintf(latch, sizeof(latch), "%s/pin-latch", rig.state_dir);
+    unlink(latch); /* the PIN's one try hung */
+}
+
 /* ---- The token's own faults ---- */
 
 static void a_restarted_token_costs_no_job_and_opens_no_breaker(void **state)
@@ -601,6 +622,7 @@ int main(void)
         TEST(a_token_that_stays_away_fails_its_jobs_with_a_retry_delay),
         TEST(a_key_that_kills_the_token_twice_is_quarantined),
         TEST(a_hung_call_costs_the_process_and_no_job),
+        TEST(a_process_whose_module_hangs_ends_itself),
         TEST(a_restarted_token_costs_no_job_and_opens_no_breaker),
         TEST(a_token_that_is_down_opens_the_breaker_and_closes_it_when_back),
         TEST(short_of_sessions_those_that_have_one_do_the_work),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hsm/job.h"
@@ -179,6 +180,26 @@ static void those_who_say_nothing_are_hung_up_on_in_the_end(void **state)
     a_gateway_still_signs();
 }
 
+/* What a gateway does that may not kill it (sg_link_kill()). Last: the process is gone. */
+static void a_process_that_is_asked_to_end_does(void **state)
+{
+    struct sg_buf hello;
+    (void)state;
+    int other = connect_to_token();
+    int fd = connect_to_token();
+    encode(&(struct sg_request){.kind = SG_JOB_HELLO, .role = SG_JOB_ROLE_END}, &hello);
+    assert_int_equal(send(fd, hello.ptr, hello.len, 0), (ssize_t)hello.len);
+    close(fd); /* also when who asked did not stay for it */
+    sg_buf_done(&hello);
+    int status = rig_token_wait(&rig, 10000);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 70);
+    assert_int_equal(receive(other, 1000), 0);
+    close(other);
+    rig_token_start(&rig, &(struct rig_token){0});
+    a_gateway_still_signs();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +207,7 @@ int main(void)
         cmocka_unit_test(what_is_no_greeting_is_hung_up_on),
         cmocka_unit_test(requests_before_the_greeting_are_hung_up_on),
         cmocka_unit_test(those_who_say_nothing_are_hung_up_on_in_the_end),
+        cmocka_unit_test(a_process_that_is_asked_to_end_does),
     };
     return cmocka_run_group_tests(tests, make, remove_all);
 }

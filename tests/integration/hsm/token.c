@@ -32,7 +32,9 @@ int main(int argc, char **argv)
     sg_log_setup(getenv("SG_TEST_VERBOSE") ? SG_LOG_DEBUG : SG_LOG_ERROR, SG_LOG_KEY_VALUE,
                  "token");
     static const struct sg_notify nobody = {.fd = -1};
+    const char *hang_ms = getenv("SG_TEST_HANG_MS");
     struct sg_token_config config = {
+        .hang_ms = hang_ms == NULL ? 0 : strtol(hang_ms, NULL, 10),
         .notify = &nobody,
         .name = "rig",
         .module = argv[1],

@@ -221,6 +221,31 @@ static void the_user_that_is_expected_is_spoken_to(void **state)
     greet(rig);
 }
 
+/* As when the process is another user's: it is asked by a connection of its own. */
+static void a_process_that_may_not_be_killed_is_asked_to_end(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t bytes[64];
+    struct sg_request request;
+
+    greet(rig);
+    close(rig->link.pid_fd);
+    rig->link.pid_fd = -1;
+    assert_true(sg_link_kill(&rig->link));
+    int fd = accept(rig->listener, NULL, NULL);
+    assert_true(fd >= 0);
+    ssize_t len = recv(fd, bytes, sizeof(bytes), 0);
+    assert_true(len > 0);
+    assert_int_equal(sg_request_decode(sg_slice_of(bytes, (size_t)len), &request, NULL), SG_OK);
+    assert_int_equal(request.kind, SG_JOB_HELLO);
+    assert_int_equal(request.role, SG_JOB_ROLE_END);
+    assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), 0);
+    close(fd);
+
+    sg_link_close(&rig->link);
+    assert_false(sg_link_kill(&rig->link)); /* nobody was greeted */
+}
+
 /* Answers -------------------------------------------------------------------------------------- */
 
 static void answers_are_told_one_by_one_however_they_are_packed(void **state)
@@ -513,6 +538,7 @@ int main(void)
         TEST(a_path_that_no_socket_can_have_is_refused),
         TEST(another_users_process_is_not_spoken_to),
         TEST(the_user_that_is_expected_is_spoken_to),
+        TEST(a_process_that_may_not_be_killed_is_asked_to_end),
         TEST(answers_are_told_one_by_one_however_they_are_packed),
         cmocka_unit_test(what_is_no_greeting_closes_the_link),
         cmocka_unit_test(bytes_that_are_no_answer_close_the_link),
