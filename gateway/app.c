@@ -33,7 +33,12 @@ static const char *state_name(enum sg_hsm_token_state state)
         return "probing";
     case SG_TOKEN_PIN_LATCHED:
         return "pin_latched";
+    case SG_TOKEN_SUSPECT:
+        return "suspect";
+    case SG_TOKEN_DRAINING:
+        return "draining";
     case SG_TOKEN_DOWN:
+    case SG_TOKEN_STATE_COUNT:
         break;
     }
     return "down";
@@ -45,9 +50,11 @@ static void on_token_changed(void *arg, size_t token, const struct sg_err *err)
     struct sg_hsm_token_info info;
 
     sg_hsm_token_info(app->hsm, token, &info);
-    if (info.state != SG_TOKEN_UP && app->was_up[token])
+    const bool is_up = info.state == SG_TOKEN_UP || info.state == SG_TOKEN_SUSPECT ||
+                       info.state == SG_TOKEN_DRAINING;
+    if (!is_up && app->was_up[token])
         sg_metrics_add(app->metrics, SG_METRIC_TOKEN_BREAKER_TRIPS, token, 0, 1);
-    app->was_up[token] = info.state == SG_TOKEN_UP;
+    app->was_up[token] = is_up;
     if (info.state == SG_TOKEN_UP)
         sg_log(SG_LOG_INFO, NULL, "hsm.token_up", SG_F_STR("token", info.name),
                SG_F_INT("workers", info.workers));
@@ -60,19 +67,22 @@ static void on_token_changed(void *arg, size_t token, const struct sg_err *err)
     sg_rpc_health_changed(app->rpc);
 }
 
-static void on_key_changed(void *arg, size_t key)
+static void on_key_changed(void *arg, size_t key, size_t copy)
 {
     struct sg_app *app = arg;
     struct sg_hsm_key_info info;
+    struct sg_hsm_copy_info on_token;
 
     sg_keys_changed(app->keys, key);
     sg_hsm_key_info(app->hsm, key, &info);
-    if (info.state == SG_KEY_UNUSABLE || info.state == SG_KEY_QUARANTINED)
+    sg_hsm_copy_info(app->hsm, key, copy, &on_token);
+    const char *token = app->config->tokens[on_token.token].name;
+    if (on_token.state == SG_KEY_UNUSABLE || on_token.state == SG_KEY_QUARANTINED)
         sg_log(SG_LOG_ERROR, NULL, "hsm.key_not_usable", SG_F_STR("key", info.name),
-               SG_F_STR("token", info.token), SG_F_ERR(&info.err));
+               SG_F_STR("token", token), SG_F_ERR(&on_token.err));
     else
-        sg_log(SG_LOG_DEBUG, NULL, "hsm.key", SG_F_STR("key", info.name),
-               SG_F_STR("token", info.token), SG_F_INT("ready", info.state == SG_KEY_READY));
+        sg_log(SG_LOG_DEBUG, NULL, "hsm.key", SG_F_STR("key", info.name), SG_F_STR("token", token),
+               SG_F_INT("ready", on_token.state == SG_KEY_READY));
 }
 
 static void on_rpc_error(void *arg, const char *request_id, const char *method,
@@ -104,9 +114,9 @@ static enum sg_rc submit(void *arg, struct sg_hsm_job *job, struct sg_err *err)
     return sg_hsm_submit(arg, job, err);
 }
 
-static void report_bad(void *arg, const struct sg_hsm_job *job)
+static enum sg_rc report_bad(void *arg, struct sg_hsm_job *job, struct sg_err *err)
 {
-    sg_hsm_report_bad(arg, job);
+    return sg_hsm_report_bad(arg, job, err);
 }
 
 /* Listeners ------------------------------------------------------------------------------- */
@@ -183,6 +193,16 @@ static enum sg_rc start_hsm(struct sg_app *app, struct sg_err *err)
                                              .hang_ms = token->hang_ms};
         size_t index;
         int64_t gid;
+        struct sg_hsm_probe_key probe_keys[SG_HSM_PROBE_KEYS_MAX];
+        SG_ASSERT(token->probe_key_count <= SG_HSM_PROBE_KEYS_MAX); /* the table's bound */
+        for (size_t j = 0; j < token->probe_key_count; j++)
+            probe_keys[j] =
+                (struct sg_hsm_probe_key){token->probe_keys[j].id, token->probe_keys[j].type};
+        config.probe_keys = probe_keys;
+        config.probe_key_count = token->probe_key_count;
+        if (token->probe_key_count == 0)
+            sg_log(SG_LOG_WARNING, NULL, "hsm.no_probe_key", SG_F_STR("token", token->name),
+                   SG_F_STR("hint", "that it signs is believed, not proven: set probe_keys"));
         SG_TRY(sg_user_ids(token->user, &config.uid, &gid, err));
         SG_TRY(sg_hsm_add_token(app->hsm, &config, &index, err));
     }

@@ -9,7 +9,7 @@ static void fill_token(const struct sg_app *app, size_t token)
     struct sg_hsm_token_info info;
 
     sg_hsm_token_info(app->hsm, token, &info);
-    for (int state = SG_TOKEN_DOWN; state <= SG_TOKEN_PIN_LATCHED; state++)
+    for (int state = SG_TOKEN_DOWN; state < SG_TOKEN_STATE_COUNT; state++)
         sg_metrics_set(metrics, SG_METRIC_TOKEN_STATE, token, (size_t)state,
                        (int)info.state == state);
     sg_metrics_set(metrics, SG_METRIC_TOKEN_WORKERS, token, 0, (int64_t)info.workers);
@@ -18,6 +18,8 @@ static void fill_token(const struct sg_app *app, size_t token)
     sg_metrics_set(metrics, SG_METRIC_TOKEN_SIGNED, token, 0, (int64_t)info.signed_total);
     sg_metrics_set(metrics, SG_METRIC_TOKEN_FAILED, token, 0, (int64_t)info.failed_total);
     sg_metrics_set(metrics, SG_METRIC_TOKEN_RETRIED, token, 0, (int64_t)info.retried_total);
+    sg_metrics_set(metrics, SG_METRIC_TOKEN_HEDGED, token, 0, (int64_t)info.hedged_total);
+    sg_metrics_set(metrics, SG_METRIC_VERIFY_FAILURES, token, 0, (int64_t)info.refuted_total);
     sg_metrics_set(metrics, SG_METRIC_TOKEN_RESTARTS, token, 0, (int64_t)info.restarts_total);
 }
 

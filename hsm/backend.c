@@ -12,7 +12,7 @@ static void on_timer(void *arg)
     struct sg_hsm *hsm = backend->hsm;
 
     backend->timer_ns = 0;
-    sg_window_expire(backend, now);
+    sg_window_watch(backend, now);
     sg_csr_expire(backend, now);
     sg_health_tick(backend, now);
     sg_backend_flush(backend);
@@ -64,6 +64,33 @@ enum sg_rc sg_backend_new(struct sg_hsm *hsm, const struct sg_hsm_token_config *
     return SG_OK;
 }
 
+static bool is_any(void *arg, const struct sg_hsm_job *job)
+{
+    (void)arg, (void)job;
+    return true;
+}
+
+/* From what waits, but for what is held for a key. */
+static void take_lanes(struct sg_backend *backend, sg_job_test_fn test, void *arg,
+                       struct sg_job_list *out)
+{
+    for (size_t i = 0; i < SG_COST_COUNT; i++)
+        sg_lane_take(&backend->lanes[i], test, arg, out);
+    sg_job_list_take(&backend->suspects, test, arg, out);
+}
+
+/* It may be under way on another token too. */
+static void free_under_way(struct sg_place *place)
+{
+    struct sg_hsm_job *job = place->job;
+    if (job == NULL)
+        return;
+    for (size_t i = 0; i < SG_COUNT(job->places); i++)
+        if (job->places[i] != NULL)
+            job->places[i]->job = NULL;
+    sg_hsm_job_free(job);
+}
+
 void sg_backend_free(struct sg_backend *backend)
 {
     if (backend == NULL)
@@ -72,12 +99,17 @@ void sg_backend_free(struct sg_backend *backend)
     sg_link_done(&backend->sign);
     sg_link_done(&backend->admin);
     for (size_t i = 0; i < SG_PLACES_MAX; i++)
-        sg_hsm_job_free(backend->places[i].job);
+        free_under_way(&backend->places[i]);
+    struct sg_job_list jobs = {0};
     struct sg_hsm_job *job;
-    while ((job = sg_job_list_pop(&backend->retries)) != NULL ||
-           (job = sg_fair_pop(&backend->queue)) != NULL)
+    take_lanes(backend, is_any, NULL, &jobs);
+    while ((job = sg_job_list_pop(&jobs)) != NULL)
         sg_hsm_job_free(job);
-    sg_fair_done(&backend->queue);
+    for (size_t i = 0; i < SG_COST_COUNT; i++)
+        sg_fair_done(&backend->lanes[i].queue);
+    for (size_t i = 0; i < backend->probe_count; i++)
+        sg_engine_key_free(backend->copies[i]->key);
+    free(backend->copies);
     /* Whoever asked keeps something until it is answered. */
     struct sg_err err;
     SG_IGNORE(SG_REFUSE(&err, SG_R_DRAINING, "this instance is shutting down")); /* handed over */
@@ -94,19 +126,27 @@ void sg_backend_start(struct sg_backend *backend)
     sg_backend_schedule(backend);
 }
 
-enum sg_hsm_token_state sg_backend_state(const struct sg_backend *backend)
+bool sg_backend_add_copy(struct sg_backend *backend, struct sg_copy *copy)
 {
-    if (backend->is_pin_latched)
-        return SG_TOKEN_PIN_LATCHED;
-    switch (backend->breaker.state) {
-    case SG_BREAKER_UP:
-        return SG_TOKEN_UP;
-    case SG_BREAKER_PROBING:
-        return SG_TOKEN_PROBING;
-    case SG_BREAKER_DOWN:
-        break;
+    if (backend->copy_count == backend->copy_cap) {
+        size_t cap = backend->copy_cap == 0 ? 16 : backend->copy_cap * 2;
+        struct sg_copy **copies = realloc(backend->copies, cap * sizeof(struct sg_copy *));
+        if (copies == NULL)
+            return false;
+        backend->copies = copies;
+        backend->copy_cap = cap;
     }
-    return SG_TOKEN_DOWN;
+    copy->slot = backend->copy_count;
+    backend->copies[backend->copy_count++] = copy;
+    return true;
+}
+
+/* How long it takes -----------------------------------------------------------------------------
+ */
+
+static size_t workers_of(const struct sg_backend *backend)
+{
+    return backend->workers > 0 ? backend->workers : 1;
 }
 
 /* How long all workers together are busy with so many jobs of each type of key. */
@@ -115,32 +155,45 @@ static int64_t work_ns(const struct sg_backend *backend, const size_t counts[SG_
     int64_t total_ns = 0;
     for (size_t i = 0; i < SG_KEY_TYPE_COUNT; i++)
         total_ns += (int64_t)counts[i] * backend->usual_ns[i];
-    return total_ns / (int64_t)(backend->workers > 0 ? backend->workers : 1);
+    return total_ns / (int64_t)workers_of(backend);
 }
 
 int64_t sg_backend_wait_ns(const struct sg_backend *backend)
 {
-    return work_ns(backend, backend->pending);
+    return work_ns(backend, backend->queued) + work_ns(backend, backend->sent);
+}
+
+/* A signature of which nothing is known yet. */
+static const int64_t unknown_ns = SG_NS_PER_MS;
+
+int64_t sg_backend_expected_ns(const struct sg_backend *backend, enum sg_key_type type)
+{
+    int64_t total_ns = 0;
+    for (size_t i = 0; i < SG_KEY_TYPE_COUNT; i++) {
+        int64_t usual_ns = backend->usual_ns[i] > 0 ? backend->usual_ns[i] : unknown_ns;
+        total_ns += (int64_t)(backend->queued[i] + backend->sent[i]) * usual_ns;
+    }
+    return total_ns / (int64_t)workers_of(backend) +
+           (backend->usual_ns[type] > 0 ? backend->usual_ns[type] : unknown_ns);
+}
+
+/*
+ * What a job by such a key would wait for: all of its own class, and as much of each other, for
+ * they take turns.
+ */
+static int64_t turn_wait_ns(const struct sg_backend *backend, enum sg_key_type type)
+{
+    int64_t work[SG_COST_COUNT] = {0}, total_ns = 0;
+    for (size_t i = 0; i < SG_KEY_TYPE_COUNT; i++)
+        work[sg_cost_of((enum sg_key_type)i)] +=
+            (int64_t)(backend->queued[i] + backend->sent[i]) * backend->usual_ns[i];
+    int64_t own_ns = work[sg_cost_of(type)];
+    for (size_t i = 0; i < SG_COST_COUNT; i++)
+        total_ns += work[i] < own_ns ? work[i] : own_ns;
+    return total_ns / (int64_t)workers_of(backend);
 }
 
 /* Taking in ---------------------------------------------------------------------------------- */
-
-enum sg_rc sg_backend_admit(struct sg_backend *backend, int64_t *ret_retry_ms, struct sg_err *err)
-{
-    int64_t now = sg_engine_now(backend->hsm);
-
-    if (backend->is_pin_latched) {
-        *ret_retry_ms = sg_health_retry_ms(backend, now);
-        return SG_REFUSE(err, SG_R_TOKEN_PIN, "could not use token \"%s\": it refused its PIN",
-                         backend->name);
-    }
-    if (backend->breaker.state != SG_BREAKER_UP && !sg_health_is_patient(backend, now)) {
-        *ret_retry_ms = sg_health_retry_ms(backend, now);
-        return SG_REFUSE(err, SG_R_TOKEN_BREAKER_OPEN, "could not use token \"%s\": it is down: %s",
-                         backend->name, backend->err.msg);
-    }
-    return SG_OK;
-}
 
 /*
  * A job may wait for others during at most half of the time that it has.
@@ -165,85 +218,96 @@ static enum sg_rc refuse_wait(struct sg_err *err, int64_t wait_ms)
                      "could not queue a signature: the wait is about %lld ms", (long long)wait_ms);
 }
 
-static enum sg_rc check_wait(struct sg_backend *backend, struct sg_hsm_job *job, int64_t now,
-                             struct sg_err *err)
+enum sg_rc sg_backend_check_wait(struct sg_backend *backend, enum sg_key_type type,
+                                 struct sg_hsm_job *job, struct sg_err *err)
 {
-    int64_t wait_ns = sg_backend_wait_ns(backend);
+    size_t waiting = 0;
+    for (size_t i = 0; i < SG_KEY_TYPE_COUNT; i++)
+        waiting += sg_cost_of((enum sg_key_type)i) == sg_cost_of(type) ? backend->queued[i] : 0;
+    int64_t wait_ns = turn_wait_ns(backend, type);
     int64_t wait_ms = wait_ns / SG_NS_PER_MS + 1;
 
-    if (backend->waiting >= backend->queue_max) {
+    if (waiting >= backend->queue_max) {
         job->retry_ms = wait_ms;
         return SG_REFUSE(err, SG_R_QUEUE_FULL, "could not queue a signature: %zu wait for \"%s\"",
-                         backend->waiting, backend->name);
+                         waiting, backend->name);
     }
-    if (!may_wait(job, wait_ns, now)) {
+    if (!may_wait(job, wait_ns, sg_engine_now(backend->hsm))) {
         job->retry_ms = wait_ms;
         return refuse_wait(err, wait_ms);
     }
     return SG_OK;
 }
 
-void sg_backend_waits(struct sg_backend *backend, const struct sg_hsm_job *job)
+/* Counts a job that came to wait, and minds its times. */
+static void waits(struct sg_backend *backend, const struct sg_hsm_job *job)
 {
+    int64_t due_ns = job->hedge_ns;
+    if (job->deadline_ns != 0 && job->deadline_ns < due_ns)
+        due_ns = job->deadline_ns;
     backend->waiting++;
-    if (job->deadline_ns != 0 && job->deadline_ns < backend->late_ns)
-        backend->late_ns = job->deadline_ns;
+    backend->queued[job->copy->key->type]++;
+    if (due_ns < backend->late_ns)
+        backend->late_ns = due_ns;
+    sg_engine_wake(backend->hsm);
 }
 
-/* Until the key is loaded. */
-static void hold(struct sg_backend *backend, struct sg_engine_key *key, struct sg_hsm_job *job)
+static void waits_no_more(struct sg_backend *backend, const struct sg_hsm_job *job)
 {
-    sg_job_list_push(&key->waiting, job);
+    backend->waiting--;
+    backend->queued[job->copy->key->type]--;
+}
+
+void sg_backend_hold(struct sg_backend *backend, struct sg_hsm_job *job)
+{
+    sg_job_list_push(&job->copy->waiting, job);
     backend->held++;
+    waits(backend, job);
 }
 
-enum sg_rc sg_backend_submit(struct sg_backend *backend, struct sg_engine_key *key,
-                             struct sg_hsm_job *job, struct sg_err *err)
+bool sg_backend_queue(struct sg_backend *backend, struct sg_hsm_job *job, bool is_retry)
 {
-    int64_t now = sg_engine_now(backend->hsm);
-
-    SG_TRY(sg_backend_admit(backend, &job->retry_ms, err));
-    SG_TRY(check_wait(backend, job, now, err));
-    job->submit_ns = now;
-    if (key->state == SG_KEY_LOADING)
-        hold(backend, key, job);
-    else if (!sg_fair_push(&backend->queue, job))
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not queue a signature: out of memory");
-    sg_backend_waits(backend, job);
-    backend->pending[key->type]++;
-    sg_engine_wake(backend->hsm);
-    return SG_OK;
+    if (!sg_lane_push(backend->lanes, sg_cost_of(job->copy->key->type), job, is_retry,
+                      sg_engine_now(backend->hsm)))
+        return false;
+    waits(backend, job);
+    return true;
 }
 
-static void finish_by_key(struct sg_backend *backend, const struct sg_engine_key *key,
-                          struct sg_hsm_job *job)
+void sg_backend_take_held(struct sg_copy *copy, struct sg_job_list *out)
 {
-    struct sg_err err;
-    enum sg_reason reason =
-        key->state == SG_KEY_QUARANTINED ? SG_R_KEY_QUARANTINED : SG_R_KEY_UNUSABLE;
-    SG_IGNORE(SG_REFUSE(&err, reason, "%s", key->err.msg)); /* handed back with the job */
-    sg_engine_finish(backend->hsm, job, &err, 0);
-}
-
-void sg_backend_release_key(struct sg_backend *backend, struct sg_engine_key *key)
-{
-    if (key->state == SG_KEY_LOADING)
-        return;
-    for (struct sg_hsm_job *job = sg_job_list_pop(&key->waiting); job != NULL;
-         job = sg_job_list_pop(&key->waiting)) {
-        backend->held--;
-        if (key->state == SG_KEY_READY && sg_fair_push(&backend->queue, job))
-            continue;
-        backend->waiting--;
-        if (key->state != SG_KEY_READY) {
-            finish_by_key(backend, key, job);
-            continue;
-        }
-        struct sg_err err;
-        SG_IGNORE(SG_FAIL(&err, SG_E_INTERNAL, 0, "could not queue a signature: out of memory"));
-        sg_engine_finish(backend->hsm, job, &err, 0);
+    for (struct sg_hsm_job *job = sg_job_list_pop(&copy->waiting); job != NULL;
+         job = sg_job_list_pop(&copy->waiting)) {
+        copy->backend->held--;
+        waits_no_more(copy->backend, job);
+        sg_job_list_push(out, job);
     }
-    sg_engine_wake(backend->hsm);
+}
+
+static void take_waiting(struct sg_backend *backend, sg_job_test_fn test, void *arg,
+                         struct sg_job_list *out)
+{
+    struct sg_job_list taken = {0};
+
+    take_lanes(backend, test, arg, &taken);
+    for (size_t i = 0; backend->held > 0 && i < backend->copy_count; i++)
+        if (backend->copies[i]->waiting.head != NULL)
+            backend->held -= sg_job_list_take(&backend->copies[i]->waiting, test, arg, &taken);
+    for (struct sg_hsm_job *job = sg_job_list_pop(&taken); job != NULL;
+         job = sg_job_list_pop(&taken)) {
+        waits_no_more(backend, job);
+        sg_job_list_push(out, job);
+    }
+}
+
+void sg_backend_evacuate(struct sg_backend *backend)
+{
+    struct sg_job_list out = {0};
+    struct sg_hsm_job *job;
+
+    take_waiting(backend, is_any, NULL, &out);
+    while ((job = sg_job_list_pop(&out)) != NULL)
+        sg_choice_place(backend->hsm, job, job->attempts > 0, NULL);
 }
 
 /* Sending ------------------------------------------------------------------------------------ */
@@ -287,78 +351,88 @@ static void finish_hopeless(struct sg_backend *backend, struct sg_hsm_job *job)
     sg_engine_finish(backend->hsm, job, &err, wait_ms);
 }
 
-static struct sg_hsm_job *next_job(struct sg_backend *backend)
+/* The token's next, of those that it may be asked now. */
+static struct sg_hsm_job *next_job(struct sg_backend *backend, int64_t now)
 {
-    struct sg_hsm_job *job = sg_job_list_pop(&backend->retries);
-    if (job == NULL)
-        job = sg_fair_pop(&backend->queue);
-    return job;
+    return sg_lane_pop(backend->lanes, backend->workers, sg_window_packet_ns(), now);
+}
+
+/* One that left its lane: sent, if it still can be. */
+static void send(struct sg_backend *backend, struct sg_hsm_job *job, int64_t now)
+{
+    struct sg_copy *copy = job->copy;
+
+    waits_no_more(backend, job);
+    if (job->deadline_ns != 0 && now >= job->deadline_ns)
+        finish_late(backend, job);
+    else if (copy->state != SG_KEY_READY)
+        sg_choice_place(backend->hsm, job, job->attempts > 0, NULL);
+    else if (is_hopeless(backend, copy->key, job, now))
+        finish_hopeless(backend, job);
+    else if (sg_blame_may_send(backend, job, now))
+        sg_window_put(backend, copy, job, now);
+    else {
+        sg_job_list_push(&backend->suspects, job);
+        waits(backend, job);
+    }
+}
+
+/* Those that wait for a trial: when one may begin, or is over. */
+static void send_suspects(struct sg_backend *backend, int64_t now)
+{
+    const struct sg_trial *trial = &backend->hsm->trial;
+    struct sg_job_list list = backend->suspects;
+    struct sg_hsm_job *job;
+
+    if (list.head == NULL || trial->key != NULL || now < trial->due_ns)
+        return;
+    backend->suspects = (struct sg_job_list){0};
+    while (sg_window_has_room(backend) && (job = sg_job_list_pop(&list)) != NULL)
+        send(backend, job, now);
+    while ((job = sg_job_list_pop(&list)) != NULL)
+        sg_job_list_push(&backend->suspects, job);
 }
 
 static void fill_window(struct sg_backend *backend)
 {
     int64_t now = sg_engine_now(backend->hsm);
+    struct sg_hsm_job *job;
 
     if (!sg_window_has_room_for_packet(backend))
         return;
-    while (sg_window_has_room(backend)) {
-        struct sg_hsm_job *job = next_job(backend);
-        if (job == NULL)
-            return;
-        struct sg_engine_key *key = backend->hsm->keys[job->key];
-        if (key->state == SG_KEY_LOADING) {
-            hold(backend, key, job);
-            continue;
-        }
-        backend->waiting--;
-        if (job->deadline_ns != 0 && now >= job->deadline_ns)
-            finish_late(backend, job);
-        else if (key->state != SG_KEY_READY)
-            finish_by_key(backend, key, job);
-        else if (is_hopeless(backend, key, job, now))
-            finish_hopeless(backend, job);
-        else
-            sg_window_put(backend, key, job, now);
-    }
+    send_suspects(backend, now);
+    while (sg_window_has_room(backend) && (job = next_job(backend, now)) != NULL)
+        send(backend, job, now);
 }
 
+/* Those past their deadline, or past the time that the first token has. */
 struct lateness {
-    int64_t now, next; /* `next`: the first deadline of those that are not late */
+    int64_t now, next; /* `next`: the first moment to look again */
 };
 
 static bool is_late(void *arg, const struct sg_hsm_job *job)
 {
     struct lateness *lateness = arg;
-    if (job->deadline_ns == 0)
-        return false;
-    if (lateness->now < job->deadline_ns && job->deadline_ns < lateness->next)
-        lateness->next = job->deadline_ns;
-    return lateness->now >= job->deadline_ns;
+    int64_t due_ns = job->hedge_ns;
+    if (job->deadline_ns != 0 && job->deadline_ns < due_ns)
+        due_ns = job->deadline_ns;
+    if (lateness->now < due_ns && due_ns < lateness->next)
+        lateness->next = due_ns;
+    return lateness->now >= due_ns;
 }
 
-static bool is_any(void *arg, const struct sg_hsm_job *job)
+static void pass_late(struct sg_backend *backend, struct sg_hsm_job *job, int64_t now)
 {
-    (void)arg, (void)job;
-    return true;
-}
-
-static void take_waiting(struct sg_backend *backend, sg_job_test_fn test, void *arg,
-                         struct sg_job_list *out)
-{
-    size_t taken = sg_job_list_take(&backend->retries, test, arg, out) +
-                   sg_fair_take(&backend->queue, test, arg, out);
-    for (size_t i = 0; backend->held > 0 && i < backend->hsm->key_count; i++) {
-        struct sg_engine_key *key = backend->hsm->keys[i];
-        if (key->backend != backend || key->waiting.head == NULL)
-            continue;
-        size_t freed = sg_job_list_take(&key->waiting, test, arg, out);
-        backend->held -= freed;
-        taken += freed;
+    if (job->deadline_ns != 0 && now >= job->deadline_ns) {
+        finish_late(backend, job);
+        return;
     }
-    backend->waiting -= taken;
+    job->hedge_ns = INT64_MAX;
+    job->tried |= UINT64_C(1) << backend->index; /* as good as: it had its time */
+    sg_choice_place(backend->hsm, job, true, NULL);
 }
 
-/* Those that wait too long are told so: past their deadline, or for a token that stays away. */
+/* Those that wait too long: past their deadline, or for a token that stays away. */
 static void shed(struct sg_backend *backend)
 {
     int64_t now = sg_engine_now(backend->hsm);
@@ -371,7 +445,7 @@ static void shed(struct sg_backend *backend)
         backend->late_ns = lateness.next;
     }
     while ((job = sg_job_list_pop(&out)) != NULL)
-        finish_late(backend, job);
+        pass_late(backend, job, now);
     if (backend->breaker.state == SG_BREAKER_UP ||
         (sg_health_is_patient(backend, now) && !backend->is_pin_latched))
         return;
@@ -382,7 +456,7 @@ static void shed(struct sg_backend *backend)
                         backend->err.msg)); /* handed back with the jobs */
     take_waiting(backend, is_any, NULL, &out);
     while ((job = sg_job_list_pop(&out)) != NULL)
-        sg_engine_finish(backend->hsm, job, &err, sg_health_retry_ms(backend, now));
+        sg_choice_place(backend->hsm, job, job->attempts > 0, &err);
 }
 
 void sg_backend_flush(struct sg_backend *backend)
@@ -397,10 +471,4 @@ void sg_backend_flush(struct sg_backend *backend)
     if (backend->admin.state != SG_LINK_CLOSED)
         sg_link_flush(&backend->admin);
     sg_backend_schedule(backend);
-}
-
-void sg_backend_asked(struct sg_backend *backend)
-{
-    if (backend->admin_asked++ == 0)
-        backend->admin_ns = sg_engine_now(backend->hsm);
 }

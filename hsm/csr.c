@@ -8,8 +8,6 @@ enum sg_rc sg_hsm_csr(struct sg_hsm *hsm, size_t index, struct sg_slice subject,
 {
     SG_ASSERT(hsm->is_started && index < hsm->key_count);
     struct sg_engine_key *key = hsm->keys[index];
-    struct sg_backend *backend = key->backend;
-    int64_t retry_ms;
 
     if (key->type == SG_KEY_ED25519)
         return SG_REFUSE(err, SG_R_CSR_NOT_SUPPORTED,
@@ -21,10 +19,9 @@ enum sg_rc sg_hsm_csr(struct sg_hsm *hsm, size_t index, struct sg_slice subject,
     if (subject.len > SG_JOB_NAME_MAX || alt_names.len > SG_JOB_NAME_MAX ||
         sg_digest_len(digest_alg) == 0)
         return SG_REFUSE(err, SG_R_BAD_SUBJECT, "could not make a request: its names are too long");
-    SG_TRY(sg_backend_admit(backend, &retry_ms, err));
-    if (backend->breaker.state != SG_BREAKER_UP || key->state != SG_KEY_READY)
-        return SG_REFUSE(err, SG_R_TOKEN_LOST,
-                         "could not make a request: token \"%s\" is not ready", backend->name);
+    struct sg_copy *copy;
+    SG_TRY(sg_choice_ready(key, &copy, err));
+    struct sg_backend *backend = copy->backend;
     if (backend->csr_count >= SG_CSRS_MAX)
         return SG_REFUSE(err, SG_R_QUEUE_FULL, "could not make a request: %d are under way",
                          SG_CSRS_MAX);
@@ -40,10 +37,10 @@ enum sg_rc sg_hsm_csr(struct sg_hsm *hsm, size_t index, struct sg_slice subject,
                                   .arg = arg};
     backend->csrs = csr;
     backend->csr_count++;
-    sg_backend_asked(backend);
+    sg_health_asked(backend);
     sg_link_put(&backend->admin, &(struct sg_request){.kind = SG_JOB_CSR,
                                                       .serial = csr->serial,
-                                                      .id = sg_slice_of(key->id, key->id_len),
+                                                      .id = sg_copy_id(copy),
                                                       .digest_alg = digest_alg,
                                                       .deadline_ns = deadline_ns,
                                                       .subject = subject,

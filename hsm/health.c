@@ -64,17 +64,66 @@ static void set_down(struct sg_backend *backend, const struct sg_err *err)
     sg_engine_wake(backend->hsm);
 }
 
+enum sg_hsm_token_state sg_backend_state(const struct sg_backend *backend)
+{
+    if (backend->is_pin_latched)
+        return SG_TOKEN_PIN_LATCHED;
+    switch (backend->breaker.state) {
+    case SG_BREAKER_UP:
+        if (backend->is_draining)
+            return SG_TOKEN_DRAINING;
+        return backend->is_suspect ? SG_TOKEN_SUSPECT : SG_TOKEN_UP;
+    case SG_BREAKER_PROBING:
+        return SG_TOKEN_PROBING;
+    case SG_BREAKER_DOWN:
+        break;
+    }
+    return SG_TOKEN_DOWN;
+}
+
+bool sg_health_is_well(const struct sg_backend *backend)
+{
+    return backend->breaker.state == SG_BREAKER_UP && !backend->is_suspect &&
+           !backend->is_pin_latched;
+}
+
 void sg_health_trip(struct sg_backend *backend, const struct sg_err *err)
 {
     if (backend->breaker.state == SG_BREAKER_DOWN)
         return;
     sg_breaker_trip(&backend->breaker, sg_engine_now(backend->hsm));
+    sg_probe_abandon(backend);
     set_down(backend, err);
+    sg_backend_evacuate(backend);
     sg_backend_schedule(backend);
 }
 
-/* Both links go together: a process that lost one of them is not to be half used. */
-static void lose(struct sg_backend *backend, const struct sg_err *err)
+/* What was refuted while the token gave signatures that are none is looked at again. */
+static void forgive(struct sg_backend *backend)
+{
+    for (size_t i = 0; i < backend->copy_count; i++)
+        if (backend->copies[i]->is_refuted)
+            sg_copy_set(backend->copies[i], SG_KEY_LOADING, NULL);
+    backend->probe.is_refuted = false;
+}
+
+void sg_health_up(struct sg_backend *backend)
+{
+    if (backend->breaker.state == SG_BREAKER_UP)
+        return;
+    sg_breaker_up(&backend->breaker, sg_engine_now(backend->hsm));
+    backend->err = (struct sg_err){0};
+    backend->is_changed = true;
+    if (backend->probe.is_refuted)
+        forgive(backend);
+    backend->load_next = 0;
+    sg_health_load_keys(backend);
+    sg_choice_release_all(backend->hsm);
+}
+
+/* Both links go together: a process that lost one of them is not to be half used. `late_ns` not 0:
+ * it was killed because what was sent before hangs. */
+static void lose(struct sg_backend *backend, const struct sg_err *err, int64_t late_ns)
 {
     struct sg_hsm *hsm = backend->hsm;
     int64_t now = sg_engine_now(hsm);
@@ -83,95 +132,74 @@ static void lose(struct sg_backend *backend, const struct sg_err *err)
     sg_link_close(&backend->sign);
     sg_link_close(&backend->admin);
     backend->workers = 0;
-    backend->is_probing = false;
+    sg_probe_abandon(backend);
     backend->admin_asked = 0;
+    backend->is_late = backend->is_suspect = false;
     backend->reconnect_ns = now + (was_linked ? 0 : reconnect_soon_ns);
     backend->restarts_total += was_linked;
     sg_breaker_lost(&backend->breaker, now);
-    for (size_t i = 0; i < hsm->key_count; i++) {
-        struct sg_engine_key *key = hsm->keys[i];
-        if (key->backend != backend)
-            continue;
-        key->is_asked = false;
-        if (key->state == SG_KEY_READY)
-            sg_engine_key_set(key, SG_KEY_LOADING, NULL);
+    set_down(backend, err);
+    for (size_t i = 0; i < backend->copy_count; i++) {
+        struct sg_copy *copy = backend->copies[i];
+        copy->is_asked = false;
+        if (copy->state == SG_KEY_READY)
+            sg_copy_set(copy, SG_KEY_LOADING, NULL);
     }
+    if (backend->in_flight > 0)
+        sg_blame_lost(backend, late_ns, now);
     sg_window_lost(backend, err);
     sg_csr_fail(backend, err);
-    set_down(backend, err);
+    sg_backend_evacuate(backend);
     sg_backend_schedule(backend);
-}
-
-static void probe(struct sg_backend *backend)
-{
-    backend->is_probing = true;
-    sg_breaker_probe(&backend->breaker);
-    sg_backend_asked(backend);
-    sg_link_put(&backend->admin, &(struct sg_request){.kind = SG_JOB_PROBE});
-    sg_engine_wake(backend->hsm);
 }
 
 /* Keys ------------------------------------------------------------------------------------ */
 
-void sg_health_load_keys(struct sg_backend *backend)
+void sg_health_load_key(struct sg_backend *backend, struct sg_copy *copy)
 {
-    struct sg_hsm *hsm = backend->hsm;
-
-    while (backend->breaker.state == SG_BREAKER_UP && backend->admin_asked < LOADS_MAX &&
-           backend->load_next < hsm->key_count) {
-        struct sg_engine_key *key = hsm->keys[backend->load_next++];
-        if (key->backend != backend || key->is_asked || key->state == SG_KEY_READY ||
-            key->state == SG_KEY_QUARANTINED)
-            continue;
-        key->is_asked = true;
-        sg_backend_asked(backend);
-        sg_link_put(&backend->admin, &(struct sg_request){.kind = SG_JOB_LOAD_KEY,
-                                                          .serial = key->index,
-                                                          .type = key->type,
-                                                          .id = sg_slice_of(key->id, key->id_len)});
-    }
-    sg_engine_wake(hsm);
+    copy->is_asked = true;
+    sg_health_asked(backend);
+    sg_link_put(&backend->admin, &(struct sg_request){.kind = SG_JOB_LOAD_KEY,
+                                                      .serial = copy->slot,
+                                                      .type = copy->key->type,
+                                                      .origin = copy->origin,
+                                                      .id = sg_copy_id(copy)});
 }
 
-static void accept_key(struct sg_engine_key *key, const struct sg_answer *answer)
+void sg_health_load_keys(struct sg_backend *backend)
 {
-    struct sg_err err;
-    if (key->spki_len == 0) {
-        key->spki = malloc(answer->spki.len);
-        if (key->spki == NULL) {
-            SG_IGNORE(SG_FAIL(&err, SG_E_INTERNAL, 0, "could not remember key \"%s\": no memory",
-                              key->name)); /* kept with the key */
-            sg_engine_key_set(key, SG_KEY_UNUSABLE, &err);
-            return;
-        }
-        memcpy(key->spki, answer->spki.ptr, answer->spki.len);
-        key->spki_len = answer->spki.len;
+    if (backend->load_next < backend->probe_count)
+        backend->load_next = backend->probe_count; /* a probe loads them */
+    while (backend->breaker.state == SG_BREAKER_UP && backend->admin_asked < LOADS_MAX &&
+           backend->load_next < backend->copy_count) {
+        struct sg_copy *copy = backend->copies[backend->load_next++];
+        if (!copy->is_asked && copy->state != SG_KEY_READY && copy->state != SG_KEY_QUARANTINED)
+            sg_health_load_key(backend, copy);
     }
-    if (sg_slice_eq(sg_slice_of(key->spki, key->spki_len), answer->spki)) {
-        sg_engine_key_set(key, SG_KEY_READY, NULL);
-        return;
-    }
-    SG_IGNORE(SG_REFUSE(&err, SG_R_KEY_UNUSABLE,
-                        "could not use key \"%s\": its public key on the token is another one",
-                        key->name)); /* kept with the key */
-    sg_engine_key_set(key, SG_KEY_UNUSABLE, &err);
+    sg_engine_wake(backend->hsm);
+}
+
+void sg_health_asked(struct sg_backend *backend)
+{
+    if (backend->admin_asked++ == 0)
+        backend->admin_ns = sg_engine_now(backend->hsm);
 }
 
 static bool on_key(struct sg_backend *backend, const struct sg_answer *answer)
 {
-    struct sg_hsm *hsm = backend->hsm;
-    struct sg_engine_key *key = answer->serial < hsm->key_count ? hsm->keys[answer->serial] : NULL;
+    struct sg_copy *copy =
+        answer->serial < backend->copy_count ? backend->copies[answer->serial] : NULL;
     struct sg_err err;
 
-    if (key == NULL || key->backend != backend || !key->is_asked)
+    if (copy == NULL || !copy->is_asked)
         return false;
-    key->is_asked = false;
+    copy->is_asked = false;
     switch (answer->outcome) {
     case SG_OUT_OK:
-        if (answer->type != key->type)
+        if (answer->type != copy->key->type)
             return false;
-        if (key->state != SG_KEY_QUARANTINED)
-            accept_key(key, answer);
+        if (copy->state != SG_KEY_QUARANTINED)
+            sg_copy_accept(copy, answer);
         break;
     case SG_OUT_SESSION:
     case SG_OUT_HANDLE:
@@ -190,45 +218,19 @@ static bool on_key(struct sg_backend *backend, const struct sg_answer *answer)
     case SG_OUT_UNSET:
     case SG_OUT_COUNT:
         sg_health_explain(SG_OUT_KEY, answer, &err);
-        if (key->state != SG_KEY_QUARANTINED)
-            sg_engine_key_set(key, SG_KEY_UNUSABLE, &err);
+        if (copy->state != SG_KEY_QUARANTINED)
+            sg_copy_set(copy, SG_KEY_UNUSABLE, &err);
         break;
     }
-    sg_backend_release_key(backend, key);
+    if (copy->slot < backend->probe_count)
+        sg_probe_loaded(backend);
+    else
+        sg_choice_release(copy->key);
     sg_health_load_keys(backend);
     return true;
 }
 
 /* The links ------------------------------------------------------------------------------- */
-
-static bool on_probe(struct sg_backend *backend, const struct sg_answer *answer)
-{
-    int64_t now = sg_engine_now(backend->hsm);
-    struct sg_err err;
-
-    if (!backend->is_probing)
-        return false;
-    backend->is_probing = false;
-    bool was_latched = backend->is_pin_latched;
-    backend->is_pin_latched = answer->outcome == SG_OUT_PIN;
-    if (answer->outcome != SG_OUT_OK) {
-        sg_health_explain(answer->outcome, answer, &err);
-        sg_health_trip(backend, &err);
-        backend->is_changed |= was_latched != backend->is_pin_latched;
-        return true;
-    }
-    if (answer->workers == 0)
-        return false;
-    backend->workers = answer->workers;
-    if (backend->breaker.state == SG_BREAKER_UP)
-        return true;
-    sg_breaker_up(&backend->breaker, now);
-    backend->err = (struct sg_err){0};
-    backend->is_changed = true;
-    backend->load_next = 0;
-    sg_health_load_keys(backend);
-    return true;
-}
 
 static bool on_admin_answer(void *arg, const struct sg_answer *answer)
 {
@@ -240,7 +242,7 @@ static bool on_admin_answer(void *arg, const struct sg_answer *answer)
     backend->admin_ns = backend->answer_ns = sg_engine_now(backend->hsm);
     switch (answer->kind) {
     case SG_JOB_PROBE:
-        return on_probe(backend, answer);
+        return sg_probe_answer(backend, answer);
     case SG_JOB_LOAD_KEY:
         return on_key(backend, answer);
     case SG_JOB_CSR:
@@ -263,13 +265,13 @@ static void on_ready(void *arg, const struct sg_answer *hello)
 {
     struct sg_backend *backend = arg;
     (void)hello; /* the probe's answer says the same, and more truly */
-    if (is_linked(backend) && !backend->is_probing)
-        probe(backend);
+    if (is_linked(backend) && backend->probe.step == SG_PROBE_NONE)
+        sg_probe_begin(backend);
 }
 
 static void on_closed(void *arg, const struct sg_err *err)
 {
-    lose(arg, err);
+    lose(arg, err, 0);
 }
 
 static void on_drained(void *arg)
@@ -323,15 +325,33 @@ static int64_t hang_ns(const struct sg_backend *backend)
     return backend->hang_ms * SG_NS_PER_MS;
 }
 
-/* Killed, when we may, so that it is started anew; the token process also watches itself. */
+/*
+ * A token process that hangs is killed, when we may, so that it is started anew; it also watches
+ * itself. One that is under suspicion long enough is killed before that where others sign
+ * meanwhile: a suspicion that is wrong costs some signatures made twice, but a kill all its
+ * sessions.
+ */
 static bool is_hung(struct sg_backend *backend, int64_t now)
 {
     bool is_sign_hung =
         backend->in_flight > 0 && now - sg_window_oldest_ns(backend) > hang_ns(backend);
+    bool is_suspect_hung = backend->is_suspect &&
+                           now - backend->suspect_ns > sg_window_suspicious_ns(backend) &&
+                           sg_choice_others_serve(backend);
     bool is_admin_hung =
         backend->admin_asked > 0 && now - backend->admin_ns > ADMIN_HANG_FACTOR * hang_ns(backend);
     bool is_greeting_hung = !is_linked(backend) && now - backend->greeting_ns > greeting_ns;
-    return is_sign_hung || is_admin_hung || is_greeting_hung;
+    return is_sign_hung || is_suspect_hung || is_admin_hung || is_greeting_hung;
+}
+
+static void kill_hung(struct sg_backend *backend, int64_t now)
+{
+    struct sg_err err;
+    bool is_killed = sg_link_kill(&backend->sign);
+    SG_IGNORE(SG_REFUSE(&err, SG_R_TOKEN_LOST, "token \"%s\" hangs: %s", backend->name,
+                        is_killed ? "its process was killed"
+                                  : "it was disconnected")); /* told to those who wait */
+    lose(backend, &err, now - sg_window_suspicious_ns(backend));
 }
 
 void sg_health_tick(struct sg_backend *backend, int64_t now)
@@ -344,20 +364,16 @@ void sg_health_tick(struct sg_backend *backend, int64_t now)
         return;
     }
     if (is_hung(backend, now)) {
-        struct sg_err err;
-        bool is_killed = sg_link_kill(&backend->sign);
-        SG_IGNORE(SG_REFUSE(&err, SG_R_TOKEN_LOST, "token \"%s\" hangs: %s", backend->name,
-                            is_killed ? "its process was killed"
-                                      : "it was disconnected")); /* told to those who wait */
-        lose(backend, &err);
+        kill_hung(backend, now);
         return;
     }
-    if (!is_linked(backend) || backend->is_probing)
+    if (!is_linked(backend) || backend->probe.step != SG_PROBE_NONE)
         return;
     bool is_idle = backend->breaker.state == SG_BREAKER_UP && backend->admin_asked == 0 &&
                    now - backend->answer_ns >= idle_probe_ns;
-    if (is_idle || sg_breaker_is_due(&backend->breaker, now))
-        probe(backend);
+    bool is_due = backend->breaker.state == SG_BREAKER_UP && backend->probe.is_due;
+    if (is_idle || is_due || sg_breaker_is_due(&backend->breaker, now))
+        sg_probe_begin(backend);
 }
 
 int64_t sg_health_due_ns(const struct sg_backend *backend)
@@ -366,9 +382,11 @@ int64_t sg_health_due_ns(const struct sg_backend *backend)
         return backend->reconnect_ns;
     if (!is_linked(backend))
         return backend->greeting_ns + greeting_ns + 1;
+    if (backend->probe.step == SG_PROBE_SIGNING)
+        return INT64_MAX; /* what is under way has ticks of its own */
     if (backend->admin_asked > 0)
         return backend->admin_ns + ADMIN_HANG_FACTOR * hang_ns(backend) + 1;
     if (backend->breaker.state == SG_BREAKER_UP)
-        return backend->answer_ns + idle_probe_ns;
+        return backend->probe.is_due ? 0 : backend->answer_ns + idle_probe_ns;
     return backend->breaker.due_ns;
 }

@@ -65,12 +65,8 @@ void sg_hsm_free(struct sg_hsm *hsm)
         sg_backend_free(hsm->backends[i]);
     free(hsm->backends);
     tdestroy(hsm->names, free_nothing);
-    for (size_t i = 0; i < hsm->key_count; i++) {
-        free_jobs(&hsm->keys[i]->waiting);
-        free(hsm->keys[i]->name);
-        free(hsm->keys[i]->spki);
-        free(hsm->keys[i]);
-    }
+    for (size_t i = 0; i < hsm->key_count; i++)
+        sg_engine_key_free(hsm->keys[i]);
     free(hsm->keys);
     free_jobs(&hsm->finished);
     free(hsm);
@@ -82,6 +78,34 @@ int64_t sg_engine_now(const struct sg_hsm *hsm)
 }
 
 /* Configuration ---------------------------------------------------------------------------- */
+
+static bool is_right(struct sg_slice id, enum sg_key_type type)
+{
+    return id.len > 0 && id.len <= SG_JOB_ID_MAX && type > SG_KEY_UNSET && type < SG_KEY_TYPE_COUNT;
+}
+
+/* They belong to the token, which frees them. */
+static enum sg_rc add_probe_keys(struct sg_hsm *hsm, const struct sg_hsm_token_config *config,
+                                 size_t token, struct sg_err *err)
+{
+    for (size_t i = 0; i < config->probe_key_count; i++) {
+        const struct sg_hsm_probe_key *from = &config->probe_keys[i];
+        if (!is_right(from->id, from->type))
+            return SG_FAIL(err, SG_E_INVALID, 0,
+                           "could not add token \"%s\": the id or type of a probe key is out of "
+                           "range",
+                           config->name);
+        const struct sg_hsm_key_config key = {
+            .name = "probe", .token = token, .id = from->id, .type = from->type};
+        struct sg_engine_key *made = sg_engine_key_new(hsm, &key, SIZE_MAX);
+        if (made == NULL || !sg_backend_add_copy(hsm->backends[token], &made->copies[0])) {
+            sg_engine_key_free(made);
+            return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate a probe key");
+        }
+        hsm->backends[token]->probe_count++;
+    }
+    return SG_OK;
+}
 
 enum sg_rc sg_hsm_add_token(struct sg_hsm *hsm, const struct sg_hsm_token_config *config,
                             size_t *ret, struct sg_err *err)
@@ -95,6 +119,10 @@ enum sg_rc sg_hsm_add_token(struct sg_hsm *hsm, const struct sg_hsm_token_config
         return SG_FAIL(err, SG_E_INVALID, 0, "could not add token \"%s\": a limit is out of range",
                        config->name);
 
+    if (config->probe_key_count > SG_HSM_PROBE_KEYS_MAX)
+        return SG_FAIL(err, SG_E_INVALID, 0, "could not add token \"%s\": more than %d probe keys",
+                       config->name, SG_HSM_PROBE_KEYS_MAX);
+
     struct sg_backend **backends =
         realloc(hsm->backends, (hsm->backend_count + 1) * sizeof(struct sg_backend *));
     if (backends == NULL)
@@ -102,7 +130,7 @@ enum sg_rc sg_hsm_add_token(struct sg_hsm *hsm, const struct sg_hsm_token_config
     hsm->backends = backends;
     SG_TRY(sg_backend_new(hsm, config, hsm->backend_count, &backends[hsm->backend_count], err));
     *ret = hsm->backend_count++;
-    return SG_OK;
+    return add_probe_keys(hsm, config, *ret, err);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -110,15 +138,32 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct sg_engine_key *)a)->name, ((const struct sg_engine_key *)b)->name);
 }
 
+/* Whether each of its tokens exists and is named once. */
+static bool are_copies_right(const struct sg_hsm *hsm, const struct sg_hsm_key_config *config)
+{
+    uint64_t seen = 0;
+    if (config->copy_count >= SG_HSM_COPIES_MAX || config->token >= hsm->backend_count ||
+        config->origin >= SG_ORIGIN_COUNT)
+        return false;
+    seen = UINT64_C(1) << config->token;
+    for (size_t i = 0; i < config->copy_count; i++) {
+        const struct sg_hsm_copy_config *copy = &config->copies[i];
+        if (copy->token >= hsm->backend_count || !is_right(copy->id, config->type) ||
+            copy->origin >= SG_ORIGIN_COUNT || (seen & UINT64_C(1) << copy->token) != 0)
+            return false;
+        seen |= UINT64_C(1) << copy->token;
+    }
+    return true;
+}
+
 static enum sg_rc check_key(struct sg_hsm *hsm, const struct sg_hsm_key_config *config,
                             struct sg_err *err)
 {
-    if (config->token >= hsm->backend_count || config->id.len == 0 ||
-        config->id.len > SG_JOB_ID_MAX || config->spki.len > SG_JOB_SPKI_MAX ||
-        config->type == SG_KEY_UNSET || config->type >= SG_KEY_TYPE_COUNT)
+    if (!is_right(config->id, config->type) || config->spki.len > SG_JOB_SPKI_MAX ||
+        !are_copies_right(hsm, config))
         return SG_FAIL(
             err, SG_E_INVALID, 0,
-            "could not add key \"%s\": its token, id, type or public key is out of range",
+            "could not add key \"%s\": a token, id, origin, its type or public key is out of range",
             config->name);
     if (hsm->key_count == KEYS_MAX)
         return SG_FAIL(err, SG_E_LIMIT, 0, "could not add key \"%s\": there are %d", config->name,
@@ -139,42 +184,43 @@ static bool grow_keys(struct sg_hsm *hsm)
     return true;
 }
 
+/* Takes it out of the lists of tokens again. */
+static void forget_copies(struct sg_engine_key *key, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        key->copies[i].backend->copy_count--; /* it was the last */
+}
+
+static bool add_copies(struct sg_engine_key *key)
+{
+    for (size_t i = 0; i < key->copy_count; i++) {
+        if (sg_backend_add_copy(key->copies[i].backend, &key->copies[i]))
+            continue;
+        forget_copies(key, i);
+        return false;
+    }
+    return true;
+}
+
 enum sg_rc sg_hsm_add_key(struct sg_hsm *hsm, const struct sg_hsm_key_config *config, size_t *ret,
                           struct sg_err *err)
 {
     SG_ASSERT(!hsm->is_started);
     SG_TRY(check_key(hsm, config, err));
 
-    struct sg_engine_key *key = calloc(1, sizeof(*key));
-    if (key != NULL)
-        key->name = strdup(config->name);
-    if (key != NULL && config->spki.len > 0)
-        key->spki = malloc(config->spki.len);
-    if (key == NULL || key->name == NULL || (config->spki.len > 0 && key->spki == NULL) ||
-        !grow_keys(hsm) || tsearch(key, &hsm->names, compare_names) == NULL) {
-        if (key != NULL) {
-            free(key->name);
-            free(key->spki);
-        }
-        free(key);
+    struct sg_engine_key *key = sg_engine_key_new(hsm, config, hsm->key_count);
+    if (key == NULL || !grow_keys(hsm) || !add_copies(key)) {
+        sg_engine_key_free(key);
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate a key");
     }
-    void *const *node = tfind(key, &hsm->names, compare_names);
-    if (*node != key) {
-        free(key->name);
-        free(key->spki);
-        free(key);
+    void *const *node = tsearch(key, &hsm->names, compare_names);
+    if (node == NULL || *node != key) {
+        forget_copies(key, key->copy_count);
+        sg_engine_key_free(key);
+        if (node == NULL)
+            return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate a key");
         return SG_FAIL(err, SG_E_INVALID, 0, "could not add key \"%s\": given twice", config->name);
     }
-    key->hsm = hsm;
-    key->index = hsm->key_count;
-    key->backend = hsm->backends[config->token];
-    key->type = config->type;
-    key->id_len = config->id.len;
-    memcpy(key->id, config->id.ptr, config->id.len);
-    key->spki_len = config->spki.len;
-    if (config->spki.len > 0)
-        memcpy(key->spki, config->spki.ptr, config->spki.len);
     hsm->keys[hsm->key_count] = key;
     *ret = hsm->key_count++;
     return SG_OK;
@@ -200,11 +246,15 @@ void sg_engine_wake(struct sg_hsm *hsm)
 void sg_engine_finish(struct sg_hsm *hsm, struct sg_hsm_job *job, const struct sg_err *err,
                       int64_t retry_ms)
 {
-    struct sg_engine_key *key = hsm->keys[job->key];
-    struct sg_backend *backend = key->backend;
+    struct sg_backend *backend = job->copy->backend;
 
-    SG_ASSERT(backend->pending[key->type] > 0);
-    backend->pending[key->type]--;
+    /* What else is under way for it is of no use any more. */
+    for (size_t i = 0; i < SG_COUNT(job->places); i++) {
+        if (job->places[i] != NULL)
+            job->places[i]->job = NULL;
+        job->places[i] = NULL;
+    }
+    job->token = backend->index;
     job->is_signed = err == NULL;
     job->err = err == NULL ? (struct sg_err){0} : *err;
     job->retry_ms = retry_ms;
@@ -214,22 +264,6 @@ void sg_engine_finish(struct sg_hsm *hsm, struct sg_hsm_job *job, const struct s
         backend->failed_total++;
     sg_job_list_push(&hsm->finished, job);
     sg_engine_wake(hsm);
-}
-
-void sg_engine_key_set(struct sg_engine_key *key, enum sg_hsm_key_state state,
-                       const struct sg_err *err)
-{
-    bool is_same = key->state == state;
-    key->state = state;
-    key->err = err == NULL ? (struct sg_err){0} : *err;
-    if (is_same)
-        return;
-    if (!key->is_changed) {
-        key->is_changed = true;
-        key->next_changed = key->hsm->changed;
-        key->hsm->changed = key;
-    }
-    sg_engine_wake(key->hsm);
 }
 
 void sg_engine_deliver(struct sg_hsm *hsm)
@@ -245,11 +279,11 @@ void sg_engine_deliver(struct sg_hsm *hsm)
             events->token_changed(events->arg, i, &backend->err);
     }
     while (hsm->changed != NULL) {
-        struct sg_engine_key *key = hsm->changed;
-        hsm->changed = key->next_changed;
-        key->is_changed = false;
+        struct sg_copy *copy = hsm->changed;
+        hsm->changed = copy->next_changed;
+        copy->is_changed = false;
         if (events->key_changed != NULL)
-            events->key_changed(events->arg, key->index);
+            events->key_changed(events->arg, copy->key->index, (size_t)(copy - copy->key->copies));
     }
     for (struct sg_hsm_job *job = sg_job_list_pop(&hsm->finished); job != NULL;
          job = sg_job_list_pop(&hsm->finished))
@@ -267,23 +301,11 @@ static void on_hook(void *arg)
 
 /* Submitting --------------------------------------------------------------------------------- */
 
-static enum sg_rc refuse_key(const struct sg_engine_key *key, struct sg_err *err)
-{
-    if (key->state == SG_KEY_QUARANTINED)
-        return SG_REFUSE(err, SG_R_KEY_QUARANTINED, "could not sign: key \"%s\" is quarantined",
-                         key->name);
-    if (key->state == SG_KEY_UNUSABLE)
-        return SG_REFUSE(err, SG_R_KEY_UNUSABLE, "could not sign: key \"%s\" is unusable",
-                         key->name);
-    return SG_OK;
-}
-
 static enum sg_rc submit(struct sg_hsm *hsm, struct sg_hsm_job *job, struct sg_err *err)
 {
     SG_ASSERT(hsm->is_started && job->key < hsm->key_count);
     struct sg_engine_key *key = hsm->keys[job->key];
 
-    SG_TRY(refuse_key(key, err));
     if (!sg_key_type_does(key->type, job->scheme))
         return SG_REFUSE(err, SG_R_ALGORITHM_NOT_ALLOWED,
                          "could not sign: key \"%s\" does not do this scheme", key->name);
@@ -291,7 +313,7 @@ static enum sg_rc submit(struct sg_hsm *hsm, struct sg_hsm_job *job, struct sg_e
         (job->scheme != SG_SCHEME_ED25519 && job->tbs_len != sg_digest_len(job->digest_alg)))
         return SG_REFUSE(err, SG_R_DIGEST_LENGTH, "could not sign: %zu bytes do not fit",
                          job->tbs_len);
-    return sg_backend_submit(key->backend, key, job, err);
+    return sg_choice_submit(key, job, err);
 }
 
 enum sg_rc sg_hsm_submit(struct sg_hsm *hsm, struct sg_hsm_job *job, struct sg_err *err)
@@ -308,17 +330,62 @@ enum sg_rc sg_hsm_submit(struct sg_hsm *hsm, struct sg_hsm_job *job, struct sg_e
     return rc;
 }
 
-void sg_hsm_report_bad(struct sg_hsm *hsm, const struct sg_hsm_job *job)
+enum sg_rc sg_hsm_report_bad(struct sg_hsm *hsm, struct sg_hsm_job *job, struct sg_err *err)
 {
     struct sg_engine_key *key = hsm->keys[job->key];
+    struct sg_copy *copy = job->copy;
+    struct sg_backend *backend = copy->backend;
     struct sg_err why;
 
-    key->backend->failed_total++;
+    backend->failed_total++;
+    backend->refuted_total++;
     SG_IGNORE(SG_REFUSE(&why, SG_R_KEY_QUARANTINED,
                         "a signature by key \"%s\" on token \"%s\" did not verify", key->name,
-                        key->backend->name)); /* made to be kept */
-    sg_engine_key_set(key, SG_KEY_QUARANTINED, &why);
-    sg_backend_release_key(key->backend, key);
+                        backend->name)); /* made to be kept */
+    sg_copy_set(copy, SG_KEY_QUARANTINED, &why);
+    copy->is_refuted = true;
+    backend->probe.is_due = backend->probe_count > 0;
+    sg_choice_release(key);
+    sg_backend_schedule(backend);
+
+    job->barred |= UINT64_C(1) << backend->index;
+    if (!sg_choice_can_sign(key, job))
+        return SG_REFUSE(err, SG_R_HSM_FAULT,
+                         "the token's signature by key \"%s\" did not verify; it was not released",
+                         key->name);
+    job->is_signed = false;
+    job->signature_len = 0;
+    job->attempts++;
+    backend->retried_total++;
+    sg_choice_place(hsm, job, true, NULL);
+    return SG_OK;
+}
+
+void sg_hsm_drain(struct sg_hsm *hsm, size_t token)
+{
+    SG_ASSERT(token < hsm->backend_count);
+    struct sg_backend *backend = hsm->backends[token];
+    if (backend->is_draining)
+        return;
+    backend->is_draining = backend->is_changed = true;
+    sg_backend_evacuate(backend);
+    sg_engine_wake(hsm);
+}
+
+void sg_hsm_resume(struct sg_hsm *hsm, size_t token)
+{
+    SG_ASSERT(token < hsm->backend_count);
+    struct sg_backend *backend = hsm->backends[token];
+    backend->is_changed |= backend->is_draining;
+    backend->is_draining = false;
+    for (size_t i = 0; i < backend->copy_count; i++)
+        if (backend->copies[i]->state == SG_KEY_QUARANTINED)
+            sg_copy_set(backend->copies[i], SG_KEY_LOADING, NULL);
+    backend->load_next = 0;
+    if (backend->breaker.state == SG_BREAKER_UP)
+        sg_health_load_keys(backend);
+    sg_choice_release_all(hsm);
+    sg_engine_wake(hsm);
 }
 
 /* Looking ------------------------------------------------------------------------------------- */
@@ -347,6 +414,8 @@ void sg_hsm_token_info(const struct sg_hsm *hsm, size_t token, struct sg_hsm_tok
         .signed_total = backend->signed_total,
         .failed_total = backend->failed_total,
         .retried_total = backend->retried_total,
+        .hedged_total = backend->hedged_total,
+        .refuted_total = backend->refuted_total,
         .restarts_total = backend->restarts_total,
     };
 }
@@ -358,11 +427,22 @@ void sg_hsm_key_info(const struct sg_hsm *hsm, size_t key, struct sg_hsm_key_inf
     bool is_known = k->state != SG_KEY_LOADING || k->spki_len > 0;
     *ret = (struct sg_hsm_key_info){
         .name = k->name,
-        .token = k->backend->name,
+        .token = k->copies[0].backend->name,
+        .copy_count = k->copy_count,
         .type = k->type,
         .state = k->state,
-        .err = k->err,
-        .id = sg_slice_of(k->id, k->id_len),
         .spki = is_known ? sg_slice_of(k->spki, k->spki_len) : (struct sg_slice){0},
     };
+    for (size_t i = 0; i < k->copy_count && ret->err.rc == SG_OK; i++)
+        if (k->copies[i].state == k->state)
+            ret->err = k->copies[i].err;
+}
+
+void sg_hsm_copy_info(const struct sg_hsm *hsm, size_t key, size_t copy,
+                      struct sg_hsm_copy_info *ret)
+{
+    SG_ASSERT(key < hsm->key_count && copy < hsm->keys[key]->copy_count);
+    const struct sg_copy *c = &hsm->keys[key]->copies[copy];
+    *ret = (struct sg_hsm_copy_info){
+        .token = c->backend->index, .state = c->state, .err = c->err, .id = sg_copy_id(c)};
 }

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/slice.h"
+#include "hsm/hsm_config.h"
 
 /*
  * Signing with keys that never leave the token: the gateway's side.
@@ -15,6 +16,10 @@
  * unix socket. This side keeps the queue, chooses what to send, watches over the link and hands
  * back every job exactly once, whatever happens to the token process. It holds no PIN and calls
  * no PKCS#11.
+ *
+ * A key may be on several tokens. A job goes to the one that is expected to sign it first; to
+ * another when that one fails, hangs or takes too long; and is handed back with the first
+ * signature that comes.
  *
  * A job has one owner at a time: the submitter, then the engine, then whoever the done callback
  * gives it to. It carries copies, never pointers into a request, so a client that goes away
@@ -45,13 +50,16 @@ struct sg_hsm_job {
     int64_t retry_ms;  /* with SG_E_UNAVAILABLE and SG_E_LIMIT: when to come again; 0: no advice */
     int64_t queue_ns;  /* from submit to the token's C_SignInit */
     int64_t hsm_ns;    /* inside C_SignInit and C_Sign */
+    size_t token;      /* that signed it, or was asked last */
     size_t signature_len;
     uint8_t signature[SG_KEY_SIGNATURE_BYTES_MAX]; /* ECDSA: r || s */
 
     /* Private to hsm/ while submitted. */
     struct sg_hsm_job *next;
-    uint64_t serial;
-    int64_t submit_ns, send_ns;
+    struct sg_copy *copy;       /* that it waits for, or was sent to last */
+    struct sg_place *places[2]; /* where it is under way */
+    uint64_t tried, barred;     /* tokens that were asked; that are not to be asked again */
+    int64_t submit_ns, hedge_ns;
     uint8_t attempts;
 
     /* What is to be signed, the digest or for Ed25519 the message, set by sg_hsm_job_new(). */
@@ -64,26 +72,15 @@ struct sg_hsm_job *sg_hsm_job_new(struct sg_slice tbs);
 void sg_hsm_job_free(struct sg_hsm_job *job);
 SG_DEFINE_AUTO(struct sg_hsm_job, sg_hsm_job_free);
 
-/* A token process to use. Strings are copied. */
-struct sg_hsm_token_config {
-    const char *name;   /* as in the configuration and in metrics */
-    const char *socket; /* path of its unix socket */
-    int64_t uid;        /* the token process must run as this uid; -1: as ours */
-    size_t queue_max;   /* jobs waiting in the gateway */
-    int64_t hang_ms;    /* a call older than this means: token process hung */
+enum sg_hsm_token_state {
+    SG_TOKEN_DOWN = 0,
+    SG_TOKEN_PROBING,
+    SG_TOKEN_UP,
+    SG_TOKEN_PIN_LATCHED,
+    SG_TOKEN_SUSPECT,  /* up, but a call takes too long: used only where no other token serves */
+    SG_TOKEN_DRAINING, /* up, but it gets no work until it is resumed */
+    SG_TOKEN_STATE_COUNT,
 };
-
-/* A key on a token. */
-struct sg_hsm_key_config {
-    const char *name;
-    size_t token;       /* from sg_hsm_add_token() */
-    struct sg_slice id; /* CKA_ID, 1 to 64 bytes; copied */
-    enum sg_key_type type;
-    struct sg_slice
-        spki; /* DER SubjectPublicKeyInfo it must have; empty: the token's word counts */
-};
-
-enum sg_hsm_token_state { SG_TOKEN_DOWN = 0, SG_TOKEN_PROBING, SG_TOKEN_UP, SG_TOKEN_PIN_LATCHED };
 
 enum sg_hsm_key_state {
     SG_KEY_LOADING = 0, /* the token has not told yet; jobs wait for it */
@@ -94,12 +91,20 @@ enum sg_hsm_key_state {
 
 struct sg_hsm_key_info {
     const char *name;
-    const char *token; /* its name */
+    const char *token; /* the name of its first */
+    size_t copy_count;
     enum sg_key_type type;
+    enum sg_hsm_key_state state; /* READY where one copy is */
+    struct sg_err err;           /* for UNUSABLE and QUARANTINED */
+    struct sg_slice spki;        /* DER, empty until known; lives as long as the engine */
+};
+
+/* One copy of a key. */
+struct sg_hsm_copy_info {
+    size_t token;
     enum sg_hsm_key_state state;
-    struct sg_err err;    /* for UNUSABLE and QUARANTINED */
-    struct sg_slice id;   /* CKA_ID */
-    struct sg_slice spki; /* DER, empty until known; lives as long as the engine */
+    struct sg_err err;  /* for UNUSABLE and QUARANTINED */
+    struct sg_slice id; /* CKA_ID */
 };
 
 struct sg_hsm_token_info {
@@ -108,7 +113,7 @@ struct sg_hsm_token_info {
     size_t workers;            /* sessions that can sign at once; 0 while down */
     size_t in_flight, waiting; /* jobs at the token process, jobs here */
     int64_t estimated_wait_ms; /* what a job submitted now would wait */
-    uint64_t signed_total, failed_total, retried_total, restarts_total;
+    uint64_t signed_total, failed_total, retried_total, hedged_total, refuted_total, restarts_total;
 };
 
 /* Called from the loop, never from inside a call into the engine. */
@@ -118,7 +123,7 @@ struct sg_hsm_events {
     void (*done)(void *arg, struct sg_hsm_job *job);
     /* For the log and for health; may be NULL. `err` says why a token is not UP. */
     void (*token_changed)(void *arg, size_t token, const struct sg_err *err);
-    void (*key_changed)(void *arg, size_t key);
+    void (*key_changed)(void *arg, size_t key, size_t copy);
 };
 
 SG_MUST_USE enum sg_rc sg_hsm_new(struct sg_loop *loop, const struct sg_clock *clock,
@@ -143,14 +148,26 @@ SG_MUST_USE enum sg_rc sg_hsm_start(struct sg_hsm *hsm, struct sg_err *err);
  *
  * Owns:    takes `job` on SG_OK; on any other result the caller keeps it
  * Errors:  SG_E_LIMIT        QUEUE_FULL or DEADLINE_UNREACHABLE; job->retry_ms is set
- *          SG_E_UNAVAILABLE  the breaker is open; job->retry_ms is set
+ *          SG_E_UNAVAILABLE  no token that has the key is up; job->retry_ms is set
  *          SG_E_CONFLICT     the key cannot sign; job->err has the reason
  */
 SG_MUST_USE enum sg_rc sg_hsm_submit(struct sg_hsm *hsm, struct sg_hsm_job *job,
                                      struct sg_err *err);
 
-/* The signature in `job` did not verify: counts it, and quarantines the key on that token. */
-void sg_hsm_report_bad(struct sg_hsm *hsm, const struct sg_hsm_job *job);
+/*
+ * The signature in `job` did not verify: quarantines the key on that token, makes the token prove
+ * itself, and has another token sign where one can: then done is called with the job once more.
+ *
+ * Owns:    takes `job` on SG_OK; on any other result the caller keeps it
+ * Errors:  HSM_FAULT: no other token can sign it
+ */
+SG_MUST_USE enum sg_rc sg_hsm_report_bad(struct sg_hsm *hsm, struct sg_hsm_job *job,
+                                         struct sg_err *err);
+
+/* The token gets no more work: what waits for it goes to others that hold the keys, what it is at
+ * it ends. It stays so until it is resumed, which also lifts the quarantine of keys on it. */
+void sg_hsm_drain(struct sg_hsm *hsm, size_t token);
+void sg_hsm_resume(struct sg_hsm *hsm, size_t token);
 
 /*
  * Asks the token process for a PKCS#10 request (DER) signed by the key, with the subject given
@@ -169,5 +186,7 @@ size_t sg_hsm_key_count(const struct sg_hsm *hsm);
 /* What is known now; pointers inside live as long as the engine. */
 void sg_hsm_token_info(const struct sg_hsm *hsm, size_t token, struct sg_hsm_token_info *ret);
 void sg_hsm_key_info(const struct sg_hsm *hsm, size_t key, struct sg_hsm_key_info *ret);
+void sg_hsm_copy_info(const struct sg_hsm *hsm, size_t key, size_t copy,
+                      struct sg_hsm_copy_info *ret);
 
 #endif

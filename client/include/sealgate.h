@@ -734,6 +734,8 @@ enum sealgate_token_state {
     SEALGATE_TOKEN_STATE_DOWN = 2,
     SEALGATE_TOKEN_STATE_PROBING = 3,
     SEALGATE_TOKEN_STATE_PIN_LATCHED = 4, /* it refused its PIN; an operator must act */
+    SEALGATE_TOKEN_STATE_SUSPECT = 5,     /* up, but it takes too long: others are asked first */
+    SEALGATE_TOKEN_STATE_DRAINING = 6,    /* up, but taken out of use by an operator */
 };
 
 struct sealgate_token {

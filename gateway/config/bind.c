@@ -36,14 +36,26 @@ static void complain_unknown(struct sg_config_bind *bind, const struct sg_yaml_n
 
 enum { KNOWN_MAX = 96 };
 
+static void bind_list(struct sg_config_bind *bind, const struct sg_list *list,
+                      const struct sg_yaml_node *node, size_t max, void *holder);
+
+static void bind_value(struct sg_config_bind *bind, const struct sg_field *field,
+                       const struct sg_yaml_node *node, void *base)
+{
+    if (field->kind == SG_FIELD_ITEMS)
+        bind_list(bind, field->items, node, (size_t)field->max, base);
+    else
+        sg_config_bind_field(bind, field, node, base);
+}
+
 static void bind_item(struct sg_config_bind *bind, const struct sg_list *list,
                       const struct sg_yaml_node *node, void *item)
 {
     const char *known[KNOWN_MAX];
     SG_ASSERT(list->field_count <= KNOWN_MAX);
     if (node->kind != SG_YAML_MAP) {
-        sg_config_complain(bind, node->pos, "each of \"%s\" must have fields, as in \"name: x\"",
-                           list->name);
+        sg_config_complain(bind, node->pos, "each of \"%s\" must have fields, as in \"%s: x\"",
+                           list->name, list->fields[0].name);
         return;
     }
     for (size_t i = 0; i < list->field_count; i++) {
@@ -52,7 +64,7 @@ static void bind_item(struct sg_config_bind *bind, const struct sg_list *list,
         known[i] = field->name;
         sg_config_set_default(field, item);
         if (value != NULL)
-            sg_config_bind_field(bind, field, value, item);
+            bind_value(bind, field, value, item);
         else if (field->is_required)
             sg_config_complain(bind, node->pos, "\"%s\" is missing here: %s", field->name,
                                field->help);
@@ -66,14 +78,20 @@ static void bind_item(struct sg_config_bind *bind, const struct sg_list *list,
     }
 }
 
+/* `max` 0: as many as there are. Its depth is bounded by the tables. */
 static void bind_list(struct sg_config_bind *bind, const struct sg_list *list,
-                      const struct sg_yaml_node *node, struct sg_config *config)
+                      const struct sg_yaml_node *node, size_t max, void *holder)
 {
     if (node->kind != SG_YAML_LIST) {
         sg_config_complain(bind, node->pos,
-                           "\"%s\" must be a list: \"- name: x\" in a line of its "
+                           "\"%s\" must be a list: \"- %s: x\" in a line of its "
                            "own begins each",
-                           list->name);
+                           list->name, list->fields[0].name);
+        return;
+    }
+    if (max != 0 && node->count > max) {
+        sg_config_complain(bind, node->pos, "\"%s\" has %zu entries, and may have %zu", list->name,
+                           node->count, max);
         return;
     }
     char *items = sg_config_alloc(bind, node->count * list->item_size);
@@ -82,8 +100,8 @@ static void bind_list(struct sg_config_bind *bind, const struct sg_list *list,
         return;
     for (const struct sg_yaml_node *item = node->children; item != NULL; item = item->next)
         bind_item(bind, list, item, items + list->item_size * count++);
-    memcpy((char *)config + list->offset, &items, sizeof(items));
-    memcpy((char *)config + list->count_offset, &count, sizeof(count));
+    memcpy((char *)holder + list->offset, &items, sizeof(items));
+    memcpy((char *)holder + list->count_offset, &count, sizeof(count));
 }
 
 static bool is_known_option(const char *name, const char *const *known, size_t count)
@@ -117,7 +135,7 @@ void sg_config_bind(struct sg_config_bind *bind, const struct sg_yaml_node *root
         const struct sg_yaml_node *node = sg_yaml_get(root, sg_config_lists[i].name);
         known[known_count++] = sg_config_lists[i].name;
         if (node != NULL)
-            bind_list(bind, &sg_config_lists[i], node, config);
+            bind_list(bind, &sg_config_lists[i], node, 0, config);
     }
     for (const struct sg_yaml_node *node = root->children; node != NULL; node = node->next) {
         if (!is_known_option(node->key, known, known_count))

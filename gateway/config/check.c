@@ -204,6 +204,56 @@ static void check_digests(struct sg_config_bind *bind, const struct sg_yaml_node
                        UINT32_C(1) << SG_DIGEST_SHA512;
 }
 
+/* Its copies, each with a token of its own. What is not given of one is the key's. */
+static void check_copies(struct sg_config_bind *bind, const struct sg_yaml_node *node,
+                         const struct entries *tokens, struct sg_config_key *key,
+                         struct entries *ids)
+{
+    const struct sg_yaml_node *item = sg_yaml_items(node, "copies");
+    struct entries places = new_entries(bind, key->copy_count + 1);
+    struct sg_config_copy *copies = NULL;
+    memcpy(&copies, &key->copies, sizeof(void *));
+    add_entry(&places, sg_slice_str(key->token), (struct sg_slice){0}, key->name,
+              sg_yaml_pos_of(node, "token"));
+    for (size_t i = 0; i < key->copy_count; i++, item = item->next) {
+        struct sg_config_copy *copy = &copies[i];
+        if (copy->id.len == 0)
+            copy->id = key->id;
+        check_reference(bind, tokens, "token", copy->token, sg_yaml_pos_of(item, "token"));
+        add_entry(&places, sg_slice_str(copy->token), (struct sg_slice){0}, key->name,
+                  sg_yaml_pos_of(item, "token"));
+        if (copy->id.len > 0)
+            add_entry(ids, sg_slice_str(copy->token), copy->id, key->name,
+                      sg_yaml_pos_of(item, "id"));
+    }
+    refuse_same(bind, &places, "are copies on one token");
+}
+
+/* How many ids of objects there are, on all tokens. */
+static size_t count_ids(const struct sg_config *config)
+{
+    size_t count = config->key_count;
+    for (size_t i = 0; i < config->key_count; i++)
+        count += config->keys[i].copy_count;
+    for (size_t i = 0; i < config->token_count; i++)
+        count += config->tokens[i].probe_key_count;
+    return count;
+}
+
+static void add_probe_ids(const struct sg_yaml_node *root, const struct sg_config *config,
+                          struct entries *ids)
+{
+    const struct sg_yaml_node *node = sg_yaml_items(root, "tokens");
+    for (size_t i = 0; i < config->token_count; i++, node = node->next) {
+        const struct sg_config_token *token = &config->tokens[i];
+        const struct sg_yaml_node *item = sg_yaml_items(node, "probe_keys");
+        for (size_t j = 0; j < token->probe_key_count; j++, item = item->next)
+            if (token->probe_keys[j].id.len > 0)
+                add_entry(ids, sg_slice_str(token->name), token->probe_keys[j].id, "probe_keys",
+                          sg_yaml_pos_of(item, "id"));
+    }
+}
+
 static void check_keys(struct sg_config_bind *bind, const struct sg_yaml_node *root,
                        const struct entries *tokens, struct sg_config *config)
 {
@@ -211,7 +261,9 @@ static void check_keys(struct sg_config_bind *bind, const struct sg_yaml_node *r
     struct sg_config_key *keys = NULL;
     /* They are const for those the config is given to; here it is still being made. */
     memcpy(&keys, &config->keys, sizeof(void *));
-    struct entries ids = new_entries(bind, config->key_count);
+    struct entries ids = new_entries(bind, count_ids(config));
+    if (bind->no_memory)
+        return;
     for (size_t i = 0; i < config->key_count; i++, node = node->next) {
         struct sg_config_key *key = &keys[i];
         check_reference(bind, tokens, "token", key->token, sg_yaml_pos_of(node, "token"));
@@ -225,7 +277,9 @@ static void check_keys(struct sg_config_bind *bind, const struct sg_yaml_node *r
         if (key->id.len > 0)
             add_entry(&ids, sg_slice_str(key->token), key->id, key->name,
                       sg_yaml_pos_of(node, "id"));
+        check_copies(bind, node, tokens, key, &ids);
     }
+    add_probe_ids(root, config, &ids);
     refuse_same(bind, &ids, "have one id on one token");
 }
 

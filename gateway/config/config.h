@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "hsm/origin.h"
 
 /*
  * The configuration: one YAML file, read whole, checked whole, then const. options.def holds one
@@ -34,12 +35,29 @@ struct sg_config_token {
     int64_t hang_ms;
     const char *user; /* the token process runs as this user; NULL: as the gateway */
     bool allow_extractable;
+    const struct sg_config_probe_key *probe_keys; /* what it proves itself with; nobody's own */
+    size_t probe_key_count;
+};
+
+struct sg_config_probe_key {
+    struct sg_slice id; /* CKA_ID */
+    enum sg_key_type type;
+};
+
+/* The same key on another token. */
+struct sg_config_copy {
+    const char *token;
+    struct sg_slice id; /* CKA_ID; the key's own when not given */
+    enum sg_key_origin origin;
 };
 
 struct sg_config_key {
     const char *name;
     const char *token;
     struct sg_slice id; /* CKA_ID */
+    enum sg_key_origin origin;
+    const struct sg_config_copy *copies; /* besides the one on `token` */
+    size_t copy_count;
     enum sg_key_type type;
     uint32_t schemes; /* bit 1 << enum sg_scheme; all that the type can do when not given */
     uint32_t digests; /* bit 1 << enum sg_digest_alg */

@@ -83,6 +83,10 @@ static void add_kind(struct sg_buf *out, const struct sg_field *field)
     case SG_FIELD_TIME:
         sg_buf_add_str(out, "time as 2027-01-31T00:00:00Z");
         return;
+    case SG_FIELD_ITEMS:
+        sg_buf_printf(out, "list of at most %lld, each with fields of its own",
+                      (long long)field->max);
+        return;
     case SG_FIELD_NONE:
         break;
     }
@@ -117,6 +121,7 @@ static void add_default(struct sg_buf *out, const struct sg_field *field)
     case SG_FIELD_TEXTS:
     case SG_FIELD_HASHES:
     case SG_FIELD_TIME:
+    case SG_FIELD_ITEMS:
     case SG_FIELD_NONE:
         return;
     }
@@ -150,6 +155,26 @@ static void add_value(struct sg_buf *out, const struct sg_field *field)
         add_default(out, field);
 }
 
+/* A list inside a list: an example in the comment, with the help of its rows' fields. It names rows
+ * that the rest of the example does not have. */
+static void add_items(struct sg_buf *out, const struct sg_list *list)
+{
+    sg_buf_printf(out, "    # %s:\n", list->name);
+    for (size_t i = 0; i < list->field_count; i++) {
+        const struct sg_field *field = &list->fields[i];
+        struct sg_buf facts;
+        sg_buf_init(&facts, 1024);
+        sg_buf_printf(&facts, "%s (", field->help);
+        add_facts(&facts, field, field->is_required, false);
+        sg_buf_add(&facts, ")\0", 2);
+        add_comment(out, "    #     ", facts.failed ? field->help : (const char *)facts.ptr);
+        sg_buf_done(&facts);
+        sg_buf_printf(out, "    # %s%s: ", i == 0 ? "  - " : "    ", field->name);
+        add_value(out, field);
+        sg_buf_add_u8(out, '\n');
+    }
+}
+
 /* Help as a comment, then the line itself: behind a '#' when it may be left out. */
 static void add_field(struct sg_buf *out, const struct sg_field *field, const char *indent,
                       const char *first_indent, bool is_required, bool is_option)
@@ -162,6 +187,10 @@ static void add_field(struct sg_buf *out, const struct sg_field *field, const ch
     add_comment(out, indent, facts.failed ? field->help : (const char *)facts.ptr);
     sg_buf_done(&facts);
 
+    if (field->kind == SG_FIELD_ITEMS) {
+        add_items(out, field->items);
+        return;
+    }
     const bool is_in_force = is_required || field->is_in_force;
     sg_buf_printf(out, "%s%s%s: ", is_in_force ? first_indent : indent, is_in_force ? "" : "#",
                   field->name);
@@ -233,6 +262,15 @@ static void add_help(struct sg_buf *out, const struct sg_field *field, const cha
     sg_buf_printf(out, "%s%s\n%s    %s\n%s    (", indent, field->name, indent, field->help, indent);
     add_facts(out, field, is_required, is_option);
     sg_buf_add_str(out, ")\n");
+    if (field->kind != SG_FIELD_ITEMS)
+        return;
+    for (size_t i = 0; i < field->items->field_count; i++) {
+        const struct sg_field *inner = &field->items->fields[i];
+        sg_buf_printf(out, "%s%s.%s\n%s    %s\n%s    (", indent, field->name, inner->name, indent,
+                      inner->help, indent);
+        add_facts(out, inner, inner->is_required, false);
+        sg_buf_add_str(out, ")\n");
+    }
 }
 
 void sg_config_help(struct sg_buf *out)

@@ -53,6 +53,9 @@ static const char *digest_word(int value)
     return value < SG_DIGEST_COUNT ? sg_digest_name((enum sg_digest_alg)value) : NULL;
 }
 
+/* In the order of enum sg_key_origin. */
+static const char origin_words[] = "generated|cloned|unwrapped|imported";
+
 /* One line each, so that a field reads as a row. */
 /* clang-format off */
 #define FIELD(type, member, k) .name = #member, .kind = SG_FIELD_##k, .offset = offsetof(struct type, member)
@@ -65,6 +68,20 @@ static const struct sg_field ca_fields[] = {
     {FIELD(sg_config_ca, crl_file, PATH), .example = "client-ca.crl", .def_help = "no revocation is known",
      .help = "Its certificate revocation list, PEM or DER; read again when it changes."},
 };
+
+#define LIST(holder, type, array, count, f) .name = #array, .fields = f, .field_count = SG_COUNT(f),       \
+    .offset = offsetof(struct holder, array), .count_offset = offsetof(struct holder, count), \
+    .item_size = sizeof(struct type)
+#define ITEMS(holder, array, count, list) FIELD(holder, array, ITEMS),                          \
+    .count_offset = offsetof(struct holder, count), .items = &(list)
+
+static const struct sg_field probe_key_fields[] = {
+    {FIELD(sg_config_probe_key, id, HEX), .is_required = true, .min = 1, .max = 64, .example = "\"ff01\"",
+     .help = "CKA_ID, in hexadecimal."},
+    {FIELD(sg_config_probe_key, type, CHOICE), .is_required = true, .word = key_type_word, .example = "ec-p256",
+     .help = "What it must be on the token."},
+};
+static const struct sg_list probe_key_list = {LIST(sg_config_token, sg_config_probe_key, probe_keys, probe_key_count, probe_key_fields)};
 
 static const struct sg_field token_fields[] = {
     {FIELD(sg_config_token, name, NAME), .is_required = true, .example = "hsm",
@@ -89,7 +106,20 @@ static const struct sg_field token_fields[] = {
      .help = "User that the token process runs as, when sealgated starts it."},
     {FIELD(sg_config_token, allow_extractable, BOOL),
      .help = "Take keys that could leave the token. For development: such keys were imported."},
+    {ITEMS(sg_config_token, probe_keys, probe_key_count, probe_key_list), .max = 6,
+     .def_help = "it is only asked whether it is there",
+     .help = "Keys on it, of nobody, by which it must prove that it signs before it is used and while it is idle; one of each type that is wanted."},
 };
+
+static const struct sg_field copy_fields[] = {
+    {FIELD(sg_config_copy, token, NAME), .is_required = true, .example = "hsm-b",
+     .help = "Another token that holds the same key."},
+    {FIELD(sg_config_copy, id, HEX), .min = 1, .max = 64, .example = "\"01\"", .def_help = "the key's own",
+     .help = "CKA_ID there, in hexadecimal."},
+    {FIELD(sg_config_copy, origin, CHOICE), .words = origin_words, .def = SG_ORIGIN_CLONED, .example = "cloned",
+     .help = "How it came to be there."},
+};
+static const struct sg_list copy_list = {LIST(sg_config_key, sg_config_copy, copies, copy_count, copy_fields)};
 
 static const struct sg_field key_fields[] = {
     {FIELD(sg_config_key, name, NAME), .is_required = true, .example = "tax-2026",
@@ -98,6 +128,10 @@ static const struct sg_field key_fields[] = {
      .help = "The token that holds it."},
     {FIELD(sg_config_key, id, HEX), .is_required = true, .min = 1, .max = 64, .example = "\"01\"",
      .help = "CKA_ID, in hexadecimal."},
+    {FIELD(sg_config_key, origin, CHOICE), .words = origin_words, .def = SG_ORIGIN_GENERATED,
+     .help = "How it came to be on this token: only of a key generated there it is demanded that it never was elsewhere."},
+    {ITEMS(sg_config_key, copies, copy_count, copy_list), .max = 16, .def_help = "this token alone holds it",
+     .help = "The same key on other tokens: each of them may sign, so that none is missed."},
     {FIELD(sg_config_key, type, CHOICE), .is_required = true, .word = key_type_word, .example = "ec-p256",
      .help = "What it must be on the token."},
     {FIELD(sg_config_key, schemes, CHOICES), .word = scheme_word, .example = "[ecdsa]", .def_help = "all that the type can do",
@@ -159,22 +193,18 @@ static const struct sg_field witnessed_log_fields[] = {
      .help = "Its public keys, as they are published: NAME+ID+KEY; up to 4, of which any may have signed."},
 };
 
-#define LIST(type, array, count, f) .name = #array, .fields = f, .field_count = SG_COUNT(f),       \
-    .offset = offsetof(struct sg_config, array), .count_offset = offsetof(struct sg_config, count), \
-    .item_size = sizeof(struct type)
-
 const struct sg_list sg_config_lists[] = {
-    {LIST(sg_config_ca, client_cas, client_ca_count, ca_fields),
+    {LIST(sg_config, sg_config_ca, client_cas, client_ca_count, ca_fields),
      .help = "The CAs whose client certificates are accepted. Without one nobody can call."},
-    {LIST(sg_config_token, tokens, token_count, token_fields),
+    {LIST(sg_config, sg_config_token, tokens, token_count, token_fields),
      .help = "The tokens that hold the keys; each has a process of its own."},
-    {LIST(sg_config_key, keys, key_count, key_fields),
+    {LIST(sg_config, sg_config_key, keys, key_count, key_fields),
      .help = "The keys that may be used."},
-    {LIST(sg_config_caller, callers, caller_count, caller_fields),
+    {LIST(sg_config, sg_config_caller, callers, caller_count, caller_fields),
      .help = "Who may call what with which key, known by a certificate (ca and uri) or by bearer tokens (token_sha256). What no row allows is denied. Read again on SIGHUP."},
-    {LIST(sg_config_witness, witnesses, witness_count, witness_fields), .is_rare = true,
+    {LIST(sg_config, sg_config_witness, witnesses, witness_count, witness_fields), .is_rare = true,
      .help = "Witnesses of our audit log, at most 8 (c2sp.org/tlog-witness): each is sent the log's checkpoints, proves that the log has only grown, and cosigns."},
-    {LIST(sg_config_witnessed_log, witnessed_logs, witnessed_log_count, witnessed_log_fields), .is_rare = true,
+    {LIST(sg_config, sg_config_witnessed_log, witnessed_logs, witnessed_log_count, witnessed_log_fields), .is_rare = true,
      .help = "The logs that the role witness cosigns. Others it refuses."},
 };
 /* clang-format on */

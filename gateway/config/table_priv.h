@@ -22,6 +22,7 @@ enum sg_field_kind {
     SG_FIELD_TEXTS,   /* a list of texts */
     SG_FIELD_HASHES,  /* a list of SHA-256 values in hexadecimal; the members are slices */
     SG_FIELD_TIME,    /* RFC 3339, UTC; the member is an int64_t, seconds since 1970 */
+    SG_FIELD_ITEMS,   /* a list of rows with fields of their own; the member is an array */
 };
 
 enum sg_config_when { SG_WHEN_BOOT, SG_WHEN_RELOAD };
@@ -31,9 +32,10 @@ struct sg_field {
     enum sg_field_kind kind;
     enum sg_config_when when;
     size_t offset;
-    size_t count_offset;  /* of the count that goes with SG_FIELD_TEXTS and _HASHES */
-    bool is_required;     /* of a list's field; for options see sg_option_is_required() */
-    bool is_in_force;     /* in the example, although it may be left out */
+    size_t count_offset; /* of the count that goes with SG_FIELD_TEXTS, _HASHES and _ITEMS */
+    const struct sg_list *items; /* ITEMS: what a row is; `max`: how many */
+    bool is_required;            /* of a list's field; for options see sg_option_is_required() */
+    bool is_in_force;            /* in the example, although it may be left out */
     int64_t min, max;     /* INT: values; TEXT, HEX: bytes, where max is not 0; HASHES: how many */
     int64_t def;          /* INT, BOOL, CHOICE, CHOICES */
     const char *text_def; /* TEXT, PATH, STORE */
@@ -47,7 +49,7 @@ struct sg_list {
     const char *name, *help;
     const struct sg_field *fields;
     size_t field_count;
-    size_t offset, count_offset; /* of the array and its count in struct sg_config */
+    size_t offset, count_offset; /* of the array and its count in what holds the list */
     size_t item_size;
     bool is_rare; /* in the example behind '#' as a whole */
 };

@@ -453,6 +453,7 @@ void sg_config_bind_field(struct sg_config_bind *bind, const struct sg_field *fi
     case SG_FIELD_TIME:
         bind_time(bind, field, node, member);
         return;
+    case SG_FIELD_ITEMS: /* bind.c */
     case SG_FIELD_NONE:
         break;
     }
@@ -489,6 +490,7 @@ void sg_config_set_default(const struct sg_field *field, void *base)
     case SG_FIELD_TEXTS:
     case SG_FIELD_HASHES:
     case SG_FIELD_TIME:
+    case SG_FIELD_ITEMS:
     case SG_FIELD_NONE:
         break; /* nothing given is all zeros */
     }

@@ -72,10 +72,9 @@ static const char *const label_names[SG_LABEL_COUNT] = {
 };
 
 static const char *const token_states[] = {
-    [SG_TOKEN_DOWN] = "down",
-    [SG_TOKEN_PROBING] = "probing",
-    [SG_TOKEN_UP] = "up",
-    [SG_TOKEN_PIN_LATCHED] = "pin_latched",
+    [SG_TOKEN_DOWN] = "down",       [SG_TOKEN_PROBING] = "probing",
+    [SG_TOKEN_UP] = "up",           [SG_TOKEN_PIN_LATCHED] = "pin_latched",
+    [SG_TOKEN_SUSPECT] = "suspect", [SG_TOKEN_DRAINING] = "draining",
 };
 static const char *const protocols[SG_PROTOCOL_COUNT] = {
     [SG_PROTOCOL_NONE] = "none",

@@ -58,7 +58,12 @@ static Sealgate__V1__TokenState state_of(enum sg_hsm_token_state state)
         return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_PROBING;
     case SG_TOKEN_PIN_LATCHED:
         return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_PIN_LATCHED;
+    case SG_TOKEN_SUSPECT:
+        return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_SUSPECT;
+    case SG_TOKEN_DRAINING:
+        return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DRAINING;
     case SG_TOKEN_DOWN:
+    case SG_TOKEN_STATE_COUNT:
         break;
     }
     return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DOWN;
@@ -82,18 +87,27 @@ static Sealgate__V1__TokenCapacity *capacity_new(struct sg_rpc *rpc, struct sg_a
     return capacity->estimated_wait == NULL ? NULL : capacity;
 }
 
+static bool is_on(const struct sg_rpc *rpc, const struct sg_key *key, size_t token)
+{
+    struct sg_hsm_key_info info;
+    sg_keys_info(rpc->deps.keys, key, &info);
+    for (size_t i = 0; i < info.copy_count; i++) {
+        struct sg_hsm_copy_info copy;
+        sg_hsm_copy_info(rpc->deps.hsm, key->hsm, i, &copy);
+        if (copy.token == token)
+            return true;
+    }
+    return false;
+}
+
 /* Whether the caller may use any key on this token. */
 static bool may_see(struct sg_rpc *rpc, const struct sg_call *call, size_t token)
 {
-    struct sg_hsm_token_info info;
     struct sg_authz_decision decision;
 
-    sg_hsm_token_info(rpc->deps.hsm, token, &info);
     for (size_t i = 0; i < sg_keys_count(rpc->deps.keys); i++) {
         const struct sg_key *key = sg_keys_at(rpc->deps.keys, i);
-        struct sg_hsm_key_info key_info;
-        sg_keys_info(rpc->deps.keys, key, &key_info);
-        if (strcmp(key_info.token, info.name) == 0 && sg_rpc_may_use(rpc, call, key, &decision))
+        if (is_on(rpc, key, token) && sg_rpc_may_use(rpc, call, key, &decision))
             return true;
     }
     return false;

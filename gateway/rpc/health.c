@@ -28,7 +28,7 @@ static bool is_any_token_up(const struct sg_hsm *hsm)
     for (size_t i = 0; i < sg_hsm_token_count(hsm); i++) {
         struct sg_hsm_token_info info;
         sg_hsm_token_info(hsm, i, &info);
-        if (info.state == SG_TOKEN_UP)
+        if (info.state == SG_TOKEN_UP || info.state == SG_TOKEN_SUSPECT)
             return true;
     }
     return false;

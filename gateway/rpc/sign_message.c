@@ -270,13 +270,11 @@ void sg_sign_count(struct sg_rpc *rpc, const struct sg_signing *signing)
         sg_metrics_add(metrics, SG_METRIC_REPLAYS, 0, 0, 1);
         return;
     }
-    const size_t token = op->key->token;
+    const size_t token = op->token;
     if (signing->is_signed) {
         sg_metrics_add(metrics, SG_METRIC_SIGNATURES, op->scheme, 0, 1);
         sg_metrics_observe(metrics, SG_METRIC_SIGN_QUEUE_SECONDS, token, 0, op->queue_ns);
         sg_metrics_observe(metrics, SG_METRIC_SIGN_HSM_SECONDS, token, 0, op->hsm_ns);
-    } else if (signing->err.reason == SG_R_HSM_FAULT) {
-        sg_metrics_add(metrics, SG_METRIC_VERIFY_FAILURES, token, 0, 1);
     }
 }
 

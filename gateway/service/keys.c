@@ -47,6 +47,22 @@ static enum sg_rc read_pinned(const char *path, struct sg_buf *spki, struct sg_e
     return sg_pem_decode("PUBLIC KEY", sg_slice_of(pem, len), spki, err);
 }
 
+/* Where it is besides its first token. */
+static enum sg_rc take_copies(const struct sg_config *config, const struct sg_config_key *from,
+                              struct sg_hsm_copy_config copies[SG_HSM_COPIES_MAX],
+                              struct sg_hsm_key_config *key, struct sg_err *err)
+{
+    SG_ASSERT(from->copy_count < SG_HSM_COPIES_MAX); /* the table's bound */
+    for (size_t i = 0; i < from->copy_count; i++) {
+        copies[i].id = from->copies[i].id;
+        copies[i].origin = from->copies[i].origin;
+        SG_TRY(token_find(config, from->copies[i].token, &copies[i].token, err));
+    }
+    key->copies = copies;
+    key->copy_count = from->copy_count;
+    return token_find(config, from->token, &key->token, err);
+}
+
 static enum sg_rc add_key(struct sg_keys *keys, const struct sg_config *config,
                           const struct sg_config_key *from, struct sg_err *err)
 {
@@ -60,13 +76,16 @@ static enum sg_rc add_key(struct sg_keys *keys, const struct sg_config *config,
                            .digests = from->digests,
                            .default_scheme = from->default_scheme,
                            .verify_sampled = from->verify_sampled};
-    struct sg_hsm_key_config hsm_key = {.name = from->name, .id = from->id, .type = from->type};
-    enum sg_rc rc = token_find(config, from->token, &hsm_key.token, err);
+    struct sg_hsm_copy_config copies[SG_HSM_COPIES_MAX];
+    struct sg_hsm_key_config hsm_key = {
+        .name = from->name, .id = from->id, .origin = from->origin, .type = from->type};
+    enum sg_rc rc = take_copies(config, from, copies, &hsm_key, err);
     if (rc == SG_OK && from->public_key_file != NULL)
         rc = read_pinned(from->public_key_file, &spki, err);
     if (rc == SG_OK) {
         hsm_key.spki = sg_buf_slice(&spki);
         key->token = hsm_key.token;
+        key->tokens = config->tokens;
         rc = sg_hsm_add_key(keys->hsm, &hsm_key, &key->hsm, err);
     }
     sg_buf_done(&spki);

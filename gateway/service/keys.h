@@ -18,7 +18,8 @@ struct sg_key {
     const char *name; /* without "keys/" */
     size_t index;     /* of this list, sorted by name */
     size_t hsm;       /* of the engine */
-    size_t token;     /* its place in the configuration */
+    size_t token;     /* the first that has it: its place in the configuration */
+    const struct sg_config_token *tokens; /* the configuration's; NULL in tests */
     enum sg_key_type type;
     uint32_t schemes, digests; /* bit 1 << enum */
     enum sg_scheme default_scheme;

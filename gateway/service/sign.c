@@ -135,6 +135,7 @@ enum sg_rc sg_sign_start(struct sg_signer *signer, const struct sg_sign_request 
 {
     op->signer = signer;
     op->job = NULL;
+    op->token = request->key->token;
     op->is_signed = false;
     op->retry_ms = 0;
     SG_TRY(sg_sign_check(request, op, err));
@@ -185,16 +186,19 @@ static void fail(struct sg_sign_op *op, const struct sg_err *err, int64_t retry_
     finish(op);
 }
 
-/* The token answered with what is no signature of this key: told, and nothing is released. */
+/* The token answered with what is no signature of this key: told, and nothing is released. Another
+ * token signs where one can. */
 static void fail_bad(struct sg_sign_op *op)
 {
-    struct sg_signer *signer = op->signer;
+    const struct sg_sign_engine *engine = &op->signer->engine;
+    struct sg_hsm_job *job = op->job;
     struct sg_err err;
 
-    SG_REFUSE(&err, SG_R_HSM_FAULT,
-              "the token's signature by key \"%s\" did not verify; it was not released",
-              op->key->name);
-    signer->engine.report_bad(signer->engine.arg, op->job);
+    op->job = NULL;
+    op->signature = (struct sg_slice){0};
+    if (engine->report_bad(engine->arg, job, &err) == SG_OK)
+        return; /* it comes back */
+    op->job = job;
     fail(op, &err, 0);
 }
 
@@ -263,6 +267,7 @@ void sg_sign_job_done(struct sg_hsm_job *job)
     struct sg_err err;
 
     op->job = job;
+    op->token = job->token;
     op->queue_ns = job->queue_ns;
     op->hsm_ns = job->hsm_ns;
     op->sign_wall_ns = sg_wall_ns(op->signer->clock);

@@ -21,7 +21,7 @@ struct sg_signer;
 struct sg_sign_engine {
     void *arg;
     enum sg_rc (*submit)(void *arg, struct sg_hsm_job *job, struct sg_err *err);
-    void (*report_bad)(void *arg, const struct sg_hsm_job *job);
+    enum sg_rc (*report_bad)(void *arg, struct sg_hsm_job *job, struct sg_err *err);
 };
 
 /*
@@ -53,6 +53,7 @@ struct sg_sign_op {
     int64_t retry_ms;          /* when to come again; 0: no advice */
     struct sg_slice signature; /* as encoded; lives until sg_sign_op_done() */
     struct sg_key *key;
+    size_t token; /* that signed, or was asked last; its place in the configuration */
     enum sg_scheme scheme;
     enum sg_digest_alg digest_alg;
     enum sg_sig_encoding encoding;

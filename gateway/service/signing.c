@@ -258,6 +258,8 @@ static void on_signed(void *arg, struct sg_sign_op *op)
     }
     evidence->record->time_ns = op->sign_wall_ns;
     evidence->record->signature = op->signature;
+    if (op->key->tokens != NULL) /* of several it may be another than was expected */
+        evidence->record->token = sg_slice_str(op->key->tokens[op->token].name);
     evidence->entry.done = on_recorded;
     if (sg_audit_submit(signing->signings->options.audit, evidence->record, &evidence->entry,
                         &err) != SG_OK)

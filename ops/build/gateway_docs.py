@@ -133,7 +133,7 @@ An option that is not known, a value out of its range and a file that is not the
         indent = "    " if is_list else ""
         for i in range(0, len(block), 3):
             name, text, facts = (block[i:i + 3] + ["", ""])[:3]
-            if not (re.fullmatch(indent + r"[a-z]\w*", name) and text.startswith(indent + "    ")
+            if not (re.fullmatch(indent + r"[a-z]\w*(\.\w+)?", name) and text.startswith(indent + "    ")
                     and re.fullmatch(indent + r"    \(.+\)", facts)):
                 fail(f"these are no name, text and facts: {block[i:i + 3]!r}")
             facts = facts.strip()[1:-1]

@@ -77,10 +77,11 @@ static enum sg_rc submit(void *arg, struct sg_hsm_job *job, struct sg_err *err)
     return SG_OK;
 }
 
-static void report_bad(void *arg, const struct sg_hsm_job *job)
+static enum sg_rc report_bad(void *arg, struct sg_hsm_job *job, struct sg_err *err)
 {
-    (void)arg, (void)job;
+    (void)arg, (void)job, (void)err;
     die("a signature was verified, and it was bad");
+    return SG_E_INTERNAL;
 }
 
 /* Makes a key pair and the one signature, by it and of a digest of zeros. */

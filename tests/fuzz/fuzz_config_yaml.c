@@ -76,6 +76,7 @@ static void require_field(const struct sg_field *field, const void *base)
     case SG_FIELD_CHOICE:
     case SG_FIELD_CHOICES:
     case SG_FIELD_TEXTS:
+    case SG_FIELD_ITEMS:
     case SG_FIELD_NONE:
         return;
     }

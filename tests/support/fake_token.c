@@ -77,13 +77,19 @@ static void serve(struct fake_token *token, int fd, struct sg_slice message)
     case SG_JOB_PROBE:
         token->probes++;
         answer = about_itself(&request);
+        if (token->probe_outcome != SG_OUT_UNSET)
+            answer = (struct sg_answer){.kind = request.kind,
+                                        .serial = request.serial,
+                                        .outcome = token->probe_outcome,
+                                        .text = SG_SLICE("it is not well")};
         if (!token->is_deaf_to_probe)
             send_answer(fd, &answer);
         return;
     case SG_JOB_LOAD_KEY:
         token->loads++;
         answer = about_key(token, &request);
-        send_answer(fd, &answer);
+        if (!token->is_deaf_to_load)
+            send_answer(fd, &answer);
         return;
     case SG_JOB_SIGN:
     case SG_JOB_CSR:
@@ -161,17 +167,11 @@ static void on_connection(void *arg, uint32_t events)
     token->connections++;
 }
 
-void fake_token_start(struct fake_token *token, struct sg_loop *loop)
+void fake_token_rise(struct fake_token *token)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    *token = (struct fake_token){.dir = "/tmp/sg-fake-XXXXXX", .loop = loop};
-    for (size_t i = 0; i < FAKE_TOKEN_CONNECTIONS_MAX; i++)
-        token->links[i].watch.fd = -1;
-    token->held = calloc(FAKE_TOKEN_HELD_MAX, sizeof(*token->held));
-    assert_non_null(token->held);
-    assert_non_null(mkdtemp(token->dir));
-    snprintf(token->path, sizeof(token->path), "%s/socket", token->dir);
+    unlink(token->path);
     memcpy(address.sun_path, token->path, strlen(token->path));
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     assert_true(fd >= 0);
@@ -179,7 +179,19 @@ void fake_token_start(struct fake_token *token, struct sg_loop *loop)
     assert_int_equal(listen(fd, 8), 0);
     token->listener =
         (struct sg_watch){.fd = fd, .events = EPOLLIN, .fn = on_connection, .arg = token};
-    assert_int_equal(sg_watch_add(loop, &token->listener, NULL), SG_OK);
+    assert_int_equal(sg_watch_add(token->loop, &token->listener, NULL), SG_OK);
+}
+
+void fake_token_start(struct fake_token *token, struct sg_loop *loop)
+{
+    *token = (struct fake_token){.dir = "/tmp/sg-fake-XXXXXX", .loop = loop};
+    for (size_t i = 0; i < FAKE_TOKEN_CONNECTIONS_MAX; i++)
+        token->links[i].watch.fd = -1;
+    token->held = calloc(FAKE_TOKEN_HELD_MAX, sizeof(*token->held));
+    assert_non_null(token->held);
+    assert_non_null(mkdtemp(token->dir));
+    snprintf(token->path, sizeof(token->path), "%s/socket", token->dir);
+    fake_token_rise(token);
 }
 
 void fake_token_die(struct fake_token *token)

@@ -27,7 +27,9 @@ struct fake_token {
     size_t key_count;
 
     /* What it does not answer, from now on. */
-    bool is_deaf_to_hello, is_deaf_to_probe;
+    bool is_deaf_to_hello, is_deaf_to_probe, is_deaf_to_load;
+    /* What it says to a probe instead of being well; unset: it is well. */
+    enum sg_outcome probe_outcome;
 
     /* Seen so far; connections are those that are open. */
     size_t hellos, probes, loads, packets, connections;
@@ -54,6 +56,8 @@ struct fake_token {
 void fake_token_start(struct fake_token *token, struct sg_loop *loop);
 /* Closes everything, as the kernel does for a process that dies; the path stays. */
 void fake_token_die(struct fake_token *token);
+/* Listens again, as the process that is started in its place. */
+void fake_token_rise(struct fake_token *token);
 void fake_token_stop(struct fake_token *token);
 
 /* Answers held[index] with `answer`, whose kind and serial are filled in, and forgets it. */

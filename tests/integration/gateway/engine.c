@@ -21,11 +21,12 @@ enum sg_rc rig_engine_submit(void *arg, struct sg_hsm_job *job, struct sg_err *e
     return SG_OK;
 }
 
-void rig_engine_report_bad(void *arg, const struct sg_hsm_job *job)
+enum sg_rc rig_engine_report_bad(void *arg, struct sg_hsm_job *job, struct sg_err *err)
 {
     struct rig *rig = arg;
     assert_non_null(job);
     rig->bad_reports++;
+    return SG_REFUSE(err, SG_R_HSM_FAULT, "it did not verify");
 }
 
 void rig_engine_on_hook(void *arg)

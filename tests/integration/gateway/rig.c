@@ -170,6 +170,11 @@ static void make_keys(struct rig *rig, size_t many)
     rig->config.key_count = RIG_KEY_COUNT + many;
 }
 
+void rig_set_key(struct rig *rig, size_t key, enum sg_hsm_key_state state)
+{
+    rig->hsm->keys[key]->state = rig->hsm->keys[key]->copies[0].state = state;
+}
+
 static void start_keys(struct rig *rig)
 {
     static const char *const names[] = {"t1", "t2"};
@@ -191,7 +196,7 @@ static void start_keys(struct rig *rig)
     rig->config.token_count = SG_COUNT(names);
     assert_int_equal(sg_keys_new(&rig->config, rig->hsm, &rig->keys, NULL), SG_OK);
     for (size_t i = 0; i < rig->hsm->key_count; i++) {
-        rig->hsm->keys[i]->state = SG_KEY_READY;
+        rig_set_key(rig, i, SG_KEY_READY);
         sg_keys_changed(rig->keys, i);
     }
 }
@@ -200,17 +205,19 @@ static void fill_token(struct rig *rig)
 {
     for (size_t i = 0; i < RIG_KEY_COUNT; i++) {
         struct sg_hsm_key_info info;
+        struct sg_hsm_copy_info copy;
         sg_hsm_key_info(rig->hsm, i, &info);
+        sg_hsm_copy_info(rig->hsm, i, 0, &copy);
         if (strcmp(info.token, "t1") == 0)
             rig->token.keys[rig->token.key_count++] =
-                (struct fake_token_key){info.id, info.spki, info.type};
+                (struct fake_token_key){copy.id, info.spki, info.type};
     }
 }
 
 static void start_engine(struct rig *rig)
 {
     for (size_t i = 0; i < rig->hsm->key_count; i++)
-        rig->hsm->keys[i]->state = SG_KEY_LOADING;
+        rig_set_key(rig, i, SG_KEY_LOADING);
     for (size_t i = 0; i < rig->hsm->backend_count; i++)
         rig->hsm->backends[i]->breaker.state = SG_BREAKER_DOWN;
     fill_token(rig);

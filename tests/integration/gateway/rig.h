@@ -111,7 +111,9 @@ void rig_job(struct rig *rig, size_t index, enum rig_fate fate);
 void rig_jobs(struct rig *rig, enum rig_fate fate);
 /* engine.c's pair, and its clean-up */
 enum sg_rc rig_engine_submit(void *arg, struct sg_hsm_job *job, struct sg_err *err);
-void rig_engine_report_bad(void *arg, const struct sg_hsm_job *job);
+/* As if its one token had told. */
+void rig_set_key(struct rig *rig, size_t key, enum sg_hsm_key_state state);
+enum sg_rc rig_engine_report_bad(void *arg, struct sg_hsm_job *job, struct sg_err *err);
 void rig_engine_on_hook(void *arg);
 void rig_engine_drop(struct rig *rig);
 

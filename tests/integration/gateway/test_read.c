@@ -341,7 +341,7 @@ static void a_dry_run_tells_of_a_key_that_cannot_sign(void **state)
     rig_sign_init(&sign, "keys/alpha");
     sign.request.dry_run = true;
     for (size_t i = 0; i < SG_COUNT(states); i++) {
-        rig->hsm->keys[ALPHA]->state = states[i];
+        rig_set_key(rig, ALPHA, states[i]);
         struct rig_call *call = rig_get(client, SIGN, &sign.request.base);
         assert_int_not_equal(call->code, SG_GRPC_OK);
         rig_call_free(call);

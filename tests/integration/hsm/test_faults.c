@@ -316,7 +316,9 @@ static void a_wrong_signature_quarantines_its_key_and_no_other(void **state)
     rig_run(&engine, 1, 5000);
     assert_true(engine.done[0].job->is_signed); /* the engine does not verify: its caller does */
     assert_false(rig_verifies(&engine, engine.done[0].job));
-    sg_hsm_report_bad(engine.hsm, engine.done[0].job);
+    struct sg_err err;
+    assert_int_equal(sg_hsm_report_bad(engine.hsm, engine.done[0].job, &err), SG_E_INTERNAL);
+    assert_int_equal(err.reason, SG_R_HSM_FAULT);
     assert_int_equal(refused(1, 0, 0), SG_R_KEY_QUARANTINED);
     submit(2, 1, 0);
     rig_run(&engine, 2, 5000);

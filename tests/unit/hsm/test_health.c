@@ -203,7 +203,7 @@ static void a_token_that_answers_no_probe_is_killed(void **state)
     struct rig rig;
     (void)state;
     begin(&rig, deaf_to_probe);
-    UNTIL(&rig, backend(&rig)->is_probing);
+    UNTIL(&rig, backend(&rig)->probe.step != SG_PROBE_NONE);
     assert_int_equal(sg_backend_state(backend(&rig)), SG_TOKEN_PROBING);
     assert_killed_after(&rig, ADMIN_MS);
     end(&rig);

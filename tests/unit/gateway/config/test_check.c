@@ -145,6 +145,31 @@ static const struct {
      "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256}\n"
      "  - {name: two, token: hsm, id: AA, type: ec-p256}\n",
      3, 33, "have one id on one token"},
+    {"a copy on a token that is not there", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256, copies: [{token: hmm}]}\n", 2, 69,
+     "there is no token \"hmm\""},
+    {"a copy on the key's own token", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256, copies: [{token: hsm, id: cc}]}\n",
+     2, 69, "are copies on one token"},
+    {"a copy without a token", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256, copies: [{id: cc}]}\n", 2, 61,
+     "\"token\" is missing here"},
+    {"a copy of an origin that is none", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256, origin: stolen}\n", 2, 60,
+     "generated"},
+    {"copies that are no list", KEYS,
+     "keys:\n  - {name: one, token: hsm, id: aa, type: ec-p256, copies: hsm}\n", 2, 60,
+     "\"- token: x\""},
+    {"a probe key with the id of a key", TOKENS,
+     "tokens:\n  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
+     "     socket: /s, state_dir: /d, probe_keys: [{id: aa, type: ec-p256}]}\n",
+     5, 33, "have one id on one token"},
+    {"seven probe keys", TOKENS,
+     "tokens:\n  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
+     "     socket: /s, state_dir: /d, probe_keys: [{id: 01, type: ed25519},\n"
+     "     {id: 02, type: ed25519}, {id: 03, type: ed25519}, {id: 04, type: ed25519},\n"
+     "     {id: 05, type: ed25519}, {id: 06, type: ed25519}, {id: 07, type: ed25519}]}\n",
+     3, 45, "may have 6"},
     {"an RSA key by ECDSA", KEYS,
      "keys:\n  - {name: one, token: hsm, id: aa, type: rsa-2048, schemes: [ecdsa]}\n", 2, 62,
      "does not sign by ecdsa"},

@@ -31,13 +31,31 @@ static const char whole[] =
     "    hang_ms: 1000\n"
     "    user: token-user\n"
     "    allow_extractable: true\n"
+    "  - name: spare\n"
+    "    module: /usr/lib/hsm.so\n"
+    "    uri: pkcs11:token=u\n"
+    "    pin_file: pin\n"
+    "    socket: run/spare.sock\n"
+    "    state_dir: spare\n"
+    "    probe_keys:\n"
+    "      - {id: ff01, type: ec-p256}\n"
+    "      - {id: ff02, type: rsa-2048}\n"
     "keys:\n"
     "  - {name: rsa, token: hsm, id: 0aFF, type: rsa-2048, default_scheme: rsa-pss,\n"
     "     public_key_file: rsa.pem}\n"
     "  - {name: pss, token: hsm, id: \"02\", type: rsa-4096, schemes: [rsa-pss],\n"
     "     digests: [sha512, sha3-256]}\n"
     "  - {name: ec, token: hsm, id: \"03\", type: ec-p256, verify_sampled: true}\n"
-    "  - {name: ed, token: hsm, id: \"04\", type: ed25519}\n"
+    "  - {name: ed, token: hsm, id: \"04\", type: ed25519, origin: imported, copies: [\n"
+    "     {token: spare}]}\n"
+    "  - name: three\n"
+    "    token: spare\n"
+    "    id: \"05\"\n"
+    "    type: ed25519\n"
+    "    copies:\n"
+    "      - token: hsm\n"
+    "        id: \"06\"\n"
+    "        origin: unwrapped\n"
     "callers:\n"
     "  - name: portal\n"
     "    ca: main\n"
@@ -79,7 +97,7 @@ static void tokens_are_read_as_the_file_says(void **state)
 {
     (void)state;
     SG_AUTO(sg_config_free) const struct sg_config *config = parse(whole);
-    assert_int_equal(config->token_count, 1);
+    assert_int_equal(config->token_count, 2);
     const struct sg_config_token *token = &config->tokens[0];
     assert_string_equal(token->name, "hsm");
     assert_string_equal(token->module, "/usr/lib/hsm.so");
@@ -99,7 +117,7 @@ static void keys_are_read_as_the_file_says(void **state)
     (void)state;
     SG_AUTO(sg_config_free) const struct sg_config *config = parse(whole);
     const uint32_t sha2 = 1u << SG_DIGEST_SHA256 | 1u << SG_DIGEST_SHA384 | 1u << SG_DIGEST_SHA512;
-    assert_int_equal(config->key_count, 4);
+    assert_int_equal(config->key_count, 5);
     const struct sg_config_key *rsa = &config->keys[0], *pss = rsa + 1, *ec = rsa + 2,
                                *ed = rsa + 3;
     assert_slice_equal(rsa->id, SG_SLICE("\x0a\xff"));
@@ -119,6 +137,29 @@ static void keys_are_read_as_the_file_says(void **state)
     assert_true(ec->verify_sampled);
     assert_int_equal(ed->schemes, 1u << SG_SCHEME_ED25519);
     assert_int_equal(ed->digests, 0);
+}
+
+static void copies_and_probe_keys_are_read_as_the_file_says(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_config_free) const struct sg_config *config = parse(whole);
+    const struct sg_config_token *spare = &config->tokens[1];
+    assert_int_equal(config->tokens[0].probe_key_count, 0);
+    assert_int_equal(spare->probe_key_count, 2);
+    assert_slice_equal(spare->probe_keys[1].id, SG_SLICE("\xff\x02"));
+    assert_int_equal(spare->probe_keys[1].type, SG_KEY_RSA_2048);
+
+    const struct sg_config_key *rsa = &config->keys[0], *ed = rsa + 3, *three = rsa + 4;
+    assert_int_equal(rsa->origin, SG_ORIGIN_GENERATED); /* a default */
+    assert_int_equal(rsa->copy_count, 0);
+    assert_int_equal(ed->origin, SG_ORIGIN_IMPORTED);
+    assert_int_equal(ed->copy_count, 1);
+    assert_string_equal(ed->copies[0].token, "spare");
+    assert_slice_equal(ed->copies[0].id, ed->id);             /* a default */
+    assert_int_equal(ed->copies[0].origin, SG_ORIGIN_CLONED); /* a default */
+    assert_string_equal(three->copies[0].token, "hsm");
+    assert_slice_equal(three->copies[0].id, SG_SLICE("\x06"));
+    assert_int_equal(three->copies[0].origin, SG_ORIGIN_UNWRAPPED);
 }
 
 static void callers_are_read_as_the_file_says(void **state)
@@ -474,6 +515,7 @@ int main(void)
         cmocka_unit_test(a_whole_file_is_read_as_it_says),
         cmocka_unit_test(tokens_are_read_as_the_file_says),
         cmocka_unit_test(keys_are_read_as_the_file_says),
+        cmocka_unit_test(copies_and_probe_keys_are_read_as_the_file_says),
         cmocka_unit_test(callers_are_read_as_the_file_says),
         cmocka_unit_test(what_is_not_given_has_the_default_of_its_row),
         cmocka_unit_test(values_follow_the_table),

@@ -100,8 +100,12 @@ static void every_option_and_field_is_in_the_help(void **state)
         assert_non_null(strstr((char *)help.ptr, sg_config_options[i].help));
     }
     for (size_t i = 0; i < sg_config_list_count; i++) {
-        for (size_t j = 0; j < sg_config_lists[i].field_count; j++)
-            assert_non_null(strstr((char *)help.ptr, sg_config_lists[i].fields[j].help));
+        for (size_t j = 0; j < sg_config_lists[i].field_count; j++) {
+            const struct sg_field *field = &sg_config_lists[i].fields[j];
+            assert_non_null(strstr((char *)help.ptr, field->help));
+            for (size_t k = 0; field->items != NULL && k < field->items->field_count; k++)
+                assert_non_null(strstr((char *)help.ptr, field->items->fields[k].help));
+        }
     }
     sg_buf_done(&help);
 }

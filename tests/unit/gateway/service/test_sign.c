@@ -33,11 +33,12 @@ static enum sg_rc take(void *arg, struct sg_hsm_job *job, struct sg_err *err)
     return SG_OK;
 }
 
-static void report_bad(void *arg, const struct sg_hsm_job *job)
+static enum sg_rc report_bad(void *arg, struct sg_hsm_job *job, struct sg_err *err)
 {
     struct rig *rig = arg;
     assert_non_null(job);
     rig->bad_reports++;
+    return SG_REFUSE(err, SG_R_HSM_FAULT, "it did not verify");
 }
 
 static void on_done(void *arg, struct sg_sign_op *op)

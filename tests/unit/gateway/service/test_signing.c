@@ -36,10 +36,11 @@ static enum sg_rc take(void *arg, struct sg_hsm_job *job, struct sg_err *err)
     return SG_OK;
 }
 
-static void report_bad(void *arg, const struct sg_hsm_job *job)
+static enum sg_rc report_bad(void *arg, struct sg_hsm_job *job, struct sg_err *err)
 {
     (void)arg;
     (void)job;
+    return SG_REFUSE(err, SG_R_HSM_FAULT, "it did not verify");
 }
 
 static void on_done(void *arg, struct sg_signing *signing)
