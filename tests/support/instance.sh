@@ -1,10 +1,5 @@
 # Development instances for tests. Sourced after ops/lib/common.sh; bash.
 
-# SoftHSM2 2.6.1 loses the decoded name of the curve with each Ed25519 signature; to tell its losses
-# from ours in a sanitizer build, the stack must be walked through libraries without frame pointers.
-export ASAN_OPTIONS=fast_unwind_on_malloc=0
-export LSAN_OPTIONS=print_suppressions=0:suppressions=$top/tests/support/lsan.supp
-
 # instance_up: a new instance in SEALGATE_DEV_DIR by the programs of SEALGATE_BUILD, on free ports,
 # so that it runs beside the developer's own. Its token is a copy of the first that was made in
 # this build folder: making an RSA-4096 key takes seconds.

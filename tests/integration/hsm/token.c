@@ -16,7 +16,7 @@ const char *__lsan_default_suppressions(void);
 
 __attribute__((visibility("default"))) const char *__asan_default_options(void)
 {
-    return "fast_unwind_on_malloc=0";
+    return "fast_unwind_on_malloc=0:malloc_context_size=12";
 }
 
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void)
