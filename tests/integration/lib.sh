@@ -31,9 +31,10 @@ instance_end() {
     exit "$rc"
 }
 
-# role_pid NAME: the process of the instance that runs as that role: gateway, token.
+# role_pid NAME: the process of the instance that runs as that role, gateway or token; nothing where
+# there is none, or while the launcher is about to start it.
 role_pid() {
-    "$top/ops/dev" status | grep -E "^[0-9]+ .*sealgated $1( |\$)" | cut -d' ' -f1 | head -n 1
+    { "$top/ops/dev" status || true; } | sed -nE "s/^([0-9]+) .*sealgated $1( .*)?\$/\1/p" | sed -n 1p
 }
 
 # within SECONDS COMMAND...: until it succeeds.

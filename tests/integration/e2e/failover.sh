@@ -12,6 +12,7 @@ at() { # FOLDER COMMAND...: of the instance there
     "$@"
 }
 gateway_of() { at "$1" role_pid gateway; }
+has_gateway() { [ -n "$(gateway_of "$1")" ]; }
 end() {
     local rc=$?
     [ "$rc" = 0 ] || { echo "end of $second/log:"; tail -n 30 "$second/log"; } >&2
@@ -59,11 +60,12 @@ loaded
 [ "$lost" = 0 ] || { cat bench.json; fail "$lost calls failed while each gateway in turn was drained"; }
 ok "drained: $good signatures, none lost"
 
-load 8
+load 8 --timeout 30 # where a gateway starts slowly both are away for a while
 kills=0
 for _ in 1 2 3; do
     for gateway in "$first" "$second"; do
         sleep 1
+        within 20 has_gateway "$gateway" || fail "no gateway comes after one that was killed"
         kill -9 "$(gateway_of "$gateway")"
         kills=$((kills + 1))
     done
@@ -74,7 +76,7 @@ loaded
 ok "killed $kills times: $good signatures, none lost"
 
 # Frozen, which nobody is told of: what it had runs into its deadline, and then the other is asked.
-load 5 --timeout 1
+load 6 --timeout 2
 sleep 1
 frozen=$(gateway_of "$first")
 kill -STOP "$frozen"
