@@ -26,11 +26,16 @@ build_preset() {
 # Whether something listens on 127.0.0.1:PORT.
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# A port of 127.0.0.1 on which nobody listens now, below the range that the kernel hands out.
+# A port of 127.0.0.1 on which nobody listens, below the range that the kernel hands out. It is this
+# caller's for ten minutes, so that nobody else is given it before he listens, or while what listened
+# on it is started anew.
 free_port() {
-    local port
+    local port given=${TMPDIR:-/tmp}/sealgate-ports.$(id -u)
+    mkdir -p -m 700 "$given"
+    find "$given" -mindepth 1 -mmin +10 -delete 2>/dev/null || true
     for _ in {1..200}; do
         port=$((20000 + RANDOM % 12000))
+        mkdir "$given/$port" 2>/dev/null || continue
         port_taken "$port" || { echo "$port"; return; }
     done
     die "found no free port"

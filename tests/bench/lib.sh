@@ -8,6 +8,8 @@ set -euo pipefail
 
 build=${SEALGATE_BUILD:?set by ops/bench and by ctest}
 programs=$build/bench
+# In a build with the sanitizer, too, the token process is not to unwind every call (tests/support/leaks.c).
+export ASAN_OPTIONS=${ASAN_OPTIONS:-fast_unwind_on_malloc=1}
 work=$(mktemp -d "${TMPDIR:-/tmp}/sealgate-bench.XXXXXX")
 pids=()
 

@@ -10,7 +10,10 @@ instance_up() {
     [ ! -d "$kept" ] || cp -a "$kept" "$dir/token"
     SEALGATE_DEV_PORT=$(free_port) SEALGATE_DEV_METRICS_PORT=$(free_port) SEALGATE_DEV_BEARER_PORT=$(free_port) \
         "$top/ops/dev" up
-    [ -d "$kept" ] || { cp -a "$dir/token" "$kept.$$" && mv -T "$kept.$$" "$kept"; }
+    [ -d "$kept" ] || { # and where another did so meanwhile, his is kept
+        cp -a "$dir/token" "$kept.$$"
+        mv -T "$kept.$$" "$kept" 2>/dev/null || rm -rf "$kept.$$"
+    }
 }
 
 # instance_down: stops it; fails when a sanitizer complained in its log. The log stays.

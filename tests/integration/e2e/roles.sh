@@ -13,7 +13,7 @@ start() { # ROLE...: in the background, its process in $!
 }
 stop_all() { kill "$token" "$gateway" 2>/dev/null || true; }
 trap 'stop_all; instance_end' EXIT
-signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig >/dev/null 2>&1; }
+signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig "$@" >/dev/null 2>&1; }
 
 gateway=0
 start token softhsm
@@ -45,7 +45,7 @@ kill -TERM $token
 rc=0
 wait $token || rc=$?
 [ $rc = 0 ] || fail "the token process ended with status $rc"
-! signs || fail "a signature without a token process"
+! signs --timeout 2 || fail "a signature without a token process"
 start token softhsm
 token=$!
 within 10 signs || fail "no signature after the token process came back"

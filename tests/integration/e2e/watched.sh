@@ -20,7 +20,7 @@ end() {
     instance_end $rc
 }
 trap end EXIT
-signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig >/dev/null 2>&1; }
+signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig "$@" >/dev/null 2>&1; }
 children() { # PARENT ROLE
     local process
     for process in /proc/[0-9]*; do
@@ -191,6 +191,6 @@ has_variable "$token" CREDENTIALS_DIRECTORY || fail "the token process is not"
 stops "$watched"
 watched 0 "$sealgated" token softhsm --config "$dir/credential.yaml"
 within 10 grep -q 'event=token.down.*no credentials were given' log || fail "the log does not say that there is no credential"
-! signs || fail "a signature without a PIN"
+! signs --timeout 2 || fail "a signature without a PIN"
 stops "$watched"
 ok "the PIN comes as a credential, which the gateway is not told of"

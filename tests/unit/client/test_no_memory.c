@@ -378,15 +378,23 @@ static enum sealgate_code use(size_t i, struct sealgate_error *error)
     return code;
 }
 
+/* Every allocation in builds by gcc with AddressSanitizer, which looks for leaks as well. Every
+ * seventh elsewhere: it is the same code there, and each run makes a connection. */
+#ifdef __SANITIZE_ADDRESS__
+enum { STRIDE = 1 };
+#else
+enum { STRIDE = 7 };
+#endif
+
 static void the_library_survives_the_failure_of_any_allocation(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SG_COUNT(calls); i++) {
-        size_t nth = 0;
+        size_t nth = 1 + i % STRIDE;
         bool has_failed;
         do {
             struct sealgate_error error = {0};
-            sg_failmalloc_arm(++nth);
+            sg_failmalloc_arm(nth);
             enum sealgate_code code = use(i, &error);
             has_failed = sg_failmalloc_disarm();
             if (!has_failed)
@@ -397,8 +405,9 @@ static void the_library_survives_the_failure_of_any_allocation(void **state)
                 /* Told at once, and not found out by waiting. */
                 assert_int_not_equal(code, SEALGATE_DEADLINE_EXCEEDED);
             }
+            nth += STRIDE;
         } while (has_failed);
-        print_message("  %s: %zu allocations\n", calls[i].name, nth - 1);
+        print_message("  %s: up to allocation %zu\n", calls[i].name, nth - STRIDE);
         assert_in_range(nth, 10, 2000);
     }
 }
