@@ -377,15 +377,12 @@ static void send(struct sg_backend *backend, struct sg_hsm_job *job, int64_t now
     }
 }
 
-/* Those that wait for a trial: when one may begin, or is over. */
+/* Those whose keys were under suspicion: one may be tried, others may be cleared. */
 static void send_suspects(struct sg_backend *backend, int64_t now)
 {
-    const struct sg_trial *trial = &backend->hsm->trial;
     struct sg_job_list list = backend->suspects;
     struct sg_hsm_job *job;
 
-    if (list.head == NULL || trial->key != NULL || now < trial->due_ns)
-        return;
     backend->suspects = (struct sg_job_list){0};
     while (sg_window_has_room(backend) && (job = sg_job_list_pop(&list)) != NULL)
         send(backend, job, now);
@@ -432,7 +429,7 @@ static void pass_late(struct sg_backend *backend, struct sg_hsm_job *job, int64_
     sg_choice_place(backend->hsm, job, true, NULL);
 }
 
-/* Those that wait too long: past their deadline, or for a token that stays away. */
+/* Those that wait too long: past their deadline, or for a token that stays away. Others wait on. */
 static void shed(struct sg_backend *backend)
 {
     int64_t now = sg_engine_now(backend->hsm);
@@ -446,8 +443,7 @@ static void shed(struct sg_backend *backend)
     }
     while ((job = sg_job_list_pop(&out)) != NULL)
         pass_late(backend, job, now);
-    if (backend->breaker.state == SG_BREAKER_UP ||
-        (sg_health_is_patient(backend, now) && !backend->is_pin_latched))
+    if (backend->breaker.state == SG_BREAKER_UP)
         return;
 
     struct sg_err err;

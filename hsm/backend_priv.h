@@ -16,6 +16,7 @@ struct sg_place {
     struct sg_hsm_job *job;
     struct sg_copy *copy;
     enum sg_scheme scheme;
+    bool is_alone;            /* nothing else was under way when it was sent */
     bool is_probe;            /* by a probe key; no job */
     uint64_t serial;          /* 0: free */
     int64_t send_ns, cost_ns; /* when; what it was expected to take */
@@ -60,6 +61,7 @@ struct sg_backend {
     int64_t timer_ns;     /* when it is set for; 0: not set */
     int64_t reconnect_ns; /* not before */
     int64_t greeting_ns;  /* when the links were opened */
+    int64_t sent_ns;      /* when it was sent a job last */
     int64_t answer_ns;    /* when the token last answered anything */
     int64_t admin_ns;     /* when the admin thread last moved on, while it has work */
     size_t admin_asked;   /* probes, loads and requests under way */

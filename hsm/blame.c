@@ -10,15 +10,25 @@
  * the key. A process that had nothing else under way, or the trial, when
  * it died for the second time, has told.
  *
- * A trial begins a little after a death: two processes that are killed together are no proof.
+ * A trial begins a little after a death: two processes that are killed together are no proof. And
+ * it waits until another token serves, for a second at most, so that its death costs nobody.
  */
 enum { DEATHS_MAX = 2 };
-static const int64_t pause_ns = 50 * SG_NS_PER_MS;
+static const int64_t pause_ns = 50 * SG_NS_PER_MS, patience_ns = SG_NS_PER_S;
 
 static bool is_trial(const struct sg_trial *trial, const struct sg_engine_key *key,
                      enum sg_scheme scheme)
 {
     return trial->key == key && trial->scheme == scheme;
+}
+
+bool sg_blame_may_try(const struct sg_backend *backend, int64_t now)
+{
+    const struct sg_hsm *hsm = backend->hsm;
+    if (hsm->trial.key != NULL || now < hsm->trial.due_ns)
+        return false;
+    return hsm->backend_count == 1 || now >= hsm->trial.due_ns + patience_ns ||
+           sg_choice_others_serve(backend);
 }
 
 bool sg_blame_may_send(struct sg_backend *backend, const struct sg_hsm_job *job, int64_t now)
@@ -28,7 +38,7 @@ bool sg_blame_may_send(struct sg_backend *backend, const struct sg_hsm_job *job,
 
     if (key->deaths[job->scheme] == 0)
         return true;
-    if (hsm->trial.key != NULL || now < hsm->trial.due_ns)
+    if (!sg_blame_may_try(backend, now))
         return false;
     hsm->trial.key = key;
     hsm->trial.scheme = job->scheme;

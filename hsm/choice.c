@@ -9,6 +9,22 @@ enum rank {
     RANK_WELL,
 };
 
+/*
+ * A token that went away is waited for: long enough for its process to be started anew where it
+ * alone has the key, and for less where several have it, since then all of them are away and
+ * callers are better told.
+ */
+static const int64_t patience_ns = 900 * SG_NS_PER_MS;
+/* A token with nothing to do is tried again after so long, whatever it took before. */
+static const int64_t explore_ns = 100 * SG_NS_PER_MS;
+
+static bool is_awaited(const struct sg_copy *copy, int64_t now)
+{
+    if (copy->key->copy_count > 1 && now - copy->backend->breaker.since_ns >= patience_ns)
+        return false;
+    return sg_health_is_patient(copy->backend, now);
+}
+
 static uint64_t bit_of(const struct sg_backend *backend)
 {
     return UINT64_C(1) << backend->index;
@@ -22,12 +38,22 @@ static enum rank rank_of(const struct sg_copy *copy, const struct sg_hsm_job *jo
         (copy->state != SG_KEY_READY && copy->state != SG_KEY_LOADING))
         return RANK_NONE;
     if (backend->breaker.state != SG_BREAKER_UP)
-        return sg_health_is_patient(backend, now) ? RANK_AWAY : RANK_NONE;
+        return is_awaited(copy, now) ? RANK_AWAY : RANK_NONE;
     if (copy->state == SG_KEY_LOADING)
         return RANK_LOADING;
     if (backend->is_suspect || now < backend->full_ns || (job->tried & bit_of(backend)) != 0)
         return RANK_LAST;
     return RANK_WELL;
+}
+
+/* When it would be signed. What is known of a token that was not asked for a while may be wrong,
+ * and only by trying is it known that it has become faster. */
+static int64_t expected_ns(const struct sg_copy *copy, int64_t now)
+{
+    const struct sg_backend *backend = copy->backend;
+    if (backend->in_flight == 0 && backend->waiting == 0 && now - backend->sent_ns >= explore_ns)
+        return 0;
+    return sg_backend_expected_ns(backend, copy->key->type);
 }
 
 static struct sg_copy *pick(struct sg_engine_key *key, const struct sg_hsm_job *job, int64_t now,
@@ -42,13 +68,12 @@ static struct sg_copy *pick(struct sg_engine_key *key, const struct sg_hsm_job *
         enum rank rank = rank_of(copy, job, now);
         if (rank == RANK_NONE || rank < *ret_rank)
             continue;
-        int64_t expected_ns = sg_backend_expected_ns(copy->backend, key->type);
+        int64_t ns = expected_ns(copy, now);
         if (best != NULL && rank == *ret_rank &&
-            (expected_ns > best_ns ||
-             (expected_ns == best_ns && copy->backend->chosen >= best->backend->chosen)))
+            (ns > best_ns || (ns == best_ns && copy->backend->chosen >= best->backend->chosen)))
             continue;
         best = copy;
-        best_ns = expected_ns;
+        best_ns = ns;
         *ret_rank = rank;
     }
     return best;

@@ -119,6 +119,8 @@ enum sg_rc sg_choice_explain(const struct sg_engine_key *key, int64_t *ret_retry
 bool sg_choice_others_serve(const struct sg_backend *backend);
 
 /* blame.c ---------------------------------------------------------------------------------- */
+/* Whether a trial may begin on this token. */
+bool sg_blame_may_try(const struct sg_backend *backend, int64_t now);
 /* Whether the job may be sent now; it becomes the trial of its key where that needs one. */
 bool sg_blame_may_send(struct sg_backend *backend, const struct sg_hsm_job *job, int64_t now);
 /* The token process ended with these places taken. `late_ns` not 0: it was killed for those that

@@ -92,6 +92,7 @@ static struct sg_place *take_place(struct sg_backend *backend, struct sg_copy *c
     struct sg_place *place = &backend->places[at];
     *place = (struct sg_place){.copy = copy,
                                .scheme = scheme,
+                               .is_alone = backend->in_flight == 0,
                                .serial = ++backend->serial << PLACE_BITS | at,
                                .send_ns = now,
                                .cost_ns = cost_ns(backend, copy->key)};
@@ -113,6 +114,7 @@ void sg_window_put(struct sg_backend *backend, struct sg_copy *copy, struct sg_h
 {
     struct sg_place *place = take_place(backend, copy, job->scheme, now);
 
+    backend->sent_ns = now;
     place->job = job;
     job->places[job->places[0] == NULL ? 0 : 1] = place;
     job->tried |= UINT64_C(1) << backend->index;
@@ -197,10 +199,17 @@ static void average(int64_t *mean_ns, int64_t next_ns)
     *mean_ns = *mean_ns == 0 ? next_ns : *mean_ns + (next_ns - *mean_ns) / 8;
 }
 
-/* From late answers too: of a token that became slow there may be no others. */
-static void learn(struct sg_backend *backend, const struct sg_engine_key *key, int64_t hsm_ns)
+/*
+ * From late answers too: of a token that became slow there may be no others. One that was slow and
+ * signs alone in less than half of that is believed at once, for it gets little to show it by.
+ */
+static void learn(struct sg_backend *backend, const struct sg_engine_key *key, bool is_alone,
+                  int64_t hsm_ns)
 {
     int64_t before_ns = backend->last_ns[key->type];
+
+    if (is_alone && backend->hsm->backend_count > 1 && hsm_ns < backend->usual_ns[key->type] / 2)
+        backend->usual_ns[key->type] = hsm_ns;
 
     backend->last_ns[key->type] = hsm_ns;
     average(&backend->usual_ns[key->type], hsm_ns);
@@ -336,7 +345,7 @@ bool sg_window_answer(struct sg_backend *backend, const struct sg_answer *answer
     leave(backend, place);
     sg_blame_answered(backend, &was);
     if (answer->outcome == SG_OUT_OK)
-        learn(backend, copy->key, timing.hsm_ns);
+        learn(backend, copy->key, was.is_alone, timing.hsm_ns);
     if (was.is_probe) {
         sg_probe_signed(backend, &was, answer);
         return true;

@@ -232,6 +232,29 @@ static void the_token_with_less_to_do_is_next(void **state)
     end(&rig);
 }
 
+static void a_token_that_was_slow_is_tried_again_now_and_then(void **state)
+{
+    struct rig rig;
+    (void)state;
+    begin(&rig);
+    teach(&rig);
+    struct sg_backend *slow = rig.hsm->backends[A];
+    slow->usual_ns[SG_KEY_EC_P256] = 200 * SG_NS_PER_MS;
+    slow->sent_ns = mono_ns(&rig.clock);
+    for (int i = 0; i < 3; i++)
+        submit(&rig, 0, 0);
+    assert_int_equal(held(&rig, A), 0);
+    assert_int_equal(held(&rig, B), 3);
+    pass_ms(&rig, 110);
+    submit(&rig, 0, 0);
+    submit(&rig, 0, 0);
+    assert_int_equal(held(&rig, A), 1); /* one */
+    rig.ahead_ns += SG_NS_PER_MS;
+    sign(&rig, A, 1);
+    assert_true(slow->usual_ns[SG_KEY_EC_P256] <= SG_NS_PER_MS); /* and that is believed */
+    end(&rig);
+}
+
 static void a_copy_with_another_public_key_is_not_used_and_the_other_is(void **state)
 {
     struct rig rig;
@@ -363,7 +386,9 @@ static void with_no_token_left_a_call_is_refused_at_once_until_one_is_back(void 
     fake_token_die(&rig.tokens[B]);
     settle(&rig);
     submit(&rig, 0, 10000); /* one of them may be back in a moment */
-    pass_ms(&rig, 2100);
+    pass_ms(&rig, 500);
+    assert_int_equal(rig.done, 0);
+    pass_ms(&rig, 450);
     assert_int_equal(rig.done, 1);
     assert_int_equal(rig.jobs[0]->err.rc, SG_E_UNAVAILABLE);
     assert_true(rig.jobs[0]->retry_ms > 0);
@@ -634,6 +659,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idle_tokens_take_turns),
         cmocka_unit_test(the_token_with_less_to_do_is_next),
+        cmocka_unit_test(a_token_that_was_slow_is_tried_again_now_and_then),
         cmocka_unit_test(a_copy_with_another_public_key_is_not_used_and_the_other_is),
         cmocka_unit_test(a_key_that_one_token_has_not_told_of_is_signed_by_the_other),
         cmocka_unit_test(what_a_failing_token_did_not_sign_the_other_does),

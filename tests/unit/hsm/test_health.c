@@ -283,6 +283,55 @@ static void a_request_past_its_deadline_is_answered_and_its_late_answer_dropped(
     sg_loop_free(rig.loop);
 }
 
+/* It has signed, so that it is known what is usual, and then it does not: while another token
+ * signs, nobody waits for hang_ms. */
+static void a_token_under_suspicion_is_killed_where_another_signs(void **state)
+{
+    (void)state;
+    for (int has_other = 0; has_other < 2; has_other++) {
+        const struct sg_hsm_events events = {.done = on_job};
+        struct rig rig;
+        struct fake_token other;
+        size_t index;
+        int status;
+
+        begin(&rig, NULL);
+        sg_hsm_free(rig.hsm);
+        fake_token_start(&other, rig.loop);
+        const struct sg_hsm_token_config tokens[] = {
+            {.name = "t", .socket = rig.path, .uid = -1, .queue_max = 4, .hang_ms = 60000},
+            {.name = "o", .socket = other.path, .uid = -1, .queue_max = 4, .hang_ms = 600000}};
+        assert_int_equal(sg_hsm_new(rig.loop, &rig.clock.clock, &events, &rig.hsm, NULL), SG_OK);
+        for (int i = 0; i <= has_other; i++)
+            assert_int_equal(sg_hsm_add_token(rig.hsm, &tokens[i], &index, NULL), SG_OK);
+        const struct sg_hsm_key_config key = {
+            .name = "k", .id = {key_id, sizeof(key_id)}, .type = SG_KEY_EC_P256};
+        assert_int_equal(sg_hsm_add_key(rig.hsm, &key, &rig.key, NULL), SG_OK);
+        assert_int_equal(sg_hsm_start(rig.hsm, NULL), SG_OK);
+        UNTIL(&rig, rig.hsm->keys[rig.key]->state == SG_KEY_READY &&
+                        (!has_other || rig.hsm->backends[1]->breaker.state == SG_BREAKER_UP));
+        backend(&rig)->usual_ns[SG_KEY_EC_P256] = SG_NS_PER_MS;
+        struct sg_hsm_job *job = sg_hsm_job_new(SG_SLICE("01234567890123456789012345678901"));
+        assert_non_null(job);
+        job->scheme = SG_SCHEME_ECDSA;
+        job->digest_alg = SG_DIGEST_SHA256;
+        assert_int_equal(sg_hsm_submit(rig.hsm, job, NULL), SG_OK);
+        UNTIL(&rig, backend(&rig)->in_flight == 1);
+        for (int i = 0; i < 10; i++)
+            wait_ms(&rig, 30);
+        assert_int_equal(sg_backend_state(backend(&rig)), SG_TOKEN_SUSPECT);
+        assert_false(has_ended(&rig, &status));
+        for (int i = 0; i < 12; i++)
+            wait_ms(&rig, 30);
+        if (has_other)
+            UNTIL(&rig, has_ended(&rig, &status));
+        else
+            assert_false(has_ended(&rig, &status));
+        fake_token_stop(&other);
+        end(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +340,7 @@ int main(void)
         cmocka_unit_test(a_token_that_answers_no_probe_is_killed),
         cmocka_unit_test(a_token_that_hangs_with_a_request_is_killed_and_the_request_answered),
         cmocka_unit_test(a_request_past_its_deadline_is_answered_and_its_late_answer_dropped),
+        cmocka_unit_test(a_token_under_suspicion_is_killed_where_another_signs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
