@@ -15,7 +15,7 @@ enum {
     CONNS_MAX = 16,      /* gateways, and those that are just being replaced */
     TURN_PACKETS = 16,   /* taken from one connection before others get a look */
     SEND_WAIT_MS = 1000, /* a gateway that reads no answers for so long is given up */
-    PARK_MS = 200,
+    PARK_MS = 1000,
     HOLD_NS = 4000000, /* an answer, for the next */
     FAST_NS = 500000,  /* to make an answer that may be held */
 };
@@ -49,6 +49,10 @@ struct sg_pool {
 
     pthread_mutex_t lock;
     struct conn conns[CONNS_MAX];
+    /* With the lock: those that are not to serve wait for it. */
+    pthread_cond_t stirred;
+    uint64_t stirs;
+    bool is_stopping;
 };
 
 static struct conn *acquire(struct sg_pool *pool, uint64_t data)
@@ -170,10 +174,33 @@ static bool serve(struct thread *thread, int fd)
     return send_held(thread, fd);
 }
 
-static bool is_stopping(struct sg_pool *pool, int wait_ms)
+static void pause_thread(const struct thread *thread)
 {
-    struct pollfd stop = {.fd = pool->stop_fd, .events = POLLIN};
-    return poll(&stop, 1, wait_ms) > 0;
+    struct pollfd stop = {.fd = thread->pool->stop_fd, .events = POLLIN};
+    poll(&stop, 1, thread->pause_ms); /* what ends it early is seen by the next turn */
+}
+
+/* Until it is worth asking again whether this thread may serve. False: the pool stops. */
+static bool park(struct sg_pool *pool, uint64_t seen_stirs)
+{
+    int64_t until = sg_mono_ns(&sg_clock_system) + PARK_MS * SG_NS_PER_MS;
+    struct timespec ts = {.tv_sec = until / SG_NS_PER_S, .tv_nsec = until % SG_NS_PER_S};
+
+    pthread_mutex_lock(&pool->lock);
+    int rc = 0;
+    while (rc == 0 && !pool->is_stopping && pool->stirs == seen_stirs)
+        rc = pthread_cond_clockwait(&pool->stirred, &pool->lock, CLOCK_MONOTONIC, &ts);
+    bool may_go_on = !pool->is_stopping;
+    pthread_mutex_unlock(&pool->lock);
+    return may_go_on;
+}
+
+static uint64_t stirs_of(struct sg_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    uint64_t stirs = pool->stirs;
+    pthread_mutex_unlock(&pool->lock);
+    return stirs;
 }
 
 /* False: the pool stops. */
@@ -191,9 +218,17 @@ static bool turn(struct thread *thread)
             release(pool, conn, !serve(thread, conn->fd));
     }
     if (thread->pause_ms > 0)
-        is_stopping(pool, thread->pause_ms);
+        pause_thread(thread);
     thread->pause_ms = 0;
     return true;
+}
+
+void sg_pool_stir(struct sg_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->stirs++;
+    pthread_cond_broadcast(&pool->stirred);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void sg_pool_pause(struct sg_pool *pool, size_t i, int ms)
@@ -211,8 +246,9 @@ static void *run(void *arg)
     if (config->begin != NULL)
         config->begin(config->arg, thread->number);
     for (;;) {
+        uint64_t stirs = stirs_of(pool); /* before asking: one that comes meanwhile is not missed */
         if (config->may_serve != NULL && !config->may_serve(config->arg, thread->number)) {
-            if (is_stopping(pool, PARK_MS))
+            if (!park(pool, stirs))
                 return NULL;
         } else if (!turn(thread)) {
             return NULL;
@@ -250,6 +286,7 @@ enum sg_rc sg_pool_start(const struct sg_pool_config *config, struct sg_pool **r
     if (pool == NULL)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate a pool of threads");
     pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->stirred, NULL);
     pool->config = *config;
     pool->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pool->threads = calloc(config->threads, sizeof(struct thread));
@@ -273,6 +310,10 @@ void sg_pool_stop(struct sg_pool *pool)
         return;
     if (pool->stop_fd >= 0)
         eventfd_write(pool->stop_fd, 1); /* stays readable for all of them */
+    pthread_mutex_lock(&pool->lock);
+    pool->is_stopping = true;
+    pthread_cond_broadcast(&pool->stirred);
+    pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < pool->started; i++) {
         pthread_join(pool->threads[i].id, NULL);
         close(pool->threads[i].epoll_fd);
@@ -284,6 +325,7 @@ void sg_pool_stop(struct sg_pool *pool)
             close(pool->conns[i].fd);
     if (pool->stop_fd >= 0)
         close(pool->stop_fd);
+    pthread_cond_destroy(&pool->stirred);
     pthread_mutex_destroy(&pool->lock);
     free(pool->threads);
     free(pool);

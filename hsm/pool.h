@@ -30,7 +30,8 @@ struct sg_pool_config {
     void (*begin)(void *arg, size_t i);
     /* Appends the one answer to a message to `out`. False ends the connection instead. */
     bool (*handle)(void *arg, size_t i, struct sg_slice message, struct sg_buf *out);
-    /* Whether this thread is to take packets now; asked again a little later. May be NULL. */
+    /* Whether this thread is to take packets now; asked again after a second, or when the pool is
+     * stirred. May be NULL. */
     bool (*may_serve)(void *arg, size_t i);
 };
 
@@ -43,6 +44,9 @@ SG_DEFINE_AUTO(struct sg_pool, sg_pool_stop);
 
 /* Owns: `fd`, also when it fails. Errors: SG_E_LIMIT, too many connections. */
 SG_MUST_USE enum sg_rc sg_pool_add(struct sg_pool *pool, int fd, struct sg_err *err);
+
+/* Threads that were not to serve are asked again now. Thread: any. */
+void sg_pool_stir(struct sg_pool *pool);
 
 /* Thread `i` takes no packet for so long once its answers have left. Thread: `i`, in its `handle`.
  */

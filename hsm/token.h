@@ -18,7 +18,7 @@ struct sg_token_config {
     const char *pin_file;  /* or the name of a systemd credential ("credential:NAME") */
     const char *socket;    /* where to listen, mode 0660; replaced if a dead process left it */
     const char *state_dir; /* keeps the PIN latch across restarts */
-    size_t workers;        /* 0: as many as there are cores */
+    size_t workers;        /* 0: for SoftHSM as many as there are cores, 32 for others */
     int64_t hang_ms;       /* after which the gateway takes a call to hang; 0: 5000 */
     int64_t gateway_uid;   /* who may connect; -1: our own uid */
     int64_t gateway_gid;   /* group of the socket; -1: ours */

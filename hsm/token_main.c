@@ -39,6 +39,7 @@ enum {
     GREETING_MAX = 16,
     GREETING_MS = 5000, /* from connecting to HELLO */
     TICK_MS = 250,
+    WORKERS = 32, /* for a network HSM of which nothing else is known */
     HANG_MS = 5000,
     /* Of that: longer than the gateway's own limits, which are tried first. Opening a token and
      * searching it take longer than a signature. */
@@ -58,7 +59,7 @@ struct greeting {
 
 struct token {
     const struct sg_token_config *config;
-    size_t workers;
+    size_t workers, workers_software; /* threads, and how many of them serve SoftHSM */
     struct sg_p11 *p11;
     struct sg_p11_session **sessions; /* one for each worker */
     struct sg_p11_session *admin;
@@ -107,7 +108,7 @@ static void put_info(struct token *token, struct sg_p11_info *info, struct sg_an
 static bool worker_may_serve(void *arg, size_t i)
 {
     struct token *token = arg;
-    if (i < sg_p11_workers(token->p11))
+    if (i < sg_p11_workers(token->p11) || sg_p11_session_grow(token->sessions[i], i))
         return true;
     sg_p11_session_park(token->sessions[i]);
     return false;
@@ -158,6 +159,8 @@ static enum sg_outcome open_token(struct token *token, struct sg_err *err)
                SG_F_STR("outcome", sg_outcome_name(outcome)), SG_F_ERR(err));
     token->was_open = outcome == SG_OUT_OK;
     token->is_told = true;
+    if (outcome == SG_OUT_OK)
+        sg_pool_stir(token->worker_pool); /* it may bear more than before */
 
     token->failures = outcome == SG_OUT_OK || outcome == SG_OUT_PIN ? 0 : token->failures + 1;
     if (token->failures >= FAILURES_MAX)
@@ -461,8 +464,9 @@ static enum sg_rc start_pools(struct token *token, struct sg_err *err)
         has_all = (token->sessions[i] = sg_p11_session_new(token->p11)) != NULL;
     if (!has_all)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate %zu sessions", token->workers);
-    SG_TRY(sg_pool_start(&admin, &token->admin_pool, err));
-    return sg_pool_start(&workers, &token->worker_pool, err);
+    SG_TRY(
+        sg_pool_start(&workers, &token->worker_pool, err)); /* first: the admin thread stirs it */
+    return sg_pool_start(&admin, &token->admin_pool, err);
 }
 
 static enum sg_rc start(struct token *token, struct sg_err *err)
@@ -474,6 +478,7 @@ static enum sg_rc start(struct token *token, struct sg_err *err)
         .pin_file = config->pin_file,
         .state_dir = config->state_dir,
         .workers = token->workers,
+        .workers_software = token->workers_software,
         .allow_extractable = config->allow_extractable,
     };
     SG_TRY(harden(err));
@@ -501,8 +506,8 @@ static void end(struct token *token)
         close(token->listener.fd);
         unlink(token->config->socket);
     }
+    sg_pool_stop(token->admin_pool); /* first: it stirs the workers */
     sg_pool_stop(token->worker_pool);
-    sg_pool_stop(token->admin_pool);
     for (size_t i = 0; i < GREETING_MAX; i++) {
         int fd = token->greetings[i].watch.fd;
         if (fd < 0)
@@ -530,7 +535,10 @@ enum sg_rc sg_token_run(const struct sg_token_config *config, struct sg_err *err
     struct token token = {.config = config};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    token.workers = config->workers > 0 ? config->workers : cores > 0 ? (size_t)cores : 1;
+    token.workers_software = config->workers > 0 ? config->workers : cores > 0 ? (size_t)cores : 1;
+    token.workers = config->workers > 0 ? config->workers : WORKERS;
+    if (token.workers < token.workers_software)
+        token.workers = token.workers_software;
     token.listener.fd = token.signals.fd = -1;
     token.tick = (struct sg_timer){.fn = on_tick, .arg = &token};
     for (size_t i = 0; i < GREETING_MAX; i++) {

@@ -97,7 +97,7 @@ static const struct sg_field token_fields[] = {
     {FIELD(sg_config_token, state_dir, PATH), .is_required = true, .example = "/var/lib/sealgate/hsm",
      .help = "Folder where the token process keeps its PIN latch across restarts."},
     {FIELD(sg_config_token, workers, INT), .min = 0, .max = 256, .def = 0,
-     .help = "Sessions that sign at once; 0: as many as there are cores. A network HSM wants more, such as 32."},
+     .help = "Sessions that sign at once, at most; 0: as many as there are cores for SoftHSM, 32 for any other token."},
     {FIELD(sg_config_token, queue_max, INT), .min = 1, .max = 65536, .def = 1024,
      .help = "Signatures that may wait in the gateway for this token; more are refused with a delay."},
     {FIELD(sg_config_token, hang_ms, INT), .min = 100, .max = 600000, .def = 5000,

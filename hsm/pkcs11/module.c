@@ -47,8 +47,9 @@ enum sg_rc sg_p11_new(const struct sg_p11_config *config, struct sg_p11 **ret, s
     p11->module_path = config->module;
     p11->pin_file = config->pin_file;
     p11->state_dir = config->state_dir;
-    p11->workers = p11->info.workers = config->workers;
-    p11->bearable = config->workers;
+    p11->workers = config->workers;
+    p11->workers_software = config->workers_software;
+    p11->info.workers = p11->ceiling = p11->bearable = config->workers_software;
     p11->allow_extractable = config->allow_extractable;
     p11->generation = 1;
 
@@ -115,12 +116,18 @@ static bool is_ours(const struct sg_keyref *ref, const CK_TOKEN_INFO *token,
 }
 
 /* How many of the configured sessions the token bears (hsm/pkcs11/p11.h). */
-static size_t bearable(const struct sg_p11 *p11, CK_ULONG session_max)
+static size_t bearable(const struct sg_p11 *p11, const CK_TOKEN_INFO *token)
 {
-    if (session_max == CK_EFFECTIVELY_INFINITE || session_max == CK_UNAVAILABLE_INFORMATION ||
-        session_max - SESSIONS_RESERVED >= p11->workers)
-        return p11->workers;
-    return session_max > SESSIONS_RESERVED ? session_max - SESSIONS_RESERVED : 1;
+    static const char softhsm[] = "SoftHSM";
+    bool is_software = memcmp(token->model, softhsm, sizeof(softhsm) - 1) == 0;
+    size_t workers = is_software ? p11->workers_software : p11->workers;
+    CK_ULONG max = token->ulMaxSessionCount;
+
+    if (max == CK_EFFECTIVELY_INFINITE || max == CK_UNAVAILABLE_INFORMATION)
+        return workers;
+    if (max <= SESSIONS_RESERVED)
+        return 1;
+    return max - SESSIONS_RESERVED < workers ? max - SESSIONS_RESERVED : workers;
 }
 
 /* The slot is found by what the token says of itself; numbers change with every restart. */
@@ -142,7 +149,7 @@ static enum sg_outcome find_slot(struct sg_p11 *p11, struct sg_err *err)
         found++;
         p11->slot = slots[i];
         ours = info;
-        ours.workers = bearable(p11, token.ulMaxSessionCount);
+        ours.workers = bearable(p11, &token);
     }
     if (found != 1)
         return sg_p11_refuse(err, SG_OUT_TOKEN,
@@ -151,7 +158,7 @@ static enum sg_outcome find_slot(struct sg_p11 *p11, struct sg_err *err)
     pthread_mutex_lock(&p11->facts);
     ours.pin = p11->info.pin;
     p11->info = ours;
-    p11->bearable = ours.workers;
+    p11->ceiling = p11->bearable = ours.workers;
     pthread_mutex_unlock(&p11->facts);
     return SG_OUT_OK;
 }

@@ -27,8 +27,9 @@ struct sg_p11_config {
     const char *uri;      /* RFC 7512; token and serial must match */
     const char *pin_file; /* as sg_pin_read() takes it */
     const char *state_dir;
-    size_t workers;         /* how many sessions will sign */
-    bool allow_extractable; /* relaxes what an imported key cannot have: LOCAL and the like */
+    size_t workers;          /* how many sessions may sign, at most */
+    size_t workers_software; /* and where the token is SoftHSM, whose limit is the processor */
+    bool allow_extractable;  /* relaxes what an imported key cannot have: LOCAL and the like */
 };
 
 /* Loads the module, calls nothing in it yet. Thread: main, before others. */
@@ -67,6 +68,11 @@ void sg_p11_session_free(struct sg_p11_session *session);
 SG_DEFINE_AUTO(struct sg_p11_session, sg_p11_session_free);
 /* Closes it until it is needed again: its worker is one too many (sg_p11_workers()). */
 void sg_p11_session_park(struct sg_p11_session *session);
+/*
+ * Whether a token that refused sessions bears this one again, for worker `i`, the first that is one
+ * too many. Opens it, some seconds after the last refusal, so that no job has to find it out.
+ */
+bool sg_p11_session_grow(struct sg_p11_session *session, size_t i);
 /* When the call that is inside now began (monotonic ns), or 0. Thread: any. */
 int64_t sg_p11_session_busy_since(const struct sg_p11_session *session);
 

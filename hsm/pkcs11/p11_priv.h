@@ -53,7 +53,7 @@ struct sg_p11 {
     CK_FUNCTION_LIST *fn;
     const char *module_path, *pin_file, *state_dir; /* the configuration's, which outlives us */
     struct sg_keyref ref;
-    size_t workers;
+    size_t workers, workers_software;
     bool allow_extractable;
 
     /* Held for reading around every call into the module; for writing around C_Finalize and
@@ -73,7 +73,9 @@ struct sg_p11 {
 
     pthread_mutex_t facts;
     struct sg_p11_info info;
-    _Atomic size_t bearable; /* info.workers, less one for every session that was refused */
+    _Atomic size_t ceiling;     /* info.workers */
+    _Atomic size_t bearable;    /* the same, less one for every session that was refused */
+    _Atomic int64_t refused_ns; /* when the last one was */
 
     pthread_mutex_t keys_lock;
     struct sg_p11_key **buckets; /* open addressing by CKA_ID; entries never go */

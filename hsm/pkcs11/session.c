@@ -54,9 +54,12 @@ void sg_p11_session_close(struct sg_p11_session *session)
     session->handle = CK_INVALID_HANDLE;
 }
 
-/* The token bears fewer sessions than it said: one worker less, until it is opened anew. */
+static const int64_t grow_after_ns = 5 * SG_NS_PER_S;
+
+/* The token bears fewer sessions than it said: one worker less, until it bears more again. */
 static void shrink(struct sg_p11 *p11)
 {
+    p11->refused_ns = sg_mono_ns(&sg_clock_system);
     size_t workers = p11->bearable;
     while (workers > 1 && !atomic_compare_exchange_weak(&p11->bearable, &workers, workers - 1))
         continue;
@@ -91,6 +94,26 @@ void sg_p11_session_park(struct sg_p11_session *session)
     sg_p11_enter(session);
     sg_p11_session_close(session);
     sg_p11_leave(session);
+}
+
+bool sg_p11_session_grow(struct sg_p11_session *session, size_t i)
+{
+    struct sg_p11 *p11 = session->p11;
+    size_t workers = i;
+
+    if (i != p11->bearable || i >= p11->ceiling ||
+        sg_mono_ns(&sg_clock_system) - p11->refused_ns < grow_after_ns)
+        return false;
+    sg_p11_enter(session);
+    bool is_open = sg_p11_session_ready(session, NULL) == SG_OUT_OK;
+    sg_p11_leave(session);
+    /* Refused again, it shrank by the worker before, whose session is there: give that back. */
+    if (!is_open) {
+        workers = i - 1;
+        atomic_compare_exchange_strong(&p11->bearable, &workers, i);
+        return false;
+    }
+    return atomic_compare_exchange_strong(&p11->bearable, &workers, i + 1);
 }
 
 bool sg_p11_mend(struct sg_p11_session *session, enum sg_outcome outcome, struct sg_slice id,

@@ -307,6 +307,42 @@ static void short_of_sessions_those_that_have_one_do_the_work(void **state)
     rig_engine_end(&engine);
 }
 
+/* One by one, some seconds after it was refused the last time; no job has to find it out. */
+static void a_token_that_bears_more_sessions_again_gets_them(void **state)
+{
+    (void)state;
+    control->max_sessions = 3;
+    begin(3, false, NULL);
+    for (uint64_t i = 0; i < 100; i++)
+        submit(i, 0, 0);
+    rig_run(&engine, 100, 10000);
+    assert_int_equal(engine.signed_count, 100);
+    rig_pass(&engine, 6000); /* the idle probe tells */
+    assert_int_equal(token_info().workers, 1);
+
+    control->max_sessions = 0;
+    for (int i = 0; i < 25 && token_info().workers < 3; i++)
+        rig_pass(&engine, 1000);
+    assert_int_equal(token_info().workers, 3);
+    rig_engine_end(&engine);
+}
+
+static void a_token_that_says_how_many_sessions_it_bears_is_believed(void **state)
+{
+    static const struct {
+        uint32_t says;
+        size_t workers;
+    } cases[] = {{1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 2}, {6, 3}, {100, 4}};
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        control->said_sessions = cases[i].says;
+        begin(4, false, NULL);
+        assert_int_equal(token_info().workers, cases[i].workers);
+        rig_engine_end(&engine);
+        rig_token_end(&rig, SIGTERM);
+    }
+}
+
 static void a_wrong_signature_quarantines_its_key_and_no_other(void **state)
 {
     (void)state;
@@ -628,6 +664,8 @@ int main(void)
         TEST(a_restarted_token_costs_no_job_and_opens_no_breaker),
         TEST(a_token_that_is_down_opens_the_breaker_and_closes_it_when_back),
         TEST(short_of_sessions_those_that_have_one_do_the_work),
+        TEST(a_token_that_bears_more_sessions_again_gets_them),
+        TEST(a_token_that_says_how_many_sessions_it_bears_is_believed),
         TEST(a_wrong_signature_quarantines_its_key_and_no_other),
         TEST(an_unknown_answer_is_the_requests_own_fault),
         TEST(one_failure_that_can_be_mended_costs_no_job_and_no_retry),

@@ -365,6 +365,22 @@ static void a_peer_that_goes_leaves_a_place(void **state)
     rig_stop(&rig);
 }
 
+/* Without it, it would be asked again after a second. */
+static void a_thread_that_may_serve_again_does_when_stirred(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start_with(&rig, 1, 1);
+    say(&rig, "a");
+    struct pollfd in = {.fd = rig.fd, .events = POLLIN};
+    assert_int_equal(poll(&in, 1, 100), 0);
+    atomic_store(&rig.shut, 0);
+    sg_pool_stir(rig.pool);
+    assert_int_equal(poll(&in, 1, 500), 1);
+    assert_string_equal(hear(&rig), "a");
+    rig_stop(&rig);
+}
+
 static void one_connection_too_many_is_closed(void **state)
 {
     enum { PLACES = 16 };
@@ -412,6 +428,7 @@ int main(void)
         cmocka_unit_test(what_waits_does_not_keep_the_pool_from_ending),
         cmocka_unit_test(the_end_of_one_connection_is_no_others_concern),
         cmocka_unit_test(a_peer_that_goes_leaves_a_place),
+        cmocka_unit_test(a_thread_that_may_serve_again_does_when_stirred),
         cmocka_unit_test(one_connection_too_many_is_closed),
         cmocka_unit_test(a_packet_that_is_too_large_ends_the_connection),
     };
