@@ -6,6 +6,8 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../ops/lib/common.sh"
 . "$top/ops/lib/pki.sh"
 
+# One token is what most benchmarks are about; those that want two say so.
+export SEALGATE_DEV_TOKENS=${SEALGATE_DEV_TOKENS:-1}
 build=${SEALGATE_BUILD:?set by ops/bench and by ctest}
 programs=$build/bench
 # In a build with the sanitizer, too, the token process is not to unwind every call (tests/support/leaks.c).
@@ -75,3 +77,31 @@ median() {
 machine() {
     echo "$(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), load $(cut -d' ' -f1-3 /proc/loadavg)"
 }
+
+# rig NAME [VARIABLE=VALUE]: a copy of the fault rig's module in front of SoftHSM2's, or of the module
+# RIG_MODULE, with a control file of its own; its path goes to stdout. `rig_control NAME WORD...` controls it.
+rig() {
+    local copy=$work/$1.so built
+    built=$(find "$build" -name libfaultp11.so | head -n 1)
+    [ -n "$built" ] || die "the fault rig is not built"
+    cp "$built" "$copy"
+    printf 'module=%s\ncontrol=%s\n' "${RIG_MODULE:-$(softhsm)}" "$work/$1.control" >"$copy.conf"
+    [ -z "${2:-}" ] || echo "env=$2" >>"$copy.conf"
+    : >"$work/$1.control"
+    echo "$copy"
+}
+
+rig_control() { "$(find "$build" -name faultctl -type f | head -n 1)" "$work/$1.control" "${@:2}"; }
+
+# dev_instance: names a development instance of this benchmark's own, for ops/dev.
+dev_instance() {
+    export SEALGATE_BUILD=$build SEALGATE_DEV_DIR=$work/dev SEALGATE_DEV_BEARER_PORT=none
+    SEALGATE_DEV_PORT=$(free_port) SEALGATE_DEV_METRICS_PORT=$(free_port)
+    export SEALGATE_DEV_PORT SEALGATE_DEV_METRICS_PORT
+}
+
+# dev_down: stops it, and shows the end of its log when that goes wrong.
+dev_down() { "$top/ops/dev" down 2>/dev/null || tail -n 20 "$SEALGATE_DEV_DIR/log" >&2; }
+
+# dev_key_id NAME: its CKA_ID on the development token.
+dev_key_id() { awk -v name="$1" '$1 == name { print $3 }' "$SEALGATE_DEV_DIR/token/keys"; }

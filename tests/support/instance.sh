@@ -1,5 +1,8 @@
 # Development instances for tests. Sourced after ops/lib/common.sh; bash.
 
+# One token is what most tests are about; those that want two say so.
+export SEALGATE_DEV_TOKENS=${SEALGATE_DEV_TOKENS:-1}
+
 # instance_up: a new instance in SEALGATE_DEV_DIR by the programs of SEALGATE_BUILD, on free ports,
 # so that it runs beside the developer's own. Its token is a copy of the first that was made in
 # this build folder: making an RSA-4096 key takes seconds.
