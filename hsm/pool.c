@@ -341,7 +341,7 @@ enum sg_rc sg_pool_add(struct sg_pool *pool, int fd, struct sg_err *err)
             conn = &pool->conns[i];
     if (conn != NULL) {
         conn->fd = fd;
-        conn->users = 1;
+        conn->users = 2; /* one is us: a thread may find it ended before all have it */
         conn->is_open = true;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -353,9 +353,11 @@ enum sg_rc sg_pool_add(struct sg_pool *pool, int fd, struct sg_err *err)
 
     uint64_t data = (uint64_t)conn->generation << 32 | (uint64_t)(conn - pool->conns);
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = data};
-    for (size_t i = 0; i < pool->started; i++)
+    enum sg_rc rc = SG_OK;
+    for (size_t i = 0; i < pool->started && rc == SG_OK; i++)
         if (epoll_ctl(pool->threads[i].epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-            return SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno,
-                           "could not watch a connection: %m");
-    return SG_OK;
+            rc = SG_FAIL(err, SG_E_INTERNAL, (unsigned long)errno,
+                         "could not watch a connection: %m");
+    release(pool, conn, rc != SG_OK);
+    return rc;
 }

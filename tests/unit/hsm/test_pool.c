@@ -365,6 +365,29 @@ static void a_peer_that_goes_leaves_a_place(void **state)
     rig_stop(&rig);
 }
 
+/* A thread finds it ended while others are still to get it: its descriptor, which may be another
+ * connection's by then, must stay until all have. TSan and a place that is lost would tell. */
+static void connections_that_end_at_once_leave_their_places(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 8);
+    for (int i = 0; i < 500; i++) {
+        int fds[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+        close(fds[0]);
+        for (int tries = 0; sg_pool_add(rig.pool, fds[1], NULL) != SG_OK; tries++) {
+            assert_true(tries < 1000); /* the threads have not come to the earlier ones yet */
+            poll(NULL, 0, 5);
+            assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+            close(fds[0]);
+        }
+    }
+    say(&rig, "a");
+    assert_string_equal(hear(&rig), "a");
+    rig_stop(&rig);
+}
+
 /* Without it, it would be asked again after a second. */
 static void a_thread_that_may_serve_again_does_when_stirred(void **state)
 {
@@ -428,6 +451,7 @@ int main(void)
         cmocka_unit_test(what_waits_does_not_keep_the_pool_from_ending),
         cmocka_unit_test(the_end_of_one_connection_is_no_others_concern),
         cmocka_unit_test(a_peer_that_goes_leaves_a_place),
+        cmocka_unit_test(connections_that_end_at_once_leave_their_places),
         cmocka_unit_test(a_thread_that_may_serve_again_does_when_stirred),
         cmocka_unit_test(one_connection_too_many_is_closed),
         cmocka_unit_test(a_packet_that_is_too_large_ends_the_connection),
