@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/secret.h"
 
 enum { PATH_BYTES_MAX = 4096 };
@@ -52,20 +53,6 @@ enum sg_rc sg_file_make_folder(const char *path, struct sg_err *err)
     return mkdir(folder, 0700) == 0 || errno == EEXIST ? SG_OK : failed("make", folder, err);
 }
 
-static enum sg_rc sync_folder(const char *path, struct sg_err *err)
-{
-    char folder[PATH_BYTES_MAX];
-
-    if (!folder_of(path, folder))
-        return SG_OK;
-    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool is_synced = fd >= 0 && fsync(fd) == 0;
-    enum sg_rc rc = is_synced ? SG_OK : failed("sync", folder, err);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
 enum sg_rc sg_file_replace(const char *beside, const char *path, const char *kept,
                            struct sg_err *err)
 {
@@ -75,7 +62,7 @@ enum sg_rc sg_file_replace(const char *beside, const char *path, const char *kep
         return failed("keep", path, err);
     if (rename(beside, path) != 0)
         return failed("replace", path, err);
-    return sync_folder(path, err);
+    return sg_folder_sync_of(path, err);
 }
 
 /* Whole or not at all: written beside it, then linked to its name, which nobody else has. */
@@ -94,7 +81,7 @@ static enum sg_rc write_secret(const char *path, struct sg_slice bytes, struct s
     is_written = close(fd) == 0 && is_written;
     enum sg_rc rc = is_written && link(beside, path) == 0 ? SG_OK : failed("write", path, err);
     unlink(beside);
-    return rc == SG_OK ? sync_folder(path, err) : rc;
+    return rc == SG_OK ? sg_folder_sync_of(path, err) : rc;
 }
 
 enum sg_rc sg_key_file_read(const char *path, struct sg_note_signer **ret, struct sg_err *err)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "client/cli/json.h"
 
 enum { LINE_BYTES_MAX = 64 << 10, PENDING_BYTES_MAX = 64 << 20 };
@@ -182,33 +183,17 @@ static enum sg_rc read_before(struct sg_results *results, struct sg_slice head, 
 
 /* ---- The file ------------------------------------------------------------------------------- */
 
-/* That the file has its name is in the folder, which has to be on the disk too. */
-static bool sync_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char folder[4096];
-    int fd;
-    bool is_synced;
-
-    if (snprintf(folder, sizeof(folder), "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
-                 slash == NULL ? "." : path) >= (int)sizeof(folder))
-        return false;
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    is_synced = fsync(fd) == 0;
-    (void)close(fd);
-    return is_synced;
-}
-
 static enum sg_rc begin(struct sg_results *results, const char *path, struct sg_slice head,
                         struct sg_err *err)
 {
+    struct sg_err why;
+
     sg_buf_add_slice(&results->pending, head);
     sg_buf_add_u8(&results->pending, '\n');
     SG_TRY(sg_results_commit(results, err));
-    if (!sync_folder(path))
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "%s", strerror(errno));
+    /* That the file has its name is to be on the disk too. */
+    if (sg_folder_sync_of(path, &why) != SG_OK)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "%s", why.msg);
     return SG_OK;
 }
 

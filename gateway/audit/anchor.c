@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/folder.h"
+
 enum { PLACES = 2, PLACE_BYTES = 4096 };
 
 struct sg_anchor {
@@ -44,7 +46,7 @@ enum sg_rc sg_anchor_create(const char *path, struct sg_slice checkpoint, struct
     if (rc == SG_OK && fsync(fd) != 0)
         rc = failed("write", err);
     close(fd);
-    return rc;
+    return rc == SG_OK ? sg_folder_sync_of(path, err) : rc;
 }
 
 enum sg_rc sg_anchor_open(const char *path, struct sg_anchor **ret, struct sg_err *err)

@@ -13,7 +13,7 @@
  */
 struct sg_anchor;
 
-/* A new file. Errors: SG_E_CONFLICT: there is one. */
+/* A new file, on the disk with its name. Errors: SG_E_CONFLICT: there is one. */
 SG_MUST_USE enum sg_rc sg_anchor_create(const char *path, struct sg_slice checkpoint,
                                         struct sg_err *err);
 /* Errors: SG_E_NOT_FOUND: there is no such file. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "formats/audit/export.h"
 #include "gateway/audit/log_tree.h"
 
@@ -227,16 +228,6 @@ static enum sg_rc prove(const struct archive *archive, const char *path, uint64_
 
 /* The whole --------------------------------------------------------------------------------- */
 
-static enum sg_rc sync_folder(const char *folder, struct sg_err *err)
-{
-    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool is_synced = fd >= 0 && fsync(fd) == 0;
-    enum sg_rc rc = is_synced ? SG_OK : failed("sync", folder, err);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
 /* A file that begins at the first leaf of the store: whoever made it was killed before its leaves
  * left. `ret` is empty where there is none. */
 static enum sg_rc find_left(const struct archive *archive, char ret[PATH_BYTES_MAX],
@@ -294,7 +285,7 @@ static enum sg_rc make_file(const struct archive *archive, uint64_t end, char re
     if (rc == SG_OK && link(file->part, file->path) != 0)
         rc = failed("make", file->path, err);
     if (rc == SG_OK)
-        rc = sync_folder(archive->options->folder, err);
+        rc = sg_folder_sync(archive->options->folder, err);
     unlink(file->part);
     memcpy(ret, file->path, PATH_BYTES_MAX);
     free(file);

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
+
 /*
  * Step n makes version n out of version n - 1, in a transaction. `serves` is the oldest version
  * for which a program that uses the result may have been written: at least the one before, so that
@@ -147,14 +149,9 @@ static enum sg_rc make_steps(struct sg_sqlite *sqlite, unsigned *ret_from, struc
 /* What was made in a folder is there after a power cut only when the folder is on the disk too. */
 static enum sg_rc sync_folder(const char *folder, struct sg_err *err)
 {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_synced = fd >= 0 && fsync(fd) == 0;
-    int saved = errno;
-    if (fd >= 0)
-        close(fd);
-    if (!is_synced)
-        return SG_REFUSE(err, SG_R_STORE_UNAVAILABLE, "could not sync \"%.100s\": %s", folder,
-                         strerror(saved));
+    struct sg_err why;
+    if (sg_folder_sync(folder, &why) != SG_OK)
+        return SG_REFUSE(err, SG_R_STORE_UNAVAILABLE, "%s", why.msg);
     return SG_OK;
 }
 

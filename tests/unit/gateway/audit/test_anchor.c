@@ -1,9 +1,24 @@
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gateway/audit/anchor.h"
 #include "tests/unit/gateway/audit/folder.h"
 
 /* The checkpoint beside the store: the newest whole one counts, whatever was cut in the middle. */
+
+static ino_t synced[2]; /* the last two that fsync was called on */
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    struct stat about;
+    assert_int_equal(fstat(fd, &about), 0);
+    synced[0] = synced[1];
+    synced[1] = about.st_ino;
+    return __real_fsync(fd);
+}
 
 static const char origin[] = "test.example/main/1";
 
@@ -81,11 +96,30 @@ static void it_is_made_once_and_opened_where_it_is(void **state)
     folder_remove(&folder);
 }
 
+static void a_new_one_is_on_the_disk_with_its_name(void **state)
+{
+    char folder[] = "/tmp/sealgate-anchor-XXXXXX", path[64];
+    struct stat file, above;
+    (void)state;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/anchor", folder);
+    assert_int_equal(sg_anchor_create(path, SG_SLICE("a checkpoint"), NULL), SG_OK);
+    assert_int_equal(stat(path, &file), 0);
+    assert_int_equal(stat(folder, &above), 0);
+    assert_int_equal(synced[0], file.st_ino);
+    assert_int_equal(synced[1], above.st_ino);
+    assert_int_equal(sg_anchor_create(path, SG_SLICE("another"), NULL), SG_E_CONFLICT);
+    unlink(path);
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_counts_whatever_is_cut),
         cmocka_unit_test(it_is_made_once_and_opened_where_it_is),
+        cmocka_unit_test(a_new_one_is_on_the_disk_with_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
