@@ -79,22 +79,40 @@ static void follow(struct sg_kept *kept, struct sg_tree_hasher *hasher)
     }
 }
 
+static enum sg_exit wrong(const struct sg_cli *cli, const char *path, const struct sg_err *err)
+{
+    return sg_cli_fail(cli, SG_EXIT_NO, "CHECKPOINT_WRONG", "%s: %s", path, err->msg);
+}
+
+/* The checkpoint that the file `path` is or holds, where `*code` is still that all is well. */
+static bool judge(const struct sg_cli *cli, const char *path, struct sg_slice note,
+                  struct sg_note_key *const *keys, size_t key_count, struct sg_checkpoint *ret,
+                  enum sg_exit *code)
+{
+    struct sg_err err;
+
+    if (*code != SG_EXIT_OK)
+        return false;
+    if (sg_cli_judge_checkpoint(note, keys, key_count, ret, &err) == SG_OK)
+        return true;
+    *code = wrong(cli, path, &err);
+    return false;
+}
+
 static enum sg_exit read_growth(const struct sg_cli *cli, const char *path,
                                 struct sg_note_key *const *keys, size_t key_count,
                                 struct sg_kept *kept)
 {
-    struct sg_witness_request growth;
+    struct sg_witness_request growth = {0};
     struct sg_checkpoint checkpoint;
     struct sg_buf file;
     struct sg_err err;
 
     sg_buf_init(&file, SG_WITNESS_REQUEST_BYTES_MAX + 1);
     enum sg_exit code = sg_cli_read_file(cli, path, SG_WITNESS_REQUEST_BYTES_MAX, &file);
-    if (code == SG_EXIT_OK &&
-        (sg_witness_request_parse(sg_buf_slice(&file), &growth, &err) != SG_OK ||
-         sg_cli_judge_checkpoint(growth.checkpoint, keys, key_count, &checkpoint, &err) != SG_OK))
-        code = sg_cli_fail(cli, SG_EXIT_NO, "CHECKPOINT_WRONG", "%s: %s", path, err.msg);
-    if (code == SG_EXIT_OK) {
+    if (code == SG_EXIT_OK && sg_witness_request_parse(sg_buf_slice(&file), &growth, &err) != SG_OK)
+        code = wrong(cli, path, &err);
+    if (judge(cli, path, growth.checkpoint, keys, key_count, &checkpoint, &code)) {
         kept->growths[kept->growth_count].old_size = growth.old_size;
         kept->growths[kept->growth_count].proof = growth.proof;
         kept->growths[kept->growth_count++].head = checkpoint.head;
@@ -111,7 +129,6 @@ enum sg_exit sg_kept_read(const struct sg_cli *cli, struct sg_note_key *const *k
     const size_t count = sg_args_all(&cli->args, "growth", &growths);
     struct sg_checkpoint checkpoint;
     struct sg_buf note;
-    struct sg_err err;
 
     *ret = (struct sg_kept){.is_given = path != NULL};
     if (path == NULL)
@@ -120,10 +137,7 @@ enum sg_exit sg_kept_read(const struct sg_cli *cli, struct sg_note_key *const *k
                                         "--growth proves growth from --since, which is missing");
     sg_buf_init(&note, SG_RECEIPT_BYTES_MAX + 1);
     enum sg_exit code = sg_cli_read_checkpoint(cli, path, &note);
-    if (code == SG_EXIT_OK &&
-        sg_cli_judge_checkpoint(sg_buf_slice(&note), keys, key_count, &checkpoint, &err) != SG_OK)
-        code = sg_cli_fail(cli, SG_EXIT_NO, "CHECKPOINT_WRONG", "%s: %s", path, err.msg);
-    else if (code == SG_EXIT_OK) {
+    if (judge(cli, path, sg_buf_slice(&note), keys, key_count, &checkpoint, &code)) {
         memcpy(ret->origin, checkpoint.origin.ptr, checkpoint.origin.len);
         ret->heads[ret->head_count++] = checkpoint.head;
     }
