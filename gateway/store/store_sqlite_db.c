@@ -16,14 +16,26 @@ enum {
 
 static bool is_no_room(const struct sg_sqlite *sqlite, int code)
 {
-    int system = sqlite->db == NULL ? 0 : sqlite3_system_errno(sqlite->db);
-    return (code & 0xff) == SQLITE_FULL ||
-           ((code & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT));
+    const int system = sqlite->db == NULL ? 0 : sqlite3_system_errno(sqlite->db);
+    const int primary = code & 0xff;
+    return primary == SQLITE_FULL || ((primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN) &&
+                                      (system == ENOSPC || system == EDQUOT));
+}
+
+/* Of what cannot be opened SQLite tells no more than that, and its last errno may be of another
+ * try. */
+static const char *why_not_written(const struct sg_sqlite *sqlite, int code)
+{
+    return (code & 0xff) == SQLITE_CANTOPEN && sqlite->path != NULL &&
+                   access(sqlite->path, W_OK) != 0
+               ? strerrordesc_np(errno)
+               : NULL;
 }
 
 enum sg_rc sg_sqlite_fail(struct sg_sqlite *sqlite, int code, const char *what, struct sg_err *err)
 {
     const char *why = sqlite->db != NULL ? sqlite3_errmsg(sqlite->db) : sqlite3_errstr(code & 0xff);
+    const char *system = why_not_written(sqlite, code);
     int primary = code & 0xff;
     enum sg_reason reason = SG_R_STORE_UNAVAILABLE;
 
@@ -40,7 +52,8 @@ enum sg_rc sg_sqlite_fail(struct sg_sqlite *sqlite, int code, const char *what, 
         reason != SG_R_STORE_FULL)
         sqlite->is_stale = true;
     return sg_fail(err, sg_reason_rc(reason), reason, (unsigned long)code, SG_WHERE,
-                   "could not %s: %s", what, why);
+                   "could not %s: %s%s%s", what, why, system == NULL ? "" : ": ",
+                   system == NULL ? "" : system);
 }
 
 enum sg_rc sg_sqlite_exec(struct sg_sqlite *sqlite, const char *sql, const char *what,

@@ -75,16 +75,43 @@ wait "$load" 2>/dev/null || true
 ok "with room it goes on by itself"
 check
 
-# A gateway that starts while the disk is full: it may not be able to, says why, and does when there is room.
+# A gateway that starts while the disk is full signs nothing: the record of its start stands in front of
+# all else, and there is no room for it. It goes on by itself when there is, and the record is there.
+roles=()
+start_roles() { # the token process and the gateway, by themselves: their words are in start.log
+    : >start.log
+    SOFTHSM2_CONF=$dir/token/softhsm2.conf $sealgated token softhsm --config "$dir/sealgate.yaml" >>start.log 2>&1 &
+    roles=($!)
+    $sealgated gateway --config "$dir/sealgate.yaml" >>start.log 2>&1 &
+    roles+=($!)
+}
+stop_roles() {
+    kill "${roles[@]}" 2>/dev/null || true
+    wait "${roles[@]}" 2>/dev/null || true
+    cat start.log >>"$dir/log" # where sanitizers are looked for
+}
+trap 'rc=$?; stop_roles; instance_end $rc' EXIT
+started() { sealgate audit find --event gateway-started 2>/dev/null | wc -l; }
+has_said() { grep -qE "$1" start.log; }
 fill 2
-$sealgated gateway --config "$dir/sealgate.yaml" >start.log 2>&1 &
-starting=$!
-has_said() { grep -qE "STORE_FULL|event=app.ready" start.log; }
-within 20 has_said || { cat start.log; fail "a start on a full disk says nothing of it"; }
-grep -E "STORE_FULL|audit.opened|app.ready" start.log | cut -c1-160
-kill "$starting" 2>/dev/null || true
-wait "$starting" 2>/dev/null || true
+start_roles
+within 20 has_said event=net.listening || { cat start.log; fail "it does not start on a full disk"; }
+refused_for() { ! sign 2 && grep -qE "$1" said; }
+within 20 refused_for "STORE_FULL" || { cat said start.log; fail "signing is not refused for want of room"; }
+ok "a start on a full disk: $(grep STORE_FULL said)"
 rm -f "$disk"/filler.*
+within 20 sign || { cat said start.log; fail "it does not sign when there is room"; }
+[ "$(started)" = 2 ] || fail "$(started) records of starts, and not two"
+stop_roles
+ok "with room it records its start and signs"
+
+# A disk that is read-only is none to start on, and it says why.
+mount -o remount,ro "$disk"
+if timeout 20 $sealgated gateway --config "$dir/sealgate.yaml" >start.log 2>&1; then fail "it ended without a reason"; fi
+has "reason=STORE_UNAVAILABLE" start.log
+has "Read-only file system" start.log
+mount -o remount,rw "$disk"
+ok "a read-only disk: $(grep -o 'error="[^"]*"' start.log)"
 
 # Low water: it stops while there is room for what has begun, and says so.
 export SEALGATE_DEV_OPTIONS="audit_room_mib_min: 8"
