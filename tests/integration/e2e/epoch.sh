@@ -144,6 +144,9 @@ has "state sound" statement
 sign between "$new_key"
 approve first-administrator first
 approve second-administrator second
+sealgate audit tail --lines 1 --follow --output json >followed 2>follow.err &
+follower=$!
+within 20 test -s followed || fail "the follower does not begin: $(cat follow.err)"
 third_key=$(sed -n 's/^new-log-key //p' statement)
 sealgate bench --key dev-p256 --concurrency 8 --duration 4 >bench.out 2>&1 &
 load=$!
@@ -155,6 +158,23 @@ has STORE_ROLLED_BACK said
 "$top/ops/dev" down >/dev/null 2>&1
 "$top/ops/dev" up >/dev/null 2>&1
 sign rotated "$third_key"
+# Who followed the log has seen each leaf of the one epoch and of the next, once and in order.
+newest=$(sealgate audit tail --lines 1 --output json)
+has_newest() { [ "$(tail -n 1 followed)" = "$newest" ]; }
+within 60 has_newest || fail "followed up to $(tail -n 1 followed), not to $newest: $(cat follow.err)"
+kill "$follower" || fail "the follower has ended: $(cat follow.err)"
+wait "$follower" 2>/dev/null || true
+/usr/bin/python3 - followed <<'END' || fail "followed: leaves doubled or missed: $(cat follow.err)"
+import json, sys
+names = [json.loads(line)["name"].split("/") for line in open(sys.argv[1])]
+places = [(int(name[3]), int(name[5])) for name in names]
+first = places[0][1]
+ends = [max(index for epoch, index in places if epoch == wanted) + 1 for wanted in (2, 3)]
+assert places[0][0] == 2 and ends[0] > first + 1, places[:3]
+assert places == [(2, i) for i in range(first, ends[0])] + [(3, i) for i in range(ends[1])], places
+END
+has "goes on in a new epoch" follow.err
+ok "and was followed: $(wc -l <followed) leaves of two epochs"
 $sealgated verify --config "$config" | tee said
 [ "$(grep -c ^proved: said)" = 3 ] || fail "not every epoch is proved"
 ok "the key was rotated"
