@@ -75,12 +75,13 @@ function(sg_install_gateway)
     sg_gateway_pages()
 
     set(systemd ${PROJECT_SOURCE_DIR}/ops/systemd)
-    foreach(unit sealgate-gateway.service sealgate-token@.service sealgate-witness.service)
+    foreach(unit sealgate-gateway.service sealgate-token@.service sealgate-witness.service
+            sealgate-archive.service)
         configure_file(${systemd}/${unit}.in ${PROJECT_BINARY_DIR}/systemd/${unit} @ONLY)
         install(FILES ${PROJECT_BINARY_DIR}/systemd/${unit} DESTINATION lib/systemd/system
             COMPONENT sealgate-gateway)
     endforeach()
-    install(FILES ${systemd}/sealgate-gateway.socket DESTINATION lib/systemd/system
+    install(FILES ${systemd}/sealgate-gateway.socket ${systemd}/sealgate-archive.timer DESTINATION lib/systemd/system
         COMPONENT sealgate-gateway)
     foreach(kind sysusers tmpfiles)
         install(FILES ${systemd}/sealgate.${kind} DESTINATION lib/${kind}.d RENAME sealgate.conf

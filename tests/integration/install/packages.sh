@@ -48,6 +48,7 @@ for name in sealgate-gateway sealgate libsealgate0 libsealgate-dev; do
         has -rw-r--r-- etc/sealgate/sealgate.yaml usr/lib/sealgate/sealgate-p11-shim.so \
             usr/lib/systemd/system/sealgate-gateway.service usr/lib/systemd/system/sealgate-token@.service \
             usr/lib/systemd/system/sealgate-witness.service \
+            usr/lib/systemd/system/sealgate-archive.service usr/lib/systemd/system/sealgate-archive.timer \
             usr/lib/systemd/system/sealgate-gateway.socket usr/lib/sysusers.d/sealgate.conf \
             usr/lib/tmpfiles.d/sealgate.conf \
             usr/share/man/man8/sealgated.8.gz usr/share/man/man5/sealgate.yaml.5.gz \

@@ -9,14 +9,15 @@ units=$build/units-test
 rm -rf "$units"
 mkdir -p "$units"
 # systemd-analyze looks for the programs, which are not installed.
-for unit in sealgate-gateway.service sealgate-token@.service sealgate-witness.service; do
+for unit in sealgate-gateway.service sealgate-token@.service sealgate-witness.service sealgate-archive.service; do
     sed "s|^ExecStart=[^ ]*/sealgated |ExecStart=$build/bin/sealgated |" "$build/systemd/$unit" >"$units/${unit/@./@hsm.}"
 done
-cp "$top/ops/systemd/sealgate-gateway.socket" "$units/"
+cp "$top/ops/systemd/sealgate-gateway.socket" "$top/ops/systemd/sealgate-archive.timer" "$units/"
 
 # Of a word that it does not know systemd only warns.
 complaints=$(cd "$units" && SYSTEMD_LOG_LEVEL=warning "$analyze" verify --man=no ./sealgate-gateway.service \
-    ./sealgate-token@hsm.service ./sealgate-witness.service ./sealgate-gateway.socket 2>&1 | grep -F sealgate || true)
+    ./sealgate-token@hsm.service ./sealgate-witness.service ./sealgate-gateway.socket \
+    ./sealgate-archive.service ./sealgate-archive.timer 2>&1 | grep -F sealgate || true)
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
 ok "well made"
 
@@ -30,6 +31,8 @@ exposure() { # UNIT BOUND
 exposure sealgate-gateway.service 20
 exposure sealgate-token@hsm.service 15
 exposure sealgate-witness.service 20
+exposure sealgate-archive.service 15
+"$analyze" calendar "$(sed -n 's/^OnCalendar=//p' "$units/sealgate-archive.timer")" >/dev/null || fail "the timer's calendar"
 
 if [ -z "$strace" ]; then
     echo "not compared with the daemon: no strace"
