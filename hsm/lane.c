@@ -28,6 +28,13 @@ static bool is_lately(const struct sg_lane *lane, int64_t now)
     return lane->peak_ns != 0 && now - lane->peak_ns < lately_ns;
 }
 
+/* What it needs now, or lately did; 0: it is not active. */
+static size_t need_of(const struct sg_lane *lane, int64_t now)
+{
+    size_t busy = sg_lane_waiting(lane) + lane->in_flight;
+    return is_lately(lane, now) && lane->peak > busy ? lane->peak : busy;
+}
+
 static void note_peak(struct sg_lane *lane, int64_t now)
 {
     size_t busy = sg_lane_waiting(lane) + lane->in_flight;
@@ -37,15 +44,13 @@ static void note_peak(struct sg_lane *lane, int64_t now)
     }
 }
 
-/* One that was idle must not make up for it: it begins where the others are. */
+/* One that was idle, or never was there, must not make up for it: it begins where the others are.
+ */
 static void begin_turn(struct sg_lane lanes[SG_COST_COUNT], struct sg_lane *lane)
 {
-    int64_t least_ns = INT64_MAX;
     for (size_t i = 0; i < SG_COST_COUNT; i++)
-        if (&lanes[i] != lane && sg_lane_waiting(&lanes[i]) > 0 && lanes[i].used_ns < least_ns)
-            least_ns = lanes[i].used_ns;
-    if (least_ns != INT64_MAX && lane->used_ns < least_ns)
-        lane->used_ns = least_ns;
+        if (lanes[i].turn_ns > lane->used_ns)
+            lane->used_ns = lanes[i].turn_ns;
 }
 
 bool sg_lane_push(struct sg_lane lanes[SG_COST_COUNT], enum sg_cost cost, struct sg_hsm_job *job,
@@ -70,8 +75,7 @@ size_t sg_lane_held_back(const struct sg_lane lanes[SG_COST_COUNT], enum sg_cost
 {
     size_t held = 0;
     for (size_t i = 0; i < (size_t)cost; i++)
-        if (is_lately(&lanes[i], now))
-            held += lanes[i].peak;
+        held += need_of(&lanes[i], now);
     return held < workers / 2 ? held : workers / 2;
 }
 
@@ -81,7 +85,7 @@ static bool has_room(const struct sg_lane lanes[SG_COST_COUNT], size_t cost, siz
 {
     bool is_alone = true;
     for (size_t i = 0; i < cost; i++)
-        is_alone = is_alone && !is_lately(&lanes[i], now);
+        is_alone = is_alone && need_of(&lanes[i], now) == 0;
     if (is_alone)
         return true;
     size_t room = workers - sg_lane_held_back(lanes, (enum sg_cost)cost, workers, now);
@@ -122,6 +126,7 @@ void sg_lane_sent(struct sg_lane *lane, int64_t cost_ns, int64_t usual_ns, int64
 {
     lane->in_flight++;
     lane->in_flight_ns += cost_ns;
+    lane->turn_ns = lane->used_ns;
     lane->used_ns += usual_ns;
     note_peak(lane, now);
 }

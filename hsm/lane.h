@@ -18,6 +18,7 @@ struct sg_lane {
     size_t in_flight;
     int64_t in_flight_ns; /* what they were expected to take, together */
     int64_t used_ns;      /* of the workers' time; counted up to the others' when it was idle */
+    int64_t turn_ns;      /* the same before its last job: all that begin now begin there */
     size_t peak;          /* the most that were waiting or in flight lately */
     int64_t peak_ns;      /* when that was */
 };

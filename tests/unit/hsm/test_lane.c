@@ -116,6 +116,40 @@ static void one_that_was_idle_does_not_make_up_for_it(void **state)
     end(&rig);
 }
 
+/* The cheap class is alone for long and never has to wait; then a flood of the costly comes. */
+static void one_that_comes_later_has_no_claim_on_what_was_before(void **state)
+{
+    struct rig rig = {0};
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        push(&rig, SG_COST_LOW, false, ms);
+        assert_int_equal(send(&rig, 20 * ms, ms), SG_COST_LOW);
+        sg_lane_left(&rig.lanes[SG_COST_LOW], packet_ns);
+    }
+    for (int i = 0; i < 100; i++)
+        push(&rig, SG_COST_HIGH, false, 1100 * ms);
+    push(&rig, SG_COST_LOW, false, 1100 * ms);
+    bool is_sent = false;
+    for (int i = 0; i < 3; i++)
+        is_sent = is_sent || send(&rig, 20 * ms, 1100 * ms) == SG_COST_LOW;
+    assert_true(is_sent);
+    end(&rig);
+}
+
+/* However long ago its last job came. */
+static void a_cheap_class_that_waits_is_active(void **state)
+{
+    struct rig rig = {0};
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        push(&rig, SG_COST_LOW, false, ms);
+    assert_int_equal(sg_lane_held_back(rig.lanes, SG_COST_HIGH, WORKERS, 5000 * ms), 5);
+    while (send(&rig, 20 * ms, 5000 * ms) == SG_COST_LOW)
+        ;
+    assert_int_equal(sg_lane_held_back(rig.lanes, SG_COST_HIGH, WORKERS, 9000 * ms), 5);
+    end(&rig);
+}
+
 static void alone_a_costly_class_has_no_bound_of_its_own(void **state)
 {
     struct rig rig = {0};
@@ -185,6 +219,8 @@ int main(void)
         cmocka_unit_test(a_retry_goes_before_what_waits),
         cmocka_unit_test(classes_take_turns_by_the_time_they_use),
         cmocka_unit_test(one_that_was_idle_does_not_make_up_for_it),
+        cmocka_unit_test(one_that_comes_later_has_no_claim_on_what_was_before),
+        cmocka_unit_test(a_cheap_class_that_waits_is_active),
         cmocka_unit_test(alone_a_costly_class_has_no_bound_of_its_own),
         cmocka_unit_test(while_a_cheap_class_is_active_workers_are_held_back_for_it),
         cmocka_unit_test(at_most_half_of_the_workers_are_held_back),
