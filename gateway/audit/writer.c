@@ -142,8 +142,11 @@ enum sg_rc sg_audit_writer_open(struct sg_audit_writer *writer,
     SG_TRY(open_signer(options->key_file, &writer->signer, err));
     SG_TRY(sg_log_tree_new(writer->store, writer->log.id, &writer->tree, err));
     SG_TRY(read_head(writer, &head, err)); /* another key is told before an anchor by another */
-    if (options->anchor_file != NULL)
+    if (options->anchor_file != NULL) {
         SG_TRY(read_anchor(writer, options->anchor_file, &anchored, err));
+        /* A gateway that is still writing has committed since what the anchor has by now. */
+        SG_TRY(read_head(writer, &head, err));
+    }
     SG_TRY(load_tree(writer, &head, err));
     if (options->anchor_file != NULL)
         SG_TRY(check_grown(writer, &anchored, "the anchor's", err));
