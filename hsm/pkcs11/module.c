@@ -49,7 +49,9 @@ enum sg_rc sg_p11_new(const struct sg_p11_config *config, struct sg_p11 **ret, s
     p11->state_dir = config->state_dir;
     p11->workers = config->workers;
     p11->workers_software = config->workers_software;
-    p11->info.workers = p11->ceiling = p11->bearable = config->workers_software;
+    p11->info.workers = config->workers_software; /* until it is known which token it is */
+    p11->ceiling = config->workers_software;
+    p11->bearable = config->workers_software;
     p11->allow_extractable = config->allow_extractable;
     p11->generation = 1;
 
@@ -158,7 +160,8 @@ static enum sg_outcome find_slot(struct sg_p11 *p11, struct sg_err *err)
     pthread_mutex_lock(&p11->facts);
     ours.pin = p11->info.pin;
     p11->info = ours;
-    p11->ceiling = p11->bearable = ours.workers;
+    p11->ceiling = ours.workers;
+    p11->bearable = ours.workers;
     pthread_mutex_unlock(&p11->facts);
     return SG_OUT_OK;
 }
