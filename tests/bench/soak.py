@@ -147,7 +147,7 @@ class Soak:
                 f"grown {kib / 1024:.1f}; descriptors {samples[0][2]} to {samples[-1][2]}")
         for token, counts in self.sessions.items():
             say(f"{token}: sessions {counts[0]} to {counts[-1]}, at most {max(counts)}")
-        sessions = max(map(self.growth, self.sessions.values()))
+        sessions = max(max(counts) - counts[0] for counts in self.sessions.values())  # what restarts end hides a leak
         say(f"soak minutes={self.arguments.minutes:g} faults={sum(self.faults.values())} calls={self.calls} failed={self.failed} "
             f"wrong={self.wrong} worst_ms={self.worst_ms:.0f} grown_mb={grown_kib / 1024:.1f} descriptors={grown_descriptors} "
             f"sessions={sessions}")
