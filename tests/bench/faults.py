@@ -58,13 +58,16 @@ class Table:
         time.sleep(1.5)
 
     def end(self):
-        if self.callers is not None:
-            self.callers.end()
-            if self.arguments.verbose:
-                complain(self.callers.told())
-        if self.instance is not None:
-            self.instance.down()
+        callers, instance = self.callers, self.instance
         self.callers = self.instance = None
+        try:
+            if callers is not None:
+                callers.end()
+                if self.arguments.verbose:
+                    complain(callers.told())
+        finally:
+            if instance is not None:
+                instance.down()
 
     def mend(self):
         for rig, memo in ((self.a, 1), (self.b, 0 if self.is_network else 1)):
