@@ -104,7 +104,9 @@ extern const char sg_exit_codes[];
 
 extern const struct sg_command sg_cmd_sign, sg_cmd_verify, sg_cmd_keys_list, sg_cmd_keys_show,
     sg_cmd_keys_public_key, sg_cmd_keys_csr, sg_cmd_info, sg_cmd_health, sg_cmd_bench,
-    sg_cmd_token_new, sg_cmd_audit_verify, sg_cmd_audit_find, sg_cmd_audit_show, sg_cmd_audit_tail,
-    sg_cmd_audit_export, sg_cmd_audit_checkpoint, sg_cmd_audit_approve;
+    sg_cmd_token_new, sg_cmd_tokens_list, sg_cmd_tokens_show, sg_cmd_tokens_drain,
+    sg_cmd_tokens_resume, sg_cmd_tokens_compare, sg_cmd_audit_verify, sg_cmd_audit_find,
+    sg_cmd_audit_show, sg_cmd_audit_tail, sg_cmd_audit_export, sg_cmd_audit_checkpoint,
+    sg_cmd_audit_approve;
 
 #endif

@@ -229,7 +229,8 @@ const char *sg_cli_key_state_name(int state)
 
 const char *sg_cli_token_state_name(int state)
 {
-    static const char *const names[] = {"unset", "up", "down", "probing", "pin-latched"};
+    static const char *const names[] = {"unset",       "up",      "down",    "probing",
+                                        "pin-latched", "suspect", "draining"};
     return pick(names, SG_COUNT(names), state);
 }
 

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/secret.h"
+#include "client/include/sealgate_tokens.h"
 #include "client/lib/box.h"
 #include "client/lib/conn.h"
 #include "client/lib/error.h"
@@ -34,15 +35,12 @@ struct sg_client_method {
     const char *path;
     const ProtobufCMessageDescriptor *output;
     size_t body_len; /* of the public struct an answer becomes */
-
     /* Fills the cleared `body` from an answer; memory from its arena. Not SEALGATE_OK: the answer
      * is not to be trusted, `error` says why. */
     enum sealgate_code (*decode)(struct sealgate_call *call, const ProtobufCMessage *answer,
                                  struct sg_arena *arena, void *body, struct sealgate_error *error);
-
     /* Runs the public callback. A stream's comes with the end alone: `body` is NULL. */
     void (*deliver)(struct sealgate_call *call, const struct sealgate_error *error, void *body);
-
     /* One answer of a stream; set for methods whose answers stream, and for no others. */
     void (*item)(struct sealgate_call *call, void *body);
     bool sends_once; /* a stream of answers to one request */
@@ -67,6 +65,9 @@ union sg_client_fn {
     sealgate_create_csr_fn *create_csr;
     sealgate_server_info_fn *server_info;
     sealgate_capacity_fn *capacity;
+    sealgate_list_tokens_fn *list_tokens;
+    sealgate_token_fn *token;
+    sealgate_compare_tokens_fn *compare_tokens;
     sealgate_health_fn *health;
     sealgate_list_leaves_fn *leaves;
     sealgate_get_receipt_fn *receipt;
@@ -133,8 +134,7 @@ struct sealgate_client {
 
     struct sg_client_receipts *receipts;
 
-    struct sg_client_list waiting; /* for a connection, or for a free stream on it */
-    struct sg_client_list running;
+    struct sg_client_list waiting, running; /* for a connection or a free stream on it; on one */
 
     struct sg_conn *conn; /* takes new calls; NULL: none yet */
     size_t target;        /* it goes there */

@@ -3,16 +3,20 @@ _sealgate() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command options
     command=${COMP_WORDS[1]-}
     case "$command" in
-    keys|token|audit) command="$command ${COMP_WORDS[2]-}" ;;
+    keys|tokens|token|audit) command="$command ${COMP_WORDS[2]-}" ;;
     esac
     compopt +o default 2>/dev/null
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W '--help --version sign verify info health bench keys token audit' -- "$word"))
+        COMPREPLY=($(compgen -W '--help --version sign verify info health bench keys tokens token audit' -- "$word"))
         return
     fi
     if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = keys ]; then
         COMPREPLY=($(compgen -W '--help list show public-key csr' -- "$word"))
+        return
+    fi
+    if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = tokens ]; then
+        COMPREPLY=($(compgen -W '--help list show drain resume compare' -- "$word"))
         return
     fi
     if [ "$COMP_CWORD" = 2 ] && [ "${COMP_WORDS[1]}" = token ]; then
@@ -33,7 +37,7 @@ _sealgate() {
         COMPREPLY=($(compgen -W 'text json' -- "$word"))
         return
         ;;
-    --endpoint|--server-name|--log-key|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--service|--connections|--duration|--requests|--batch|--lines|--log|--number|--caller|--event|--since|--until|--witness-key|--witnesses|--first|--end) return ;;
+    --endpoint|--server-name|--log-key|--timeout|--output|--key|--digest|--algorithm|--hash|--scheme|--encoding|--format|--purpose|--request-id|--concurrency|--subject|--dns|--uri|--email|--reason|--service|--connections|--duration|--requests|--batch|--lines|--log|--number|--caller|--event|--since|--until|--witness-key|--witnesses|--first|--end) return ;;
     esac
     case "$command" in
     'sign') options=' --key --file --digest --algorithm --hash --message --scheme --encoding --out --format --purpose --request-id --receipt --dry-run --manifest --results --resume --concurrency' ;;
@@ -42,6 +46,11 @@ _sealgate() {
     'keys show') options='' ;;
     'keys public-key') options=' --format --out' ;;
     'keys csr') options=' --subject --dns --uri --email --hash --format --out' ;;
+    'tokens list') options='' ;;
+    'tokens show') options='' ;;
+    'tokens drain') options=' --reason' ;;
+    'tokens resume') options=' --reason' ;;
+    'tokens compare') options='' ;;
     'info') options='' ;;
     'health') options=' --service --watch' ;;
     'bench') options=' --key --connections --concurrency --duration --requests --batch --scheme' ;;

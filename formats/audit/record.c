@@ -426,6 +426,8 @@ static const char *const names[SG_AUDIT_EVENT_COUNT] = {
     [SG_AUDIT_CSR] = "csr",
     [SG_AUDIT_EPOCH_STATED] = "epoch-stated",
     [SG_AUDIT_EPOCH_APPROVED] = "epoch-approved",
+    [SG_AUDIT_TOKEN_DRAINED] = "token-drained",
+    [SG_AUDIT_TOKEN_RESUMED] = "token-resumed",
 };
 
 const char *sg_audit_event_name(enum sg_audit_event event)

@@ -25,6 +25,11 @@ static const struct sg_handler *const handlers[SG_METHOD_COUNT] = {
     [SG_METHOD_AUDIT_SERVICE_WATCH_LEAVES] = &sg_handle_watch_leaves,
     [SG_METHOD_INFO_SERVICE_GET_SERVER_INFO] = &sg_handle_get_server_info,
     [SG_METHOD_INFO_SERVICE_GET_CAPACITY] = &sg_handle_get_capacity,
+    [SG_METHOD_TOKEN_SERVICE_LIST_TOKENS] = &sg_handle_list_tokens,
+    [SG_METHOD_TOKEN_SERVICE_GET_TOKEN] = &sg_handle_get_token,
+    [SG_METHOD_TOKEN_SERVICE_DRAIN_TOKEN] = &sg_handle_drain_token,
+    [SG_METHOD_TOKEN_SERVICE_RESUME_TOKEN] = &sg_handle_resume_token,
+    [SG_METHOD_TOKEN_SERVICE_COMPARE_TOKENS] = &sg_handle_compare_tokens,
     [SG_METHOD_HEALTH_CHECK] = &sg_handle_health_check,
     [SG_METHOD_HEALTH_WATCH] = &sg_handle_health_watch,
     [SG_METHOD_SERVER_REFLECTION_V1_SERVER_REFLECTION_INFO] = &sg_handle_reflection,
@@ -249,6 +254,13 @@ static void decide(struct sg_rpc *rpc, const struct sg_call *call, struct sg_sli
         .key = key,
     };
     sg_authz_decide(rpc->deps.authz, &request, ret);
+}
+
+const char *sg_rpc_rule(struct sg_rpc *rpc, const struct sg_call *call)
+{
+    struct sg_authz_decision decision = {0};
+    decide(rpc, call, (struct sg_slice){0}, &decision);
+    return decision.rule;
 }
 
 enum sg_rc sg_rpc_authorize(struct sg_rpc *rpc, const struct sg_call *call, struct sg_err *err)

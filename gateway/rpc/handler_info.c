@@ -49,7 +49,7 @@ static void on_get_server_info(struct sg_rpc *rpc, struct sg_call *call, struct 
         sg_rpc_fail_memory(rpc, call);
 }
 
-static Sealgate__V1__TokenState state_of(enum sg_hsm_token_state state)
+Sealgate__V1__TokenState sg_rpc_token_state(enum sg_hsm_token_state state)
 {
     switch (state) {
     case SG_TOKEN_UP:
@@ -79,7 +79,7 @@ static Sealgate__V1__TokenCapacity *capacity_new(struct sg_rpc *rpc, struct sg_a
     sealgate__v1__token_capacity__init(capacity);
     sg_hsm_token_info(rpc->deps.hsm, token, &info);
     capacity->token = (char *)(uintptr_t)info.name; /* packing only reads it */
-    capacity->state = state_of(info.state);
+    capacity->state = sg_rpc_token_state(info.state);
     capacity->workers = (uint32_t)info.workers;
     capacity->in_flight = (uint32_t)info.in_flight;
     capacity->waiting = (uint32_t)info.waiting;

@@ -9,7 +9,7 @@
 
 enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, PEM_BYTES_MAX = 16384 };
 
-static Sealgate__V1__KeyState state_of(enum sg_hsm_key_state state)
+Sealgate__V1__KeyState sg_rpc_key_state(enum sg_hsm_key_state state)
 {
     switch (state) {
     case SG_KEY_READY:
@@ -76,7 +76,7 @@ static Sealgate__V1__Key *key_new(struct sg_rpc *rpc, struct sg_arena *arena,
     sealgate__v1__key__init(out);
     sg_keys_info(rpc->deps.keys, key, &info);
     out->type = (Sealgate__V1__KeyType)key->type;
-    out->state = state_of(info.state);
+    out->state = sg_rpc_key_state(info.state);
     out->token = (char *)(uintptr_t)info.token; /* packing only reads it */
     if (info.state == SG_KEY_UNUSABLE || info.state == SG_KEY_QUARANTINED) {
         out->state_message = sg_arena_strdup(arena, sg_slice_str(sg_rpc_public_message(&info.err)));
@@ -111,9 +111,8 @@ static struct sg_key *find(struct sg_rpc *rpc, struct sg_call *call, const char 
     return NULL;
 }
 
-/* A page token is the name of the last key shown: names stay when keys come and go, and the
- * caller could see it anyway. The keys after it by name follow. */
-static enum sg_rc page_start(struct sg_keys *keys, const char *token, size_t *ret,
+/* Names stay when keys come and go, and the caller could see them anyway. */
+enum sg_rc sg_rpc_page_start(struct sg_keys *keys, const char *token, size_t *ret,
                              struct sg_err *err)
 {
     *ret = 0;
@@ -147,7 +146,7 @@ static void on_list(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice me
                  : request->page_size > PAGE_MAX ? PAGE_MAX
                                                  : request->page_size;
     size_t at;
-    if (page_start(rpc->deps.keys, request->page_token, &at, &error.err) != SG_OK) {
+    if (sg_rpc_page_start(rpc->deps.keys, request->page_token, &at, &error.err) != SG_OK) {
         sg_rpc_fail(rpc, call, &error);
         return;
     }

@@ -3,6 +3,8 @@
 
 #include "gateway/rpc/errors.h"
 #include "gateway/rpc/rpc.h"
+#include "sealgate/v1/info.pb-c.h"
+#include "sealgate/v1/keys.pb-c.h"
 
 /* Who may call a method at all. The zero value is the strictest. */
 enum sg_access {
@@ -46,7 +48,9 @@ extern const struct sg_handler sg_handle_sign, sg_handle_batch_sign, sg_handle_s
     sg_handle_verify, sg_handle_list_keys, sg_handle_get_key, sg_handle_get_public_key,
     sg_handle_create_csr, sg_handle_get_server_info, sg_handle_get_capacity, sg_handle_health_check,
     sg_handle_health_watch, sg_handle_reflection, sg_handle_get_receipt, sg_handle_get_checkpoint,
-    sg_handle_get_consistency_proof, sg_handle_list_leaves, sg_handle_watch_leaves;
+    sg_handle_get_consistency_proof, sg_handle_list_leaves, sg_handle_watch_leaves,
+    sg_handle_list_tokens, sg_handle_get_token, sg_handle_drain_token, sg_handle_resume_token,
+    sg_handle_compare_tokens;
 
 struct sg_rpc_connection *sg_rpc_connection(const struct sg_call *call);
 
@@ -75,6 +79,10 @@ SG_MUST_USE enum sg_rc sg_rpc_authorize(struct sg_rpc *rpc, const struct sg_call
 
 /* What decides until the directory is served. */
 extern const char sg_rpc_rule_set[];
+
+/* The row that allows the call its method, whatever key it is about; lives as long as the list of
+ * callers that is valid now. */
+const char *sg_rpc_rule(struct sg_rpc *rpc, const struct sg_call *call);
 
 /* Who calls, from where, and what: the beginning of each record of it. Borrows from the call. */
 void sg_rpc_begin_record(const struct sg_call *call, struct sg_audit_record *record);
@@ -149,6 +157,15 @@ bool sg_rpc_may_use(struct sg_rpc *rpc, const struct sg_call *call, const struct
 SG_MUST_USE enum sg_rc sg_rpc_digest_alg(int wire, enum sg_digest_alg *ret, struct sg_err *err);
 SG_MUST_USE enum sg_rc sg_rpc_scheme(int wire, enum sg_scheme *ret, struct sg_err *err);
 SG_MUST_USE enum sg_rc sg_rpc_encoding(int wire, enum sg_sig_encoding *ret, struct sg_err *err);
+
+/* The engine's states as the wire has them. */
+Sealgate__V1__TokenState sg_rpc_token_state(enum sg_hsm_token_state state);
+Sealgate__V1__KeyState sg_rpc_key_state(enum sg_hsm_key_state state);
+
+/* A page token of a listing by keys is the name of the last key that was told; "" is none yet.
+ * Those after it by name begin at `*ret`. Errors: SG_E_INVALID BAD_PAGE_TOKEN. */
+SG_MUST_USE enum sg_rc sg_rpc_page_start(struct sg_keys *keys, const char *token, size_t *ret,
+                                         struct sg_err *err);
 
 /* "keys/{key}/versions/1" in the arena; NULL: no memory. */
 char *sg_rpc_version_name(struct sg_arena *arena, const struct sg_key *key);

@@ -18,6 +18,7 @@ function(sg_install_client)
         COMPONENT libsealgate-dev)
     install(FILES ${PROJECT_SOURCE_DIR}/client/include/sealgate.h
             ${PROJECT_SOURCE_DIR}/client/include/sealgate_audit.h
+            ${PROJECT_SOURCE_DIR}/client/include/sealgate_tokens.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libsealgate-dev)
 
     install(EXPORT SealgateTargets NAMESPACE Sealgate:: DESTINATION ${cmake_dir}

@@ -16,7 +16,7 @@ import tempfile
 
 from google.protobuf import descriptor_pb2
 
-SOURCES = ["sealgate/v1/audit.proto", "sealgate/v1/info.proto", "sealgate/v1/keys.proto", "sealgate/v1/signing.proto",
+SOURCES = ["sealgate/v1/audit.proto", "sealgate/v1/info.proto", "sealgate/v1/keys.proto", "sealgate/v1/signing.proto", "sealgate/v1/tokens.proto",
            "sealgate/v1/verification.proto", "grpc/health/v1/health.proto"]
 Field = descriptor_pb2.FieldDescriptorProto
 Method = descriptor_pb2.MethodOptions

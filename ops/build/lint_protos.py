@@ -20,7 +20,7 @@ OURS = "sealgate."
 FIELDS_MAX = 64
 WELL_KNOWN = {"google/protobuf/timestamp.proto", "google/protobuf/duration.proto",
               "google/protobuf/any.proto"}
-READING = re.compile(r"^(Get|List|Verify|Check|Validate|Explain|Preflight)([A-Z]|$)")
+READING = re.compile(r"^(Get|List|Compare|Verify|Check|Validate|Explain|Preflight)([A-Z]|$)")
 Field = descriptor_pb2.FieldDescriptorProto
 NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
 

@@ -23,11 +23,11 @@ root=$work/root
 lib=$(dirname "$(find "$root" -name 'libsealgate.so.0')")
 grep -rIl -e "$work/first" -e "$SEALGATE_BUILD" -e "$top" "$root" --include='*.pc' --include='*.cmake' &&
     fail "an installed file tells of where it was built"
-for file in bin/sealgate include/sealgate.h include/sealgate_audit.h share/man/man1/sealgate.1 share/man/man3/libsealgate.3 \
+for file in bin/sealgate include/sealgate.h include/sealgate_audit.h include/sealgate_tokens.h share/man/man1/sealgate.1 share/man/man3/libsealgate.3 \
     share/man/man3/sealgate_sign_start.3 share/bash-completion/completions/sealgate; do
     [ -s "$root/$file" ] || fail "no $file"
 done
-[ "$(find "$root/include" -type f | wc -l)" = 2 ] || fail "more headers than the two"
+[ "$(find "$root/include" -type f | wc -l)" = 3 ] || fail "more headers than the three"
 if command -v man >/dev/null; then
     for page in man1/sealgate.1 man3/libsealgate.3; do
         complaints=$(LC_ALL=C.UTF-8 MANROFFSEQ='' man --warnings -E UTF-8 -l "$root/share/man/$page" 2>&1 >/dev/null)

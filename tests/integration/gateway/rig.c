@@ -77,9 +77,10 @@ void rig_set_crl(struct rig *rig, const char *crl_file)
 
 static void start_authz(struct rig *rig, size_t many)
 {
-    static const char *const all[] = {"sealgate.v1.SigningService",
-                                      "sealgate.v1.VerificationService", "sealgate.v1.KeyService",
-                                      "sealgate.v1.InfoService", "sealgate.v1.AuditService"};
+    static const char *const all[] = {
+        "sealgate.v1.SigningService", "sealgate.v1.VerificationService",
+        "sealgate.v1.KeyService",     "sealgate.v1.InfoService",
+        "sealgate.v1.AuditService",   "sealgate.v1.TokenService"};
     static const char *const only_sign[] = {"sealgate.v1.SigningService/Sign"};
     static const char *const b_keys[] = {"beta"};
 

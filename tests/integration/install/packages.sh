@@ -67,7 +67,7 @@ for name in sealgate-gateway sealgate libsealgate0 libsealgate-dev; do
         grep -q "ldconfig" $name.control/triggers || fail "$name: triggers"
         ;;
     libsealgate-dev)
-        has -rw-r--r-- usr/include/sealgate.h usr/include/sealgate_audit.h 'usr/lib/[^/]*/libsealgate\.a' \
+        has -rw-r--r-- usr/include/sealgate.h usr/include/sealgate_audit.h usr/include/sealgate_tokens.h 'usr/lib/[^/]*/libsealgate\.a' \
             'usr/lib/[^/]*/pkgconfig/sealgate.pc' 'usr/lib/[^/]*/cmake/Sealgate/SealgateConfig.cmake' \
             usr/share/man/man3/libsealgate.3.gz usr/share/man/man3/sealgate_sign.3.gz
         has lrwxrwxrwx 'usr/lib/[^/]*/libsealgate\.so'

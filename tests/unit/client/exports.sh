@@ -1,5 +1,5 @@
 #!/bin/sh
-# exports.sh LIBRARY_DIR: the libraries show the functions of sealgate.h and sealgate_audit.h and nothing else, which are
+# exports.sh LIBRARY_DIR: the libraries show the functions of the installed headers and nothing else, which are
 # those of the map, at its version; and the shared one needs only what it may need.
 set -eu
 shared=$1/libsealgate.so static=$1/libsealgate.a
@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 nm=${NM:-nm}
 
 # Declarations and nothing in comments: a name with a bracket behind it, after SEALGATE_API.
-cat client/include/sealgate.h client/include/sealgate_audit.h | tr '\n' ' ' | grep -o 'SEALGATE_API [^;(]*(' |
+cat client/include/*.h | tr '\n' ' ' | grep -o 'SEALGATE_API [^;(]*(' |
     grep -o 'sealgate_[a-z0-9_]*(' | tr -d '(' | sort >"$work/header"
 [ "$(wc -l <"$work/header")" -gt 20 ] || { echo "too few functions seen in the headers"; exit 1; }
 

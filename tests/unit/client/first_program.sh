@@ -11,7 +11,7 @@ warnings="-std=c11 -Wall -Wextra -Wpedantic -Werror"
 $cc $warnings $flags -I$include client/examples/sign.c -L"$libraries" -lsealgate -o "$work/shared"
 $cc $warnings $flags -I$include client/examples/sign.c "$libraries/libsealgate.a" \
     -lssl -lcrypto -lnghttp2 -lprotobuf-c -lz -pthread -o "$work/static"
-for header in sealgate.h sealgate_audit.h; do
+for header in sealgate.h sealgate_audit.h sealgate_tokens.h; do
     echo "#include <$header>" >"$work/header.cc"
     $cxx -std=c++11 -Wall -Wextra -Wpedantic -Werror -I$include -fsyntax-only "$work/header.cc"
 done

@@ -1,0 +1,347 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/rpc/rpc_priv.h"
+#include "sealgate/v1/tokens.pb-c.h"
+
+enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, REASON_BYTES_MAX = 500 };
+
+/* Tokens and keys --------------------------------------------------------------------------- */
+
+static enum sg_rc find_token(struct sg_rpc *rpc, const char *name, size_t *ret, struct sg_err *err)
+{
+    static const char prefix[] = "tokens/";
+
+    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0 || name[sizeof(prefix) - 1] == '\0')
+        return SG_REFUSE(err, SG_R_BAD_NAME, "\"%s\" is not the name of a token, as tokens/hsm is",
+                         name);
+    for (*ret = 0; *ret < sg_hsm_token_count(rpc->deps.hsm); ++*ret) {
+        struct sg_hsm_token_info info;
+        sg_hsm_token_info(rpc->deps.hsm, *ret, &info);
+        if (strcmp(info.name, name + sizeof(prefix) - 1) == 0)
+            return SG_OK;
+    }
+    return SG_REFUSE(err, SG_R_TOKEN_NOT_FOUND, "there is no \"%s\"", name);
+}
+
+static char *resource_name(struct sg_arena *arena, const char *kind, const char *name)
+{
+    const size_t cap = strlen(kind) + strlen(name) + 2;
+    char *text = sg_arena_alloc(arena, cap);
+    if (text != NULL)
+        snprintf(text, cap, "%s/%s", kind, name);
+    return text;
+}
+
+/* The copy of the key on this token. False: it is not configured to have one. */
+static bool find_copy(struct sg_rpc *rpc, const struct sg_key *key, size_t token,
+                      struct sg_hsm_copy_info *ret)
+{
+    struct sg_hsm_key_info info;
+
+    sg_keys_info(rpc->deps.keys, key, &info);
+    for (size_t i = 0; i < info.copy_count; i++) {
+        sg_hsm_copy_info(rpc->deps.hsm, key->hsm, i, ret);
+        if (ret->token == token)
+            return true;
+    }
+    return false;
+}
+
+static void count_keys(struct sg_rpc *rpc, size_t token, Sealgate__V1__Token *out)
+{
+    for (size_t i = 0; i < sg_keys_count(rpc->deps.keys); i++) {
+        struct sg_hsm_copy_info copy;
+        if (!find_copy(rpc, sg_keys_at(rpc->deps.keys, i), token, &copy))
+            continue;
+        out->keys_active += copy.state == SG_KEY_READY;
+        out->keys_loading += copy.state == SG_KEY_LOADING;
+        out->keys_unusable += copy.state == SG_KEY_UNUSABLE;
+        out->keys_quarantined += copy.state == SG_KEY_QUARANTINED;
+    }
+}
+
+/* What is wrong is told as it is: this service is for operators. NULL: no memory. */
+static Sealgate__V1__Token *token_new(struct sg_rpc *rpc, struct sg_arena *arena, size_t token)
+{
+    struct sg_hsm_token_info info;
+    Sealgate__V1__Token *out = sg_arena_alloc(arena, sizeof(*out));
+    if (out == NULL)
+        return NULL;
+    sealgate__v1__token__init(out);
+    sg_hsm_token_info(rpc->deps.hsm, token, &info);
+    out->name = resource_name(arena, "tokens", info.name);
+    out->state = sg_rpc_token_state(info.state);
+    out->state_message = sg_arena_strdup(arena, sg_slice_str(info.err.msg));
+    out->workers = (uint32_t)info.workers;
+    out->in_flight = (uint32_t)info.in_flight;
+    out->waiting = (uint32_t)info.waiting;
+    out->estimated_wait = sg_rpc_duration(arena, info.estimated_wait_ms * SG_NS_PER_MS);
+    out->signed_count = info.signed_total;
+    out->failed_count = info.failed_total;
+    out->retried_count = info.retried_total;
+    out->hedged_count = info.hedged_total;
+    out->refuted_count = info.refuted_total;
+    out->restart_count = info.restarts_total;
+    count_keys(rpc, token, out);
+    return out->name == NULL || out->state_message == NULL || out->estimated_wait == NULL ? NULL
+                                                                                          : out;
+}
+
+/* Looking ------------------------------------------------------------------------------------ */
+
+static void on_list(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    Sealgate__V1__ListTokensResponse response = SEALGATE__V1__LIST_TOKENS_RESPONSE__INIT;
+    struct sg_arena *arena = sg_call_arena(call);
+    const size_t count = sg_hsm_token_count(rpc->deps.hsm);
+
+    if (sg_rpc_read(rpc, call, message, false) == NULL)
+        return;
+    response.tokens = sg_arena_alloc(arena, count * sizeof(*response.tokens));
+    bool has_memory = response.tokens != NULL;
+    for (size_t i = 0; has_memory && i < count; i++) {
+        response.tokens[i] = token_new(rpc, arena, i);
+        has_memory = response.tokens[response.n_tokens++] != NULL;
+    }
+    if (has_memory)
+        sg_rpc_reply(rpc, call, &response.base, true);
+    else
+        sg_rpc_fail_memory(rpc, call);
+}
+
+static void reply_token(struct sg_rpc *rpc, struct sg_call *call, size_t token)
+{
+    const Sealgate__V1__Token *response = token_new(rpc, sg_call_arena(call), token);
+    if (response != NULL)
+        sg_rpc_reply(rpc, call, &response->base, true);
+    else
+        sg_rpc_fail_memory(rpc, call);
+}
+
+static void on_get(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    const Sealgate__V1__GetTokenRequest *request = sg_rpc_read(rpc, call, message, false);
+    if (request == NULL)
+        return;
+    struct sg_rpc_error error = {.field = "name", .resource = request->name};
+    size_t token;
+    if (find_token(rpc, request->name, &token, &error.err) == SG_OK)
+        reply_token(rpc, call, token);
+    else
+        sg_rpc_fail(rpc, call, &error);
+}
+
+/* Comparing ---------------------------------------------------------------------------------- */
+
+/* Whether the key is not as well off on the other token; `ret` says how. */
+static bool differs(struct sg_rpc *rpc, const struct sg_key *key, size_t token, size_t other,
+                    struct sg_hsm_copy_info ret[2], bool is_there[2])
+{
+    is_there[0] = find_copy(rpc, key, token, &ret[0]);
+    is_there[1] = find_copy(rpc, key, other, &ret[1]);
+    const bool is_ready = is_there[0] && ret[0].state == SG_KEY_READY;
+    const bool is_other_ready = is_there[1] && ret[1].state == SG_KEY_READY;
+    return (is_there[0] && !is_other_ready) || (is_there[1] && !is_ready);
+}
+
+static bool fill_difference(struct sg_arena *arena, const struct sg_key *key,
+                            const struct sg_hsm_copy_info copies[2], const bool is_there[2],
+                            Sealgate__V1__TokenDifference *out)
+{
+    sealgate__v1__token_difference__init(out);
+    out->key = resource_name(arena, "keys", key->name);
+    if (is_there[0]) {
+        out->state = sg_rpc_key_state(copies[0].state);
+        out->state_message = sg_arena_strdup(arena, sg_slice_str(copies[0].err.msg));
+    }
+    if (is_there[1]) {
+        out->other_state = sg_rpc_key_state(copies[1].state);
+        out->other_state_message = sg_arena_strdup(arena, sg_slice_str(copies[1].err.msg));
+    }
+    return out->key != NULL && out->state_message != NULL && out->other_state_message != NULL;
+}
+
+/* As for ListKeys: the key that was told last. */
+static enum sg_rc compare(struct sg_rpc *rpc, struct sg_call *call,
+                          const Sealgate__V1__CompareTokensRequest *request,
+                          Sealgate__V1__CompareTokensResponse *response, struct sg_rpc_error *error)
+{
+    struct sg_arena *arena = sg_call_arena(call);
+    const size_t max = request->page_size == 0         ? PAGE_DEFAULT
+                       : request->page_size > PAGE_MAX ? PAGE_MAX
+                                                       : request->page_size;
+    size_t token, other, begin;
+
+    error->field = "name";
+    error->resource = request->name;
+    SG_TRY(find_token(rpc, request->name, &token, &error->err));
+    error->field = "other";
+    error->resource = request->other;
+    SG_TRY(find_token(rpc, request->other, &other, &error->err));
+    error->field = "page_token";
+    SG_TRY(sg_rpc_page_start(rpc->deps.keys, request->page_token, &begin, &error->err));
+    response->differences = sg_arena_alloc(arena, max * sizeof(*response->differences));
+    if (response->differences == NULL)
+        return SG_FAIL(&error->err, SG_E_LIMIT, 0, "no memory to compare tokens");
+    for (size_t i = 0; i < sg_keys_count(rpc->deps.keys); i++) {
+        const struct sg_key *key = sg_keys_at(rpc->deps.keys, i);
+        struct sg_hsm_copy_info copies[2];
+        bool is_there[2];
+        const bool is_different = differs(rpc, key, token, other, copies, is_there);
+        response->keys += is_there[0];
+        response->keys_not_ready += is_different && is_there[0] && copies[0].state == SG_KEY_READY;
+        if (!is_different || i < begin)
+            continue;
+        if (response->n_differences == max) {
+            response->next_page_token = response->differences[max - 1]->key;
+            begin = SIZE_MAX; /* the others are only counted */
+            continue;
+        }
+        Sealgate__V1__TokenDifference *difference = sg_arena_alloc(arena, sizeof(*difference));
+        if (difference == NULL || !fill_difference(arena, key, copies, is_there, difference))
+            return SG_FAIL(&error->err, SG_E_LIMIT, 0, "no memory to compare tokens");
+        response->differences[response->n_differences++] = difference;
+    }
+    return SG_OK;
+}
+
+static void on_compare(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    Sealgate__V1__CompareTokensResponse response = SEALGATE__V1__COMPARE_TOKENS_RESPONSE__INIT;
+    struct sg_rpc_error error = {0};
+    const Sealgate__V1__CompareTokensRequest *request = sg_rpc_read(rpc, call, message, false);
+
+    if (request == NULL)
+        return;
+    if (compare(rpc, call, request, &response, &error) == SG_OK)
+        sg_rpc_reply(rpc, call, &response.base, true);
+    else
+        sg_rpc_fail(rpc, call, &error);
+}
+
+/* Draining and resuming ---------------------------------------------------------------------- */
+
+/* One of either. Lives until it is recorded and the call is closed. */
+struct change {
+    struct sg_rpc *rpc;
+    struct sg_call *call; /* NULL once closed */
+    size_t token;
+    bool is_drain, is_running;
+    struct sg_audit_entry entry;
+};
+
+static void change_free(struct change *change)
+{
+    sg_audit_entry_done(&change->entry);
+    free(change);
+}
+
+static void act(struct change *change)
+{
+    if (change->is_drain)
+        sg_hsm_drain(change->rpc->deps.hsm, change->token);
+    else
+        sg_hsm_resume(change->rpc->deps.hsm, change->token);
+    if (change->call != NULL)
+        reply_token(change->rpc, change->call, change->token);
+}
+
+/* What is recorded is done, though nobody waits for it any more. */
+static void on_recorded(struct sg_audit_entry *entry)
+{
+    struct change *change = SG_CONTAINER(entry, struct change, entry);
+    const struct sg_rpc_error error = {.err = entry->err, .retry_ms = entry->retry_ms};
+
+    change->is_running = false;
+    if (entry->outcome == SG_AUDIT_WRITTEN)
+        act(change);
+    else if (change->call != NULL)
+        sg_rpc_fail(change->rpc, change->call, &error);
+    if (change->call == NULL)
+        change_free(change);
+}
+
+static enum sg_rc record(struct change *change, const char *reason, struct sg_err *err)
+{
+    struct sg_hsm_token_info info;
+    struct sg_audit_record record = {.event = change->is_drain ? SG_AUDIT_TOKEN_DRAINED
+                                                               : SG_AUDIT_TOKEN_RESUMED,
+                                     .time_ns = sg_wall_ns(change->rpc->deps.clock),
+                                     .rule_set = sg_slice_str(sg_rpc_rule_set),
+                                     .detail = sg_slice_str(reason)};
+
+    sg_hsm_token_info(change->rpc->deps.hsm, change->token, &info);
+    sg_rpc_begin_record(change->call, &record);
+    record.token = sg_slice_str(info.name);
+    record.rule = sg_slice_str(sg_rpc_rule(change->rpc, change->call));
+    change->entry.done = on_recorded;
+    return sg_audit_submit(change->rpc->deps.audit, &record, &change->entry, err);
+}
+
+static enum sg_rc begin_change(struct change *change, const char *name, const char *reason,
+                               struct sg_rpc_error *error)
+{
+    error->field = "name";
+    error->resource = name;
+    SG_TRY(find_token(change->rpc, name, &change->token, &error->err));
+    error->field = "reason";
+    if (reason[0] == '\0' || strlen(reason) > REASON_BYTES_MAX)
+        return SG_REFUSE(&error->err, SG_R_BAD_CHANGE_REASON,
+                         "why must be said in 1 to %d bytes, for the audit log", REASON_BYTES_MAX);
+    error->field = NULL;
+    if (change->rpc->deps.audit == NULL) { /* a program of ours that records nothing */
+        act(change);
+        return SG_OK;
+    }
+    SG_TRY(record(change, reason, &error->err));
+    change->is_running = true;
+    return SG_OK;
+}
+
+static void on_change(struct sg_rpc *rpc, struct sg_call *call, bool is_drain, const char *name,
+                      const char *reason)
+{
+    struct sg_rpc_error error = {0};
+    struct change *change = calloc(1, sizeof(*change));
+
+    if (change == NULL) {
+        sg_rpc_fail_memory(rpc, call);
+        return;
+    }
+    *change = (struct change){.rpc = rpc, .call = call, .is_drain = is_drain};
+    sg_rpc_set_user(call, change);
+    if (begin_change(change, name, reason, &error) != SG_OK)
+        sg_rpc_fail(rpc, call, &error);
+}
+
+static void on_drain(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    const Sealgate__V1__DrainTokenRequest *request = sg_rpc_read(rpc, call, message, true);
+    if (request != NULL)
+        on_change(rpc, call, true, request->name, request->reason);
+}
+
+static void on_resume(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    const Sealgate__V1__ResumeTokenRequest *request = sg_rpc_read(rpc, call, message, true);
+    if (request != NULL)
+        on_change(rpc, call, false, request->name, request->reason);
+}
+
+static void on_closed(struct sg_rpc *rpc, struct sg_call *call)
+{
+    (void)rpc;
+    struct change *change = sg_rpc_user(call);
+    if (change == NULL)
+        return;
+    change->call = NULL;
+    if (!change->is_running)
+        change_free(change);
+}
+
+const struct sg_handler sg_handle_list_tokens = {.message = on_list};
+const struct sg_handler sg_handle_get_token = {.message = on_get};
+const struct sg_handler sg_handle_compare_tokens = {.message = on_compare};
+const struct sg_handler sg_handle_drain_token = {.message = on_drain, .closed = on_closed};
+const struct sg_handler sg_handle_resume_token = {.message = on_resume, .closed = on_closed};
