@@ -130,6 +130,8 @@ void sg_answer_encode(const struct sg_answer *answer, struct sg_buf *out)
     case SG_JOB_SIGN:
         put_be64(out, (uint64_t)answer->start_ns);
         put_be64(out, (uint64_t)answer->hsm_ns);
+        SG_ASSERT(answer->workers <= WORKERS_MAX);
+        put_be16(out, answer->workers);
         put_bytes16(out, answer->signature, SG_SIGNATURE_BYTES_MAX);
         break;
     case SG_JOB_CSR:
@@ -234,11 +236,17 @@ enum sg_rc sg_request_decode(struct sg_slice message, struct sg_request *ret, st
     return SG_OK;
 }
 
+static size_t read_workers(struct sg_reader *reader)
+{
+    const size_t workers = sg_read_be16(reader);
+    if (workers > WORKERS_MAX)
+        reader->failed = true;
+    return workers;
+}
+
 static void read_token(struct sg_reader *reader, struct sg_answer *answer)
 {
-    answer->workers = sg_read_be16(reader);
-    if (answer->workers > WORKERS_MAX)
-        reader->failed = true;
+    answer->workers = read_workers(reader);
     answer->pin = (enum sg_pin_state)read_enum(reader, SG_PIN_UNKNOWN, SG_PIN_STATE_COUNT);
     answer->label = read_bytes8(reader, 0, LABEL_MAX);
     answer->model = read_bytes8(reader, 0, MODEL_MAX);
@@ -279,6 +287,7 @@ enum sg_rc sg_answer_decode(struct sg_slice message, struct sg_answer *ret, stru
     case SG_JOB_SIGN:
         answer.start_ns = read_time(&reader);
         answer.hsm_ns = read_time(&reader);
+        answer.workers = read_workers(&reader);
         answer.signature = read_bytes16(&reader, 1, SG_SIGNATURE_BYTES_MAX);
         break;
     case SG_JOB_CSR:

@@ -108,7 +108,7 @@ struct sg_answer {
     struct sg_slice text; /* why not, printable ASCII; empty when OK */
 
     /* From here on with SG_OUT_OK only. */
-    size_t workers;                       /* HELLO, PROBE: how many sign at once */
+    size_t workers;                       /* HELLO, PROBE, SIGN: how many sign at once */
     enum sg_pin_state pin;                /* HELLO, PROBE */
     struct sg_slice label, model, number; /* HELLO, PROBE: of the token; empty until it is found */
     enum sg_key_type type;                /* LOAD_KEY */

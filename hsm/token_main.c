@@ -128,6 +128,7 @@ static bool worker_handle(void *arg, size_t i, struct sg_slice message, struct s
     if (outcome == SG_OUT_OK) {
         answer.start_ns = signature.start_ns;
         answer.hsm_ns = signature.hsm_ns;
+        answer.workers = sg_p11_workers(token->p11);
         answer.signature = sg_slice_of(signature.bytes, signature.len);
     }
     sg_answer_encode(&answer, out);

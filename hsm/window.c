@@ -344,6 +344,9 @@ bool sg_window_answer(struct sg_backend *backend, const struct sg_answer *answer
     backend->answer_ns = now;
     leave(backend, place);
     sg_blame_answered(backend, &was);
+    /* It grew or shrank since it was probed. */
+    if (answer->outcome == SG_OUT_OK && backend->workers > 0 && answer->workers > 0)
+        backend->workers = answer->workers;
     if (answer->outcome == SG_OUT_OK)
         learn(backend, copy->key, was.is_alone, timing.hsm_ns);
     if (was.is_probe) {

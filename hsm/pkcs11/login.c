@@ -90,6 +90,8 @@ static enum sg_outcome login_locked(struct sg_p11 *p11, bool is_forgotten, struc
         (info.state == CKS_RO_USER_FUNCTIONS || info.state == CKS_RW_USER_FUNCTIONS))
         return SG_OUT_OK;
 
+    if (!is_alive)
+        p11->lives++; /* the anchor died, and with it presumably the others */
     enum sg_outcome outcome = is_alive ? SG_OUT_OK : open_anchor_locked(p11, err);
     if (outcome == SG_OUT_OK)
         outcome = log_in_locked(p11, is_forgotten, err);

@@ -175,6 +175,7 @@ enum sg_outcome sg_p11_initialize(struct sg_p11 *p11, struct sg_err *err)
         return sg_p11_fail(err, rv, "initialize the PKCS#11 module");
     p11->is_initialized = true;
     p11->generation++;
+    p11->lives++;
     p11->epoch++;
 
     enum sg_outcome outcome = find_slot(p11, err);
@@ -190,6 +191,7 @@ void sg_p11_finalize(struct sg_p11 *p11)
     p11->anchor = CK_INVALID_HANDLE;
     p11->is_initialized = p11->is_open = false;
     p11->generation++;
+    p11->lives++;
 }
 
 /* Asks the token something that only the token knows. */

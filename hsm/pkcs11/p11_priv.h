@@ -66,6 +66,9 @@ struct sg_p11 {
     /* Moves on when sessions or handles from before are void. */
     _Atomic uint64_t generation;
     uint64_t epoch; /* of C_Initialize; as is_initialized */
+    /* Moves on when sessions from before are gone, not only their login: then their handles may be
+     * others' by now. */
+    _Atomic uint64_t lives;
 
     /* Holds the login: PKCS#11 logs out when the last session closes. One login at a time. */
     pthread_mutex_t login;
@@ -90,6 +93,7 @@ struct sg_p11_session {
     struct sg_p11 *p11;
     CK_SESSION_HANDLE handle; /* CK_INVALID_HANDLE: none open */
     uint64_t generation;      /* it was opened under */
+    uint64_t life;            /* likewise */
     _Atomic int64_t busy_since_ns;
 };
 

@@ -47,9 +47,9 @@ void sg_p11_leave(struct sg_p11_session *session)
 
 void sg_p11_session_close(struct sg_p11_session *session)
 {
-    /* Under another generation the handle may by now be somebody else's session. */
+    /* Of another life the handle may by now be somebody else's session. */
     if (session->handle != CK_INVALID_HANDLE && session->p11->is_initialized &&
-        session->generation == session->p11->generation)
+        session->life == session->p11->lives)
         session->p11->fn->C_CloseSession(session->handle);
     session->handle = CK_INVALID_HANDLE;
 }
@@ -71,7 +71,7 @@ enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_e
     if (!p11->is_open)
         return sg_p11_refuse(err, SG_OUT_TOKEN, "could not use the token: it is not open");
 
-    uint64_t generation = p11->generation;
+    const uint64_t generation = p11->generation, life = p11->lives;
     if (session->handle != CK_INVALID_HANDLE && session->generation == generation)
         return SG_OUT_OK;
     sg_p11_session_close(session);
@@ -84,6 +84,7 @@ enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_e
         return sg_p11_fail(err, rv, "open a session");
     session->handle = handle;
     session->generation = generation;
+    session->life = life;
     return SG_OUT_OK;
 }
 

@@ -598,6 +598,31 @@ static void tokens_that_die_together_put_no_key_aside(void **state)
     end(&rig);
 }
 
+/* How many sign at once ------------------------------------------------------------------------ */
+
+static void a_token_tells_with_a_signature_how_many_it_makes_at_once(void **state)
+{
+    static const size_t workers[] = {9, 1, 0, 4};
+    static const size_t known[] = {9, 1, 1, 4}; /* 0 says nothing */
+    uint8_t signature[64] = {1};
+    struct rig rig;
+    (void)state;
+    begin(&rig);
+    sg_hsm_drain(rig.hsm, B);
+    for (size_t i = 0; i < SG_COUNT(workers); i++) {
+        struct sg_hsm_token_info info;
+        submit(&rig, 0, 0);
+        fake_token_answer(&rig.tokens[A], 0,
+                          (struct sg_answer){.outcome = SG_OUT_OK,
+                                             .workers = workers[i],
+                                             .signature = {signature, sizeof(signature)}});
+        settle(&rig);
+        sg_hsm_token_info(rig.hsm, A, &info);
+        assert_int_equal(info.workers, known[i]);
+    }
+    end(&rig);
+}
+
 /* Draining ------------------------------------------------------------------------------------- */
 
 static void a_drained_token_ends_what_it_is_at_and_gets_no_more(void **state)
@@ -675,6 +700,7 @@ int main(void)
         cmocka_unit_test(a_signature_that_does_not_verify_is_made_again_by_the_other),
         cmocka_unit_test(a_key_that_kills_is_found_on_trial_and_the_others_serve),
         cmocka_unit_test(tokens_that_die_together_put_no_key_aside),
+        cmocka_unit_test(a_token_tells_with_a_signature_how_many_it_makes_at_once),
         cmocka_unit_test(a_drained_token_ends_what_it_is_at_and_gets_no_more),
         cmocka_unit_test(resuming_a_token_gives_quarantined_keys_another_chance),
     };

@@ -68,6 +68,7 @@ static const struct {
       .outcome = SG_OUT_OK,
       .start_ns = 5,
       .hsm_ns = 6,
+      .workers = 7,
       .signature = BYTES(8192)}},
     {"csr", {.kind = SG_JOB_CSR, .outcome = SG_OUT_OK, .csr = BYTES(500)}},
     {"failure", {.kind = SG_JOB_SIGN, .outcome = SG_OUT_TOKEN, .native = 0x30, .text = {NULL, 0}}},
