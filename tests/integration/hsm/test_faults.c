@@ -312,12 +312,16 @@ static void a_token_that_bears_more_sessions_again_gets_them(void **state)
 {
     (void)state;
     control->max_sessions = 3;
-    control->of[FAULT_Sign].latency_us = 20000; /* or one worker would do it all */
+    control->of[FAULT_Sign].latency_us = 20000; /* slow enough for a packet each */
     begin(3, false, NULL);
-    for (uint64_t i = 0; i < 30; i++)
+    for (uint64_t i = 0; i < 4; i++) { /* until the engine knows that */
         submit(i, 0, 0);
-    rig_run(&engine, 30, 10000);
-    assert_int_equal(engine.signed_count, 30);
+        rig_run(&engine, i + 1, 10000);
+    }
+    for (uint64_t i = 4; i < 34; i++)
+        submit(i, 0, 0);
+    rig_run(&engine, 34, 10000);
+    assert_int_equal(engine.signed_count, 34);
     control->of[FAULT_Sign].latency_us = 0;
     assert_true(token_info().workers < 3); /* how many tried before all was signed? */
 
