@@ -134,6 +134,7 @@ static void the_services_are_those_of_the_files(void **state)
         "sealgate.v1.InfoService",
         "sealgate.v1.KeyService",
         "sealgate.v1.SigningService",
+        "sealgate.v1.TokenService",
         "sealgate.v1.VerificationService",
     };
     assert_int_equal(sg_descriptors.service_count, SG_COUNT(wanted));
