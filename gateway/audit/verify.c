@@ -1,6 +1,7 @@
 #include "gateway/audit/verify.h"
 
 #include "formats/audit/record.h"
+#include "formats/audit/request_id.h"
 #include "gateway/audit/receipt.h"
 
 enum { WIDTH = SG_STORE_TILE_HASHES, SPAN = 8, TILE_LEVELS = 8 };
@@ -83,7 +84,28 @@ static enum sg_rc check_anchor(struct reading *reading, struct sg_err *err)
     return same(&root, &reading->anchored->root) ? SG_OK : other_than_anchored(reading, err);
 }
 
-static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_err *err)
+/* A signature that was asked for by an id has its key, by which it is found when it is asked for
+ * again; nothing else has any, or it would stand in somebody's way. */
+static enum sg_rc check_key(const struct reading *reading, uint64_t seq,
+                            const struct sg_audit_record *record, struct sg_slice key,
+                            struct sg_err *err)
+{
+    struct sg_slice expected = {0};
+    struct sg_request_id id;
+
+    if (record->event == SG_AUDIT_SIGNATURE && record->request_id.len > 0) {
+        if (sg_request_id_read(record->request_id, record->authority, record->caller,
+                               record->method, &id, NULL) != SG_OK)
+            return broken(reading, "there cannot be a request key of leaf", seq, err);
+        expected = sg_slice_of(id.key, sizeof(id.key));
+    }
+    return sg_slice_eq(key, expected)
+               ? SG_OK
+               : broken(reading, "another request key stands beside leaf", seq, err);
+}
+
+static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_slice key,
+                          struct sg_err *err)
 {
     struct reading *reading = arg;
     struct sg_audit_verified *found = &reading->found;
@@ -98,6 +120,7 @@ static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct
         found->begin_ns = record.time_ns;
     if (record.time_ns > found->end_ns)
         found->end_ns = record.time_ns;
+    SG_TRY(check_key(reading, seq, &record, key, err));
     sg_tree_hash_leaf(reading->hasher, bytes, &leaf);
     sg_tree_append(reading->hasher, &reading->edge, &leaf, on_node, reading);
     if (reading->rc != SG_OK) {
@@ -152,8 +175,8 @@ static enum sg_rc verify(struct reading *reading, const struct sg_note_key *key,
         return broken(reading, "there is no checkpoint of its size", reading->log->size, err);
     if (reading->log->first > 0)
         SG_TRY(skip_archived(reading, head, err));
-    SG_TRY(sg_store_read_leaves(reading->store, reading->log->id, reading->edge.size,
-                                head->size - reading->edge.size, on_leaf, reading, err));
+    SG_TRY(sg_store_read_keyed(reading->store, reading->log->id, reading->edge.size,
+                               head->size - reading->edge.size, on_leaf, reading, err));
     if (reading->edge.size != head->size)
         return broken(reading, "there is no leaf", reading->edge.size, err);
     sg_tree_root(reading->hasher, &reading->edge, &root);

@@ -6,11 +6,12 @@
 #include "gateway/store/store.h"
 
 /*
- * Proves a whole log of a store: that every leaf is there and is a record, that each is what its
- * tile says, that the tiles make the tree of the newest checkpoint, that the log's key signed it,
- * and that what an anchor remembers is a part of it. Reads every byte of the log once; holds one
- * leaf and a few tiles. Of leaves that are in an archive the tiles stand for them. Blocks. The log
- * may grow meanwhile; `log` was found before.
+ * Proves a whole log of a store: that every leaf is there and is a record, has the request key of
+ * its record and is found by it, that each is what its tile says, that the tiles make the tree of
+ * the newest checkpoint, that the log's key signed it, and that what an anchor remembers is a part
+ * of it. Reads every byte of the log once; holds one leaf and a few tiles. Of leaves that are in an
+ * archive the tiles stand for them, and nothing for their request keys. Blocks. The log may grow
+ * meanwhile; `log` was found before.
  */
 struct sg_audit_verified {
     uint64_t size;            /* leaves */

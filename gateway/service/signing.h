@@ -1,8 +1,8 @@
 #ifndef SG_GATEWAY_SERVICE_SIGNING_H
 #define SG_GATEWAY_SERVICE_SIGNING_H
 
+#include "formats/audit/request_id.h"
 #include "gateway/audit/audit.h"
-#include "gateway/service/request_id.h"
 #include "gateway/service/sign.h"
 
 /*

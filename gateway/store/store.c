@@ -234,22 +234,74 @@ enum sg_rc sg_store_set_checkpoint(struct sg_store *store, uint64_t log_id, uint
     return store->backend->set_checkpoint(store, log_id, size, checkpoint, err);
 }
 
+enum sg_rc sg_store_tell_leaf(const struct sg_store_reading *reading, int64_t leaf_id,
+                              struct sg_slice record, struct sg_slice key, int64_t found_id,
+                              struct sg_err *err)
+{
+    const uint64_t seq = sg_store_leaf_seq(leaf_id);
+
+    if (key.len > 0 && found_id != leaf_id)
+        return SG_REFUSE(err, SG_R_STORE_BROKEN, "leaf %llu is not found by its request key",
+                         (unsigned long long)seq);
+    return reading->fn(reading->arg, seq, record, key, err);
+}
+
+static enum sg_rc read_leaves(struct sg_store *store, struct sg_store_reading reading,
+                              struct sg_err *err)
+{
+    if (reading.first > SEQ_MAX || reading.count_max == 0)
+        return SG_OK;
+    if (reading.count_max > SEQ_MAX - reading.first)
+        reading.count_max = SEQ_MAX - reading.first;
+    /* What is archived may lie between these and the others. */
+    if (reading.first < SG_STORE_BEGINNING &&
+        reading.count_max > SG_STORE_BEGINNING - reading.first) {
+        struct sg_store_reading beginning = reading;
+        beginning.count_max = SG_STORE_BEGINNING - reading.first;
+        SG_TRY(store->backend->read_leaves(store, &beginning, err));
+        reading.first += beginning.count_max;
+        reading.count_max -= beginning.count_max;
+    }
+    return store->backend->read_leaves(store, &reading, err);
+}
+
+struct unkeyed {
+    sg_store_leaf_fn fn;
+    void *arg;
+};
+
+static enum sg_rc on_unkeyed(void *arg, uint64_t seq, struct sg_slice record, struct sg_slice key,
+                             struct sg_err *err)
+{
+    const struct unkeyed *unkeyed = arg;
+    (void)key;
+    return unkeyed->fn(unkeyed->arg, seq, record, err);
+}
+
 enum sg_rc sg_store_read_leaves(struct sg_store *store, uint64_t log_id, uint64_t first,
                                 uint64_t count_max, sg_store_leaf_fn fn, void *arg,
                                 struct sg_err *err)
 {
-    if (first > SEQ_MAX || count_max == 0)
-        return SG_OK;
-    if (count_max > SEQ_MAX - first)
-        count_max = SEQ_MAX - first;
-    /* What is archived may lie between these and the others. */
-    if (first < SG_STORE_BEGINNING && count_max > SG_STORE_BEGINNING - first) {
-        const uint64_t count = SG_STORE_BEGINNING - first;
-        SG_TRY(store->backend->read_leaves(store, log_id, first, count, fn, arg, err));
-        first += count;
-        count_max -= count;
-    }
-    return store->backend->read_leaves(store, log_id, first, count_max, fn, arg, err);
+    struct unkeyed unkeyed = {fn, arg};
+    const struct sg_store_reading reading = {.log_id = log_id,
+                                             .first = first,
+                                             .count_max = count_max,
+                                             .fn = on_unkeyed,
+                                             .arg = &unkeyed};
+    return read_leaves(store, reading, err);
+}
+
+enum sg_rc sg_store_read_keyed(struct sg_store *store, uint64_t log_id, uint64_t first,
+                               uint64_t count_max, sg_store_keyed_fn fn, void *arg,
+                               struct sg_err *err)
+{
+    const struct sg_store_reading reading = {.log_id = log_id,
+                                             .first = first,
+                                             .count_max = count_max,
+                                             .with_keys = true,
+                                             .fn = fn,
+                                             .arg = arg};
+    return read_leaves(store, reading, err);
 }
 
 enum sg_rc sg_store_find_tile(struct sg_store *store, uint64_t log_id, unsigned level,

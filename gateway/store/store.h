@@ -145,6 +145,13 @@ typedef enum sg_rc (*sg_store_leaf_fn)(void *arg, uint64_t seq, struct sg_slice 
 SG_MUST_USE enum sg_rc sg_store_read_leaves(struct sg_store *store, uint64_t log_id, uint64_t first,
                                             uint64_t count_max, sg_store_leaf_fn fn, void *arg,
                                             struct sg_err *err);
+/* The same with the request key that each has in the store (empty: none), for whoever proves the
+ * log. Errors: also SG_E_INTERNAL STORE_BROKEN: sg_store_find_request() would not find one. */
+typedef enum sg_rc (*sg_store_keyed_fn)(void *arg, uint64_t seq, struct sg_slice record,
+                                        struct sg_slice request_key, struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_store_read_keyed(struct sg_store *store, uint64_t log_id, uint64_t first,
+                                           uint64_t count_max, sg_store_keyed_fn fn, void *arg,
+                                           struct sg_err *err);
 /* Errors: SG_E_NOT_FOUND. */
 SG_MUST_USE enum sg_rc sg_store_find_tile(struct sg_store *store, uint64_t log_id, unsigned level,
                                           uint64_t index, uint8_t ret[SG_STORE_TILE_BYTES],

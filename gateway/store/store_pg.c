@@ -46,6 +46,11 @@ static const char *const sql[SG_PG_STATEMENT_COUNT] = {
     [SG_PG_LEAF_LIST] =
         "SELECT id, record FROM sealgate.leaves WHERE id >= $1::int8 AND id < $2::int8"
         " AND record IS NOT NULL ORDER BY id LIMIT $3::int8",
+    [SG_PG_LEAF_KEYED] =
+        "SELECT id, record, request, (SELECT found.id FROM sealgate.leaves AS found"
+        " WHERE found.request = leaves.request) FROM sealgate.leaves AS leaves"
+        " WHERE id >= $1::int8 AND id < $2::int8"
+        " AND record IS NOT NULL ORDER BY leaves.id LIMIT $3::int8",
     [SG_PG_TILE_FIND] = "SELECT hashes FROM sealgate.tiles"
                         " WHERE log = $1::int8 AND level = $2::int8 AND index = $3::int8",
     [SG_PG_LEAF_REQUEST] = "SELECT id FROM sealgate.leaves WHERE request = $1::bytea",
@@ -519,31 +524,42 @@ static enum sg_rc log_size(struct sg_store_pg *store, uint64_t log_id, uint64_t 
     return SG_OK;
 }
 
-static enum sg_rc read_leaves(struct sg_store *base, uint64_t log_id, uint64_t first,
-                              uint64_t count_max, sg_store_leaf_fn fn, void *arg,
+static enum sg_rc tell_leaves(const struct sg_store_reading *reading, const PGresult *result,
+                              uint64_t *ret_next, struct sg_err *err)
+{
+    for (int row = 0; row < PQntuples(result); row++) {
+        const int64_t id = sg_pg_int(result, row, 0);
+        struct sg_slice key = {0};
+        if (reading->with_keys)
+            key = sg_pg_bytes(result, row, 2);
+        SG_TRY(sg_store_tell_leaf(reading, id, sg_pg_bytes(result, row, 1), key,
+                                  reading->with_keys ? sg_pg_int(result, row, 3) : 0, err));
+        *ret_next = sg_store_leaf_seq(id) + 1;
+    }
+    return SG_OK;
+}
+
+static enum sg_rc read_leaves(struct sg_store *base, const struct sg_store_reading *reading,
                               struct sg_err *err)
 {
+    const enum sg_pg_statement list = reading->with_keys ? SG_PG_LEAF_KEYED : SG_PG_LEAF_LIST;
+    const uint64_t end = reading->first + reading->count_max;
+    uint64_t first = reading->first, size, archived;
     struct sg_store_pg *store = pg_of(base);
-    uint64_t size, archived, end = first + count_max;
 
-    SG_TRY(log_size(store, log_id, &size, &archived, err));
+    SG_TRY(log_size(store, reading->log_id, &size, &archived, err));
     if (first >= SG_STORE_BEGINNING && first < archived)
         first = archived;
     while (first < end) {
         SG_AUTO(sg_pg_clear) PGresult *result = NULL;
         struct sg_pg_params params;
         sg_pg_params_init(&params, SMALL_BYTES_MAX);
-        sg_pg_add_int(&params, sg_store_leaf_id(log_id, first));
-        sg_pg_add_int(&params, sg_store_leaf_id(log_id, end));
+        sg_pg_add_int(&params, sg_store_leaf_id(reading->log_id, first));
+        sg_pg_add_int(&params, sg_store_leaf_id(reading->log_id, end));
         sg_pg_add_int(&params, LEAVES_AT_ONCE);
-        SG_TRY(sg_store_pg_ask(store, SG_PG_LEAF_LIST, &params, "read the log", &result, err));
-        int rows = PQntuples(result);
-        for (int row = 0; row < rows; row++) {
-            uint64_t seq = sg_store_leaf_seq(sg_pg_int(result, row, 0));
-            SG_TRY(fn(arg, seq, sg_pg_bytes(result, row, 1), err));
-            first = seq + 1;
-        }
-        if (rows < LEAVES_AT_ONCE)
+        SG_TRY(sg_store_pg_ask(store, list, &params, "read the log", &result, err));
+        SG_TRY(tell_leaves(reading, result, &first, err));
+        if (PQntuples(result) < LEAVES_AT_ONCE)
             break;
     }
     return SG_OK;

@@ -12,7 +12,7 @@
  * another; what the server still does with an append that nobody waits for cannot harm, since it
  * compares the log's size under the row's lock.
  */
-enum { SG_PG_STATEMENTS_MAX = 24, SG_PG_PARAMS_MAX = 13, SG_PG_SMALL_BYTES_MAX = 256 };
+enum { SG_PG_STATEMENTS_MAX = 25, SG_PG_PARAMS_MAX = 13, SG_PG_SMALL_BYTES_MAX = 256 };
 
 /* The statements of a store; their SQL is in store_pg.c. */
 enum sg_pg_statement {
@@ -27,6 +27,7 @@ enum sg_pg_statement {
     SG_PG_CHECKPOINT_READ,
     SG_PG_CHECKPOINT_SET,
     SG_PG_LEAF_LIST,
+    SG_PG_LEAF_KEYED,
     SG_PG_TILE_FIND,
     SG_PG_LEAF_REQUEST,
     SG_PG_DROP,

@@ -3,6 +3,14 @@
 
 #include "gateway/store/store.h"
 
+/* What is to be read of a log. */
+struct sg_store_reading {
+    uint64_t log_id, first, count_max;
+    bool with_keys; /* else all are told as empty */
+    sg_store_keyed_fn fn;
+    void *arg;
+};
+
 /*
  * What a backend does; the calls are those of store.h, which has judged their arguments: no number
  * of leaves, tiles or bytes is over its limit, and no place in a log over 2^40.
@@ -28,8 +36,7 @@ struct sg_store_backend {
                                   struct sg_err *err);
     enum sg_rc (*set_checkpoint)(struct sg_store *store, uint64_t log_id, uint64_t size,
                                  struct sg_slice checkpoint, struct sg_err *err);
-    enum sg_rc (*read_leaves)(struct sg_store *store, uint64_t log_id, uint64_t first,
-                              uint64_t count_max, sg_store_leaf_fn fn, void *arg,
+    enum sg_rc (*read_leaves)(struct sg_store *store, const struct sg_store_reading *reading,
                               struct sg_err *err);
     enum sg_rc (*find_tile)(struct sg_store *store, uint64_t log_id, unsigned level, uint64_t index,
                             uint8_t ret[SG_STORE_TILE_BYTES], struct sg_err *err);
@@ -87,6 +94,11 @@ static inline bool sg_store_has_request_key(const struct sg_store_leaf *leaf)
     static const uint8_t none[SG_STORE_REQUEST_KEY_BYTES];
     return memcmp(leaf->request_key, none, sizeof(none)) != 0;
 }
+
+/* Tells of a leaf; `found_id` is the leaf that its key is found under, 0: none. */
+enum sg_rc sg_store_tell_leaf(const struct sg_store_reading *reading, int64_t leaf_id,
+                              struct sg_slice record, struct sg_slice key, int64_t found_id,
+                              struct sg_err *err);
 
 /*
  * What the store says of itself, judged: whether this program may use it. `schema` is the version

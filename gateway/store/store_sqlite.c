@@ -18,6 +18,7 @@ enum statement {
     LOG_DROPPED,
     LEAF_ADD,
     LEAF_LIST,
+    LEAF_KEYED,
     LEAF_RECORD,
     LEAF_REQUEST,
     LEAF_DROP,
@@ -47,6 +48,9 @@ static const char *const sql[STATEMENT_COUNT] = {
     [LEAF_ADD] = "INSERT INTO leaves (id, request, record) VALUES (?1, ?2, ?3)",
     [LEAF_LIST] = ("SELECT id, record FROM leaves WHERE id >= ?1 AND id < ?2"
                    " AND record IS NOT NULL ORDER BY id"),
+    [LEAF_KEYED] = ("SELECT id, record, request, (SELECT id FROM leaves AS found"
+                    " INDEXED BY leaves_request WHERE found.request = leaves.request)"
+                    " FROM leaves WHERE id >= ?1 AND id < ?2 AND record IS NOT NULL ORDER BY id"),
     [LEAF_RECORD] = "SELECT record FROM leaves WHERE id = ?1 AND record IS NOT NULL",
     [LEAF_REQUEST] = "SELECT id FROM leaves WHERE request = ?1",
     [LEAF_DROP] = "DELETE FROM leaves WHERE id >= ?1 AND id < ?2 AND request IS NULL",
@@ -447,29 +451,33 @@ static enum sg_rc set_checkpoint(struct sg_store *base, uint64_t log_id, uint64_
     return rc;
 }
 
-static enum sg_rc read_leaves(struct sg_store *base, uint64_t log_id, uint64_t first,
-                              uint64_t count_max, sg_store_leaf_fn fn, void *arg,
+static enum sg_rc read_leaves(struct sg_store *base, const struct sg_store_reading *reading,
                               struct sg_err *err)
 {
     struct sg_store_sqlite *store = sqlite_of(base);
     SG_AUTO(sg_sqlite_reset) sqlite3_stmt *statement = NULL;
-    uint64_t size, archived;
+    const uint64_t end = reading->first + reading->count_max;
+    uint64_t first = reading->first, size, archived;
 
     SG_TRY(sg_store_sqlite_ready(store, err));
-    SG_TRY(log_size(&store->main, log_id, &size, &archived, err));
-    uint64_t end = first + count_max;
+    SG_TRY(log_size(&store->main, reading->log_id, &size, &archived, err));
     if (first >= SG_STORE_BEGINNING && first < archived)
         first = archived; /* nothing is to be found there, and looking takes time */
-    SG_TRY(sg_sqlite_statement(&store->main, LEAF_LIST, &statement, err));
-    sqlite3_bind_int64(statement, 1, sg_store_leaf_id(log_id, first));
-    sqlite3_bind_int64(statement, 2, sg_store_leaf_id(log_id, end));
+    SG_TRY(sg_sqlite_statement(&store->main, reading->with_keys ? LEAF_KEYED : LEAF_LIST,
+                               &statement, err));
+    sqlite3_bind_int64(statement, 1, sg_store_leaf_id(reading->log_id, first));
+    sqlite3_bind_int64(statement, 2, sg_store_leaf_id(reading->log_id, end));
     for (;;) {
+        struct sg_slice key = {0};
         bool is_row;
         SG_TRY(sg_sqlite_row(&store->main, statement, "read the log", &is_row, err));
         if (!is_row)
             return SG_OK;
-        SG_TRY(fn(arg, sg_store_leaf_seq(sqlite3_column_int64(statement, 0)),
-                  sg_sqlite_bytes(statement, 1), err));
+        if (reading->with_keys)
+            key = sg_sqlite_bytes(statement, 2);
+        SG_TRY(sg_store_tell_leaf(
+            reading, sqlite3_column_int64(statement, 0), sg_sqlite_bytes(statement, 1), key,
+            reading->with_keys ? sqlite3_column_int64(statement, 3) : 0, err));
     }
 }
 

@@ -10,12 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "formats/audit/request_id.h"
 #include "gateway/audit/audit_priv.h"
 #include "gateway/rpc/audit_leaves.h"
 
 enum { GROUP = 256, QUESTIONS_MAX = 100000, SIGNATURE_BYTES = 256 };
-
-static const char hex[] = "0123456789abcdef";
 
 static void must(enum sg_rc rc, const struct sg_err *err)
 {
@@ -50,20 +49,21 @@ static void digest_of(uint64_t i, uint8_t ret[32])
     random_bytes(i, ret, 32);
 }
 
-/* The bytes of an RSA-2048 signature's record, with everything in it that a caller may say. */
-static void write_record(uint64_t i, struct sg_buf *out)
+/* An RSA-2048 signature's record, with everything in it that a caller may say, and its key. */
+static void write_record(uint64_t i, struct sg_audit_entry *ret)
 {
     static const uint8_t key_sha256[32] = {1};
     uint8_t digest[32], signature[SIGNATURE_BYTES], request[32];
-    char id[33] = {0}, number[32];
+    char id[48], number[32];
 
     digest_of(i, digest);
     random_bytes(i + UINT64_C(0x100000000), signature, sizeof(signature));
     random_bytes(i + UINT64_C(0x200000000), request, sizeof(request));
-    for (size_t at = 0; at < 16; at++) {
-        id[2 * at] = hex[request[at] >> 4];
-        id[2 * at + 1] = hex[request[at] & 15];
-    }
+    /* Of version 7: 64 in a millisecond. */
+    snprintf(id, sizeof(id), "%08llx-%04llx-7%02x%x-8%02x%x-%02x%02x%02x%02x%02x%02x",
+             (unsigned long long)(i / 64) >> 16, (unsigned long long)(i / 64) & 0xffff, request[0],
+             request[1] & 15u, request[2], request[3] & 15u, request[4], request[5], request[6],
+             request[7], request[8], request[9]);
     snprintf(number, sizeof(number), "%llu/TB", (unsigned long long)i);
     const struct sg_audit_record record = {
         .event = SG_AUDIT_SIGNATURE,
@@ -85,7 +85,16 @@ static void write_record(uint64_t i, struct sg_buf *out)
         .signature = sg_slice_of(signature, sizeof(signature)),
         .token = SG_SLICE("softhsm"),
     };
-    sg_audit_record_write(&record, out);
+    struct sg_request_id key;
+    struct sg_err err = {0};
+    must(sg_request_id_read(record.request_id, record.authority, record.caller, record.method, &key,
+                            &err),
+         &err);
+    *ret = (struct sg_audit_entry){.time_ns = 0};
+    memcpy(ret->request_key, key.key, sizeof(ret->request_key));
+    sg_buf_init(&ret->bytes, SG_AUDIT_RECORD_BYTES_MAX);
+    sg_audit_record_write(&record, &ret->bytes);
+    must(sg_buf_check(&ret->bytes, &err), &err);
 }
 
 static void append(struct sg_audit_writer *writer, uint64_t first, size_t count)
@@ -95,14 +104,7 @@ static void append(struct sg_audit_writer *writer, uint64_t first, size_t count)
     struct sg_err err = {0};
 
     for (size_t i = 0; i < count; i++) {
-        entries[i] = (struct sg_audit_entry){.time_ns = 0};
-        sg_buf_init(&entries[i].bytes, SG_AUDIT_RECORD_BYTES_MAX);
-        write_record(first + i, &entries[i].bytes);
-        must(sg_buf_check(&entries[i].bytes, &err), &err);
-        random_bytes(first + i + UINT64_C(0x300000000), entries[i].request_key,
-                     sizeof(entries[i].request_key));
-        /* Grows with time, as ids of version 7 do. */
-        sg_put_be32(entries[i].request_key, (uint32_t)((first + i) / 64));
+        write_record(first + i, &entries[i]);
         group[i] = &entries[i];
     }
     must(sg_audit_write(writer, group, count, &err), &err);

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "gateway/service/request_id.h"
+#include "formats/audit/request_id.h"
 
 static void require(bool holds)
 {

@@ -23,16 +23,11 @@ struct rig {
     struct sg_store *store;
     struct sg_store_log log;
     char files[128];
-    uint64_t told; /* leaves, by the last call */
+    uint64_t told;                           /* leaves, by the last call */
+    uint8_t key[SG_STORE_REQUEST_KEY_BYTES]; /* of leaf KEY_AT */
 };
 
 static struct rig rig;
-
-static void key_of(uint64_t seq, uint8_t key[SG_STORE_REQUEST_KEY_BYTES])
-{
-    memset(key, 0x5a, SG_STORE_REQUEST_KEY_BYTES);
-    memcpy(key, &seq, sizeof(seq));
-}
 
 /* Leaf n is of second FIRST_S + n; each has a request key. */
 static void write_leaves(struct sg_audit_writer *writer, uint64_t from, size_t count)
@@ -42,15 +37,12 @@ static void write_leaves(struct sg_audit_writer *writer, uint64_t from, size_t c
     struct sg_err err = {0};
 
     for (size_t i = 0; i < count; i++) {
-        const struct sg_audit_record record = {.event = SG_AUDIT_SIGNATURE,
-                                               .time_ns =
-                                                   (int64_t)(FIRST_S + from + i) * SG_NS_PER_S,
-                                               .purpose = SG_SLICE("to be archived")};
-        entries[i] = (struct sg_audit_entry){.time_ns = record.time_ns};
-        key_of(from + i, entries[i].request_key);
-        sg_buf_init(&entries[i].bytes, SG_AUDIT_RECORD_BYTES_MAX);
-        sg_audit_record_write(&record, &entries[i].bytes);
+        struct sg_audit_record record = {.time_ns = (int64_t)(FIRST_S + from + i) * SG_NS_PER_S,
+                                         .purpose = SG_SLICE("to be archived")};
+        folder_sign(&record, from + i, &entries[i]);
         group[i] = &entries[i];
+        if (from + i == KEY_AT)
+            memcpy(rig.key, entries[i].request_key, sizeof(rig.key));
     }
     if (sg_audit_write(writer, group, count, &err) != SG_OK)
         fail_msg("%s", err.msg);
@@ -227,7 +219,6 @@ static void old_leaves_go_and_the_others_stay(void **state)
 static void an_archived_leaf_is_told_and_its_request_found(void **state)
 {
     SG_AUTO(sg_log_tree_free) struct sg_log_tree *tree = NULL;
-    uint8_t key[SG_STORE_REQUEST_KEY_BYTES];
     struct sg_audit_receipt receipt = {0};
     uint64_t log_id = 0, seq = 0, indexed = 0;
     struct sg_err err = {0};
@@ -236,8 +227,7 @@ static void an_archived_leaf_is_told_and_its_request_found(void **state)
 
     assert_int_equal(archive(rig.store, FIRST_S + 600, UINT64_MAX, NULL), SG_OK);
     assert_int_equal(first(), 512);
-    key_of(KEY_AT, key);
-    assert_int_equal(sg_store_find_request(rig.store, key, &log_id, &seq, NULL), SG_OK);
+    assert_int_equal(sg_store_find_request(rig.store, rig.key, &log_id, &seq, NULL), SG_OK);
     assert_int_equal(seq, KEY_AT);
     assert_int_equal(sg_log_tree_new(rig.store, rig.log.id, &tree, NULL), SG_OK);
     assert_int_equal(sg_audit_receipt_read(rig.store, tree, &rig.log, log_id, seq, &receipt, &err),

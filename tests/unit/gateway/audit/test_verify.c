@@ -1,46 +1,44 @@
 #include <fcntl.h>
+#include <libpq-fe.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "formats/audit/record.h"
 #include "gateway/audit/audit_priv.h"
 #include "gateway/audit/verify.h"
 #include "tests/unit/gateway/audit/folder.h"
 
 /*
- * A log in a real SQLite file, of which one byte after the other is flipped: whatever of it changes
- * what the log says is noticed.
+ * A log in a real store of which something is changed: whatever of it changes what the log says, or
+ * which requests are known, is noticed. Of SQLite one byte of the file after the other is flipped.
  *
  *     unit.gateway.audit.verify [STEP]   every STEP'th byte; 1 takes some minutes
+ *
+ * Beside a PostgreSQL (tests/support/postgres) what can be changed by SQL alone.
  */
-enum { LEAVES = 600, GROUP = 150, DEFAULT_STEP = 211 };
+enum { LEAVES = 600, GROUP = 150, DEFAULT_STEP = 311, SIGNED_AT = 300, OTHER_AT = 301 };
 
 static size_t step = DEFAULT_STEP;
 
-/* What the log says. */
+/* What the log says, and the keys by which its requests are known. */
 struct content {
     struct sg_buf bytes;
     uint64_t size;
 };
 
 static struct sg_audit_entry entries[GROUP];
+static uint8_t keys[LEAVES + 1][SG_STORE_REQUEST_KEY_BYTES];
 
+/* Leaf n has the id of number n. */
 static void append(struct sg_audit_writer *writer, size_t first)
 {
     struct sg_audit_entry *group[GROUP];
 
     for (size_t i = 0; i < GROUP; i++) {
-        char id[40];
-        snprintf(id, sizeof(id), "request %zu", first + i);
-        const struct sg_audit_record record = {.event = SG_AUDIT_SIGNATURE,
-                                               .time_ns = INT64_C(1790000000) * SG_NS_PER_S,
-                                               .caller = SG_SLICE("urn:caller"),
-                                               .request_id = sg_slice_str(id),
-                                               .signature = SG_SLICE("signature")};
-        entries[i] = (struct sg_audit_entry){.time_ns = record.time_ns};
-        sg_buf_init(&entries[i].bytes, SG_AUDIT_RECORD_BYTES_MAX);
-        sg_audit_record_write(&record, &entries[i].bytes);
-        sg_put_be32(entries[i].request_key, (uint32_t)(first + i + 1));
+        struct sg_audit_record record = {.time_ns = INT64_C(1790000000) * SG_NS_PER_S,
+                                         .signature = SG_SLICE("signature")};
+        folder_sign(&record, first + i + 1, &entries[i]);
+        memcpy(keys[first + i + 1], entries[i].request_key, sizeof(keys[0]));
         group[i] = &entries[i];
     }
     assert_int_equal(sg_audit_write(writer, group, GROUP, NULL), SG_OK);
@@ -62,14 +60,25 @@ static void fill(const struct folder *folder)
     sg_audit_writer_close(&writer);
 }
 
-static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice record, struct sg_err *err)
+static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice record, struct sg_slice key,
+                          struct sg_err *err)
 {
     struct content *content = arg;
     (void)err;
     assert_int_equal(seq, content->size);
     content->size++;
     sg_buf_add_slice(&content->bytes, record);
+    sg_buf_add_slice(&content->bytes, key);
     return SG_OK;
+}
+
+/* As a gateway looks for it when it is asked again. */
+static void require_found(struct sg_store *store, const struct sg_store_log *log, uint64_t seq)
+{
+    uint64_t log_id = 0, found = 0;
+
+    assert_int_equal(sg_store_find_request(store, keys[seq], &log_id, &found, NULL), SG_OK);
+    assert_true(log_id == log->id && found == seq);
 }
 
 /* As `sealgated verify` does it, and then what everybody reads. */
@@ -85,7 +94,9 @@ static enum sg_rc read_log(const struct folder *folder, struct content *ret, str
     SG_TRY(sg_store_find_log(store, "main", &log, err));
     SG_TRY(sg_audit_verify(store, &log, sg_note_signer_key(folder->signer), NULL, &verified, err));
     assert_int_equal(verified.size, log.size);
-    return sg_store_read_leaves(store, log.id, 0, log.size, on_leaf, ret, err);
+    for (uint64_t seq = 1; seq < log.size; seq++)
+        require_found(store, &log, seq);
+    return sg_store_read_keyed(store, log.id, 0, log.size, on_leaf, ret, err);
 }
 
 static void flip(int fd, off_t at)
@@ -140,14 +151,124 @@ static void a_flipped_byte_is_named_or_changes_nothing(void **state)
     folder_remove(&folder);
 }
 
+/* By hand ---------------------------------------------------------------------------------- */
+
+static void run_sqlite(const struct folder *folder, const char *sql)
+{
+    sqlite3 *db = NULL;
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/store/store.db", folder->path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void run_pg(const struct folder *folder, const char *sql)
+{
+    PGconn *conn = PQconnectdb(folder->url);
+    PGresult *result = PQexec(conn, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(conn));
+    PQclear(result);
+    PQfinish(conn);
+}
+
+/* What the store has as the key of a leaf; NULL: none. */
+static void set_key(const struct folder *folder, uint64_t seq, const uint8_t *key)
+{
+    const bool is_pg = strncmp(folder->url, "postgresql:", 11) == 0;
+    char hex[2 * SG_STORE_REQUEST_KEY_BYTES + 1], value[80], sql[256];
+
+    for (size_t i = 0; key != NULL && i < SG_STORE_REQUEST_KEY_BYTES; i++)
+        snprintf(hex + 2 * i, 3, "%02x", key[i]);
+    snprintf(value, sizeof(value), is_pg ? "'\\x%s'" : "x'%s'", hex);
+    snprintf(sql, sizeof(sql), "UPDATE %sleaves SET request = %s WHERE id = %llu",
+             is_pg ? "sealgate." : "", key == NULL ? "NULL" : value,
+             1ull << 40 | (unsigned long long)seq);
+    (is_pg ? run_pg : run_sqlite)(folder, sql);
+}
+
+static void require_named(const struct folder *folder, uint64_t seq)
+{
+    SG_AUTO(sg_store_close) struct sg_store *store = NULL;
+    struct sg_audit_verified verified;
+    struct sg_store_log log;
+    struct sg_err err = {0};
+    char leaf[24];
+
+    assert_int_equal(sg_store_open_read(folder->url, &store, NULL), SG_OK);
+    assert_int_equal(sg_store_find_log(store, "main", &log, NULL), SG_OK);
+    assert_int_equal(
+        sg_audit_verify(store, &log, sg_note_signer_key(folder->signer), NULL, &verified, &err),
+        SG_E_INTERNAL);
+    assert_int_equal(err.reason, SG_R_STORE_BROKEN);
+    snprintf(leaf, sizeof(leaf), "leaf %llu", (unsigned long long)seq);
+    if (strstr(err.msg, leaf) == NULL)
+        fail_msg("\"%s\" does not name %s", err.msg, leaf);
+}
+
+static void require_proved(const struct folder *folder, struct content *read)
+{
+    struct sg_err err = {0};
+    if (read_log(folder, read, &err) != SG_OK)
+        fail_msg("%s", err.msg);
+}
+
+static void a_changed_request_key_is_named(void **state)
+{
+    const char *server = getenv("SG_TEST_PG");
+    uint8_t *key = keys[SIGNED_AT], *other = keys[OTHER_AT];
+    struct folder folder;
+    struct content read;
+    char url[96];
+    (void)state;
+
+    if (server != NULL)
+        snprintf(url, sizeof(url), "postgresql:///postgres?host=%s&user=sealgate", server);
+    folder_make_at(&folder, server == NULL ? NULL : url, INT64_C(1790000000) * SG_NS_PER_S);
+    fill(&folder);
+    sg_buf_init(&read.bytes, 1 << 20);
+    require_proved(&folder, &read);
+
+    for (size_t i = 0; i < SG_STORE_REQUEST_KEY_BYTES; i++) {
+        key[i] ^= (uint8_t)(1u << (i % 8));
+        set_key(&folder, SIGNED_AT, key);
+        require_named(&folder, SIGNED_AT);
+        key[i] ^= (uint8_t)(1u << (i % 8));
+    }
+    set_key(&folder, SIGNED_AT, NULL); /* its request would be signed again */
+    require_named(&folder, SIGNED_AT);
+    set_key(&folder, OTHER_AT, NULL);
+    set_key(&folder, SIGNED_AT, other);
+    set_key(&folder, OTHER_AT, key); /* each other's */
+    require_named(&folder, SIGNED_AT);
+    set_key(&folder, OTHER_AT, NULL);
+    set_key(&folder, SIGNED_AT, key);
+    require_named(&folder, OTHER_AT);
+    set_key(&folder, 0, other); /* which is no signature's */
+    require_named(&folder, 0);
+    set_key(&folder, 0, NULL);
+    set_key(&folder, OTHER_AT, other);
+    require_proved(&folder, &read);
+
+    sg_buf_done(&read.bytes);
+    folder_remove(&folder);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_changed_request_key_is_named),
         cmocka_unit_test(a_flipped_byte_is_named_or_changes_nothing),
     };
+    static const struct CMUnitTest pg_tests[] = {cmocka_unit_test(a_changed_request_key_is_named)};
     if (argc > 1)
         step = strtoul(argv[1], NULL, 10);
     if (step == 0)
         return 2;
+    if (getenv("SG_TEST_PG") != NULL)
+        return cmocka_run_group_tests(pg_tests, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,6 +249,33 @@ static void what_was_appended_is_read_again(void **state)
     assert_ok(sg_store_check_safe(suite->store, &suite_err));
 }
 
+static enum sg_rc check_key(void *arg, uint64_t seq, struct sg_slice record, struct sg_slice key,
+                            struct sg_err *err)
+{
+    struct check *check = arg;
+    uint8_t expected[SG_STORE_REQUEST_KEY_BYTES];
+
+    set_key(expected, seq);
+    assert_slice_equal(key, sg_slice_of(expected, seq < 4 ? 0 : sizeof(expected)));
+    return check_leaf(check, seq, record, err);
+}
+
+static void each_leaf_is_read_with_its_key(void **state)
+{
+    struct store_suite *suite = *state;
+    struct check check = {&suite->log, 0};
+
+    suite_append(suite, suite->store, 3, 0);
+    suite_append(suite, suite->store, 900, 4);
+    assert_ok(sg_store_read_keyed(suite->store, suite->log.id, 0, UINT64_MAX, check_key, &check,
+                                  &suite_err));
+    assert_int_equal(check.next, 904);
+    check.next = 700;
+    assert_ok(
+        sg_store_read_keyed(suite->store, suite->log.id, 700, 100, check_key, &check, &suite_err));
+    assert_int_equal(check.next, 800);
+}
+
 static enum sg_rc stop_at_two(void *arg, uint64_t seq, struct sg_slice record, struct sg_err *err)
 {
     (void)record;
@@ -780,6 +807,7 @@ static void a_killed_process_loses_nothing_that_it_acknowledged(void **state)
 
 const struct CMUnitTest suite_tests[] = {
     SUITE_TEST(what_was_appended_is_read_again),
+    SUITE_TEST(each_leaf_is_read_with_its_key),
     SUITE_TEST(a_reader_that_fails_ends_the_reading),
     SUITE_TEST(an_append_at_another_size_is_told_and_writes_nothing),
     SUITE_TEST(taken_keys_are_marked_and_nothing_is_written),

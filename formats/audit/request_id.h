@@ -1,5 +1,5 @@
-#ifndef SG_GATEWAY_SERVICE_REQUEST_ID_H
-#define SG_GATEWAY_SERVICE_REQUEST_ID_H
+#ifndef SG_FORMATS_AUDIT_REQUEST_ID_H
+#define SG_FORMATS_AUDIT_REQUEST_ID_H
 
 #include "base/err.h"
 #include "base/slice.h"

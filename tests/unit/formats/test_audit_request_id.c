@@ -1,7 +1,7 @@
 #include "tests/support/unit.h"
 
 #include "base/clock.h"
-#include "gateway/service/request_id.h"
+#include "formats/audit/request_id.h"
 
 /* Names of requests: whose they are, and how old they may be. */
 

@@ -1,4 +1,4 @@
-#include "gateway/service/request_id.h"
+#include "formats/audit/request_id.h"
 
 #include "base/clock.h"
 #include "formats/raw/digest.h"
