@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The load and the judge of ops/bench kill: asks by Connect and JSON, kills, and compares the log with
-what was answered. Ends with "signatures=… lost=… doubled=… unanswered=…"."""
+"""The load and the judge of ops/bench kill: asks by Connect and JSON, and beside that by streams of
+libsealgate (bench_streams), kills, and compares the log with what was answered. Ends with
+"signatures=… streamed=… lost=… doubled=… unanswered=…"."""
 import argparse
 import base64
 import hashlib
@@ -94,6 +95,28 @@ class Judge:
                 time.sleep(rng.random() / 4)
                 self.ask(callers[0], request)
 
+    def start_streams(self):
+        arguments = self.arguments
+        return subprocess.Popen(
+            [arguments.streams, "--port", str(arguments.port), "--pki", f"{arguments.folder}/pki", "--key", "dev-p256",
+             "--out", f"{arguments.folder}/streamed", "--seed", str(arguments.seed)], stdout=subprocess.PIPE, text=True)
+
+    def stop_streams(self, program):
+        """What they were answered becomes ours; how many items that is."""
+        program.send_signal(signal.SIGTERM)
+        told = program.communicate()[0].strip()
+        if program.returncode != 0:
+            raise SystemExit(f"the streams ended with {program.returncode}")
+        print(f"streams: {told}")
+        self.unanswered += ["a stream's"] * int(told.rpartition("unanswered=")[2])
+        ids = set()
+        with open(f"{self.arguments.folder}/streamed", encoding="ascii") as file:
+            for line in file:
+                request_id, signature = line.split()
+                self.answers.setdefault(request_id, set()).add(signature)
+                ids.add(request_id)
+        return len(ids)
+
     def victim(self, kind):
         if kind == "postgres":
             with open(f"{self.arguments.postgres}/data/postmaster.pid", encoding="ascii") as file:
@@ -149,10 +172,12 @@ class Judge:
         workers = [threading.Thread(target=self.work, args=(f"{self.arguments.seed} {i}",)) for i in range(WORKERS)]
         for worker in workers:
             worker.start()
+        streams = self.start_streams()
         killed = self.kill_in_turn()
         self.is_over.set()
         for worker in workers:
             worker.join()
+        streamed = self.stop_streams(streams)
         recorded = self.leaves()
         lost = doubled = 0
         for request_id, signatures in self.answers.items():
@@ -160,9 +185,9 @@ class Judge:
             lost += sum(signature not in leaves for signature in signatures)
             doubled += len(signatures) > 1 or len(leaves) > 1
         print("killed " + ", ".join(f"{kind} {count} times" for kind, count in killed.items())
-              + f"; {self.count} answers to {len(self.answers)} requests, {sum(map(len, recorded.values()))} leaves")
-        print(f"signatures={len(self.answers)} lost={lost} doubled={doubled} unanswered={len(self.unanswered)}", flush=True)
-        if not self.answers or self.unanswered:
+              + f"; {self.count} answers to {len(self.answers) - streamed} requests, {sum(map(len, recorded.values()))} leaves")
+        print(f"signatures={len(self.answers)} streamed={streamed} lost={lost} doubled={doubled} unanswered={len(self.unanswered)}", flush=True)
+        if not streamed or len(self.answers) == streamed or self.unanswered:
             raise SystemExit("there are requests that were never answered")
 
 
@@ -172,4 +197,5 @@ parser.add_argument("--folder", required=True)
 parser.add_argument("--rounds", type=int, required=True)
 parser.add_argument("--seed", type=int, required=True)
 parser.add_argument("--postgres", default="")
+parser.add_argument("--streams", required=True)  # the program bench_streams
 Judge(parser.parse_args()).run()
