@@ -1,7 +1,14 @@
 #!/usr/bin/env bash
 # One sealgated witnesses another's audit log: what is cosigned, and what is found out that the anchor alone would not.
+# Beside a PostgreSQL (witness_pg.sh) the log is there, and is put back from a dump.
 . "$(dirname "$0")/../lib.sh"
-own_instance witness
+if [ -n "${SG_TEST_PG:-}" ]; then
+    export SEALGATE_DEV_STORE="postgresql://sealgate@/postgres?host=$SG_TEST_PG"
+    own_instance witness_pg
+    pg_tools=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+else
+    own_instance witness
+fi
 cd "$work"
 rm -rf "$work"/*
 bin=$SEALGATE_BUILD/bin
@@ -105,18 +112,30 @@ within 60 is_cosigned || fail "no cosignature after kill -9: $(tail -n 2 witness
 ok "kill -9 of the witness, five times under load"
 
 # The store and its anchor, both put back: the witness alone knows.
+keep() { # NAME
+    cp -a "$dir/audit" "$work/$1-audit"
+    if [ -z "${SG_TEST_PG:-}" ]; then
+        cp -a "$dir/store" "$work/$1"
+    else
+        "$pg_tools/pg_dump" -h "$SG_TEST_PG" -U sealgate -Fc -f "$work/$1" postgres
+    fi
+}
+put_back() { # NAME
+    rm -rf "$dir/audit"
+    cp -a "$work/$1-audit" "$dir/audit"
+    if [ -z "${SG_TEST_PG:-}" ]; then
+        rm -rf "$dir/store"
+        cp -a "$work/$1" "$dir/store"
+    else
+        "$pg_tools/pg_restore" -h "$SG_TEST_PG" -U sealgate -d postgres --clean --if-exists "$work/$1"
+    fi
+}
 down
-cp -a "$dir/store" "$work/earlier"
-cp -a "$dir/audit" "$work/earlier-audit"
+keep earlier
 up
 sign three
 sign four
 within 10 is_cosigned || fail "no cosignature"
-put_back() {
-    rm -rf "$dir/store" "$dir/audit"
-    cp -a "$work/$1" "$dir/store"
-    cp -a "$work/$1-audit" "$dir/audit"
-}
 refused() { # WHAT TEXT
     if timeout 20 "$bin/sealgated" gateway --config "$dir/sealgate.yaml" >refused.log 2>&1; then
         fail "$1: it starts"
@@ -125,8 +144,7 @@ refused() { # WHAT TEXT
     ok "$1: refused"
 }
 down
-cp -a "$dir/store" "$work/later"
-cp -a "$dir/audit" "$work/later-audit"
+keep later
 put_back earlier
 refused "a store that was put back with its anchor" reason=STORE_ROLLED_BACK
 
