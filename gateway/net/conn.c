@@ -356,6 +356,21 @@ static void set_timer(struct sg_conn *conn)
             end(conn, SG_WHY_MEMORY);
 }
 
+static void set_events(struct sg_conn *conn)
+{
+    uint32_t events = conn->watch.events & ~(uint32_t)EPOLLOUT;
+
+    if (waiting(conn) > 0)
+        events |= EPOLLOUT;
+    if (!sg_net_server_wants_feed(&conn->server))
+        events &= ~(uint32_t)EPOLLIN;
+    if (events == conn->watch.events)
+        return;
+    if ((events & ~conn->watch.events & EPOLLOUT) != 0)
+        conn->moved_ns = now(conn);
+    sg_watch_set(conn->net->loop, &conn->watch, events);
+}
+
 /* The end of a turn in which the connection was touched. */
 static void on_flush(void *arg)
 {
@@ -380,12 +395,7 @@ static void on_flush(void *arg)
         sg_conn_free(conn);
         return;
     }
-    if (has_output && (conn->watch.events & EPOLLOUT) == 0) {
-        conn->moved_ns = now(conn);
-        sg_watch_set(conn->net->loop, &conn->watch, conn->watch.events | EPOLLOUT);
-    } else if (!has_output && (conn->watch.events & EPOLLOUT) != 0) {
-        sg_watch_set(conn->net->loop, &conn->watch, conn->watch.events & ~(uint32_t)EPOLLOUT);
-    }
+    set_events(conn);
     /* The socket took all that was encrypted, and no event will come for the rest. */
     if (has_more && !has_output)
         sg_hook_arm(conn->net->loop, &conn->flush);

@@ -25,7 +25,7 @@ struct sg_h1 {
 
     int64_t now_ns;
     int64_t head_began_ns; /* 0: no head is under way */
-    int64_t rest_until_ns;
+    int64_t rest_until_ns, rest_end_ns;
     enum state state;
     bool is_leaving; /* no further request is taken */
     enum sg_why why; /* it ends, for a reason that is ours */
@@ -37,7 +37,7 @@ struct sg_h1 {
     struct sg_h1_head request;
     struct sg_h1_chunks chunks;
     uint64_t body_left;
-    size_t dropped; /* bytes, while IN_REST */
+    size_t dropped, dropped_max; /* bytes, while IN_REST */
 
     struct sg_h2_stream stream;
     bool is_open; /* the stream is */
@@ -52,13 +52,28 @@ enum {
     MOVE_BYTES = 64 << 10, /* between the two ends at once */
     OUT_HIGH = 64 << 10,   /* no more is asked of the server while so much waits */
     IN_SPARE = 64 << 10,   /* of later requests */
-    REST_BYTES_MAX = 1 << 20,
+    REST_MESSAGES = 4,     /* as many bytes are dropped as these may have at most */
 };
 
-/* research on clients: one that is still sending reads its answer before it sees a reset. */
-#define REST_NS SG_NS_PER_S
+/*
+ * RFC 9112 §9.6: a connection that is closed over bytes that nobody read is reset, and the client
+ * that is still writing them sees the reset in place of its answer. So the rest of a request is
+ * read and dropped as long as it goes on coming; where it is too much nothing more is read, so that
+ * the client stops writing and finds the answer; and the end is there when nothing was read for the
+ * first of these times, or when the second is over.
+ */
+#define REST_QUIET_NS SG_NS_PER_S
+#define REST_NS_MAX (5 * SG_NS_PER_S)
 
 /* --- answers --- */
+
+static void rest(struct sg_h1 *h1)
+{
+    h1->state = IN_REST;
+    h1->rest_until_ns = h1->now_ns + REST_QUIET_NS;
+    h1->rest_end_ns = h1->now_ns + REST_NS_MAX;
+    sg_buf_clear(&h1->in);
+}
 
 /* An answer of our own, to what never became a call; the last one. */
 static void answer_alone(struct sg_h1 *h1, const char *status, enum sg_why why)
@@ -71,10 +86,8 @@ static void answer_alone(struct sg_h1 *h1, const char *status, enum sg_why why)
     }
     sg_buf_printf(&h1->out, "HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
                   status);
-    h1->state = IN_REST;
-    h1->rest_until_ns = h1->now_ns + REST_NS;
     h1->head_began_ns = 0;
-    sg_buf_clear(&h1->in);
+    rest(h1);
 }
 
 static void put_head(struct sg_h1 *h1, bool is_whole, size_t len)
@@ -138,13 +151,6 @@ static void on_data(void *arg, struct sg_h2_stream *stream, struct sg_slice byte
             sg_buf_add_str(&h1->out, "0\r\n\r\n");
     }
     h1->is_complete = is_end;
-}
-
-static void rest(struct sg_h1 *h1)
-{
-    h1->state = IN_REST;
-    h1->rest_until_ns = h1->now_ns + REST_NS;
-    sg_buf_clear(&h1->in);
 }
 
 static void on_closed(void *arg, struct sg_h2_stream *stream, uint32_t error)
@@ -362,6 +368,10 @@ enum sg_rc sg_h1_feed(struct sg_h1 *h1, int64_t now_ns, struct sg_slice bytes, s
     h1->now_ns = now_ns;
     if (h1->state == IN_REST || h1->state == IN_NOTHING) {
         h1->dropped += bytes.len;
+        if (h1->state == IN_REST)
+            h1->rest_until_ns = now_ns + REST_QUIET_NS;
+        if (h1->rest_until_ns > h1->rest_end_ns)
+            h1->rest_until_ns = h1->rest_end_ns;
         return SG_OK;
     }
     sg_buf_add_slice(&h1->in, bytes);
@@ -397,6 +407,11 @@ bool sg_h1_wants_pull(const struct sg_h1 *h1)
     return h1->out.len > 0 || sg_rpc_server_wants_pull(h1->server) || sg_h2_wants_pull(h1->client);
 }
 
+bool sg_h1_wants_feed(const struct sg_h1 *h1)
+{
+    return h1->dropped < h1->dropped_max;
+}
+
 /* --- time and the end --- */
 
 int64_t sg_h1_due(const struct sg_h1 *h1)
@@ -411,7 +426,7 @@ enum sg_rc sg_h1_tick(struct sg_h1 *h1, int64_t now_ns, struct sg_err *err)
 {
     h1->now_ns = now_ns;
     if (now_ns >= h1->rest_until_ns) {
-        h1->rest_until_ns = INT64_MAX;
+        h1->rest_until_ns = h1->rest_end_ns = INT64_MAX;
         h1->state = IN_NOTHING;
     }
     if (h1->head_began_ns != 0 && now_ns >= h1->head_began_ns + h1->head_ns_max) {
@@ -444,8 +459,7 @@ bool sg_h1_is_done(const struct sg_h1 *h1)
 {
     if (h1->out.len > 0)
         return false;
-    return h1->state == IN_NOTHING || (h1->state == IN_HEAD && h1->is_leaving) ||
-           (h1->state == IN_REST && h1->dropped > REST_BYTES_MAX);
+    return h1->state == IN_NOTHING || (h1->state == IN_HEAD && h1->is_leaving);
 }
 
 /* --- opening and closing --- */
@@ -462,7 +476,8 @@ enum sg_rc sg_h1_new(const struct sg_rpc_limits *limits, const struct sg_method_
     h1->head_bytes_max = limits->header_bytes_max;
     h1->head_ns_max = limits->header_ns_max;
     h1->now_ns = now_ns;
-    h1->rest_until_ns = INT64_MAX;
+    h1->rest_until_ns = h1->rest_end_ns = INT64_MAX;
+    h1->dropped_max = REST_MESSAGES * limits->message_bytes_max;
     h1->events = (struct sg_h2_events){
         .arg = h1,
         .field = on_field,

@@ -36,6 +36,10 @@ SG_MUST_USE enum sg_rc sg_h1_feed(struct sg_h1 *h1, int64_t now_ns, struct sg_sl
 SG_MUST_USE enum sg_rc sg_h1_pull(struct sg_h1 *h1, size_t max_bytes, struct sg_buf *out,
                                   struct sg_err *err);
 bool sg_h1_wants_pull(const struct sg_h1 *h1);
+/* False once it has dropped enough behind its last answer, and for good: what the client still
+ * writes is best left in the socket, unread, where it keeps the client from writing and not from
+ * reading. */
+bool sg_h1_wants_feed(const struct sg_h1 *h1);
 
 int64_t sg_h1_due(const struct sg_h1 *h1);
 SG_MUST_USE enum sg_rc sg_h1_tick(struct sg_h1 *h1, int64_t now_ns, struct sg_err *err);

@@ -162,27 +162,52 @@ static void a_request_cut_at_any_length_is_no_call(void **state)
 }
 
 /* The answer to a body that is too large comes while the client still sends: it is read, and what
- * still comes is dropped for a while, so that no reset overtakes the answer. */
+ * still comes is dropped, so that no reset overtakes the answer; too much is not even read. */
 static void an_early_answer_is_followed_by_rest(void **state)
 {
     (void)state;
     struct sg_rpc_limits limits = sg_rpc_limits_default;
     struct rig rig;
-    static uint8_t many[100000];
+    static uint8_t many[50000];
     memset(many, ' ', sizeof(many));
-    limits.message_bytes_max = 50000;
+    limits.message_bytes_max = sizeof(many);
     rig_start(&rig, &limits, 0);
     send(&rig, SG_SLICE(POST("Unary") JSON "Content-Length: 5000000\r\n\r\n"));
     send(&rig, sg_slice_of(many, sizeof(many)));
+    send(&rig, sg_slice_of(many, 1));
     assert_true(has(&rig, "HTTP/1.1 429 \r\n"));
     assert_true(has(&rig, "connection: close\r\n"));
     assert_true(has(&rig, "resource_exhausted"));
     size_t len = rig.out.len;
-    for (size_t i = 0; i < 10; i++)
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(sg_h1_wants_feed(rig.h1));
         send(&rig, sg_slice_of(many, sizeof(many)));
+    }
     assert_int_equal(rig.out.len, len);
+    assert_false(sg_h1_wants_feed(rig.h1));
+    assert_false(sg_h1_is_done(rig.h1)); /* it can still read its answer */
+    rig.now_ns += SG_NS_PER_S - 1;
+    assert_int_equal(sg_h1_tick(rig.h1, rig.now_ns, NULL), SG_OK);
     assert_false(sg_h1_is_done(rig.h1));
-    send(&rig, sg_slice_of(many, sizeof(many))); /* over 1 MiB */
+    assert_true(sg_h1_due(rig.h1) <= ++rig.now_ns);
+    assert_int_equal(sg_h1_tick(rig.h1, rig.now_ns, NULL), SG_OK);
+    assert_true(sg_h1_is_done(rig.h1));
+    rig_stop(&rig);
+}
+
+static void a_rest_that_drips_ends(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, 0);
+    send(&rig, SG_SLICE("GET / HTTP/9.9\r\n\r\n"));
+    assert_true(has(&rig, "HTTP/1.1 505 "));
+    for (int i = 0; i < 6; i++) { /* each in time for the one before */
+        assert_false(sg_h1_is_done(rig.h1));
+        rig.now_ns += SG_NS_PER_S * 9 / 10;
+        assert_int_equal(sg_h1_tick(rig.h1, rig.now_ns, NULL), SG_OK);
+        send(&rig, SG_SLICE("x"));
+    }
     assert_true(sg_h1_is_done(rig.h1));
     rig_stop(&rig);
 }
@@ -329,6 +354,7 @@ int main(void)
         cmocka_unit_test(answers_follow_the_table),
         cmocka_unit_test(a_request_cut_at_any_length_is_no_call),
         cmocka_unit_test(an_early_answer_is_followed_by_rest),
+        cmocka_unit_test(a_rest_that_drips_ends),
         cmocka_unit_test(a_slow_head_is_given_up),
         cmocka_unit_test(a_slow_body_ends_with_the_deadline),
         cmocka_unit_test(a_head_over_the_limit_is_refused),
