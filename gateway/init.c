@@ -14,7 +14,7 @@
 #include "gateway/key_file.h"
 #include "gateway/trust.h"
 
-enum { FILE_BYTES_MAX = 65536, FIRST_EPOCH = 1 };
+enum { FIRST_EPOCH = 1 };
 
 /* Leaf 0 ----------------------------------------------------------------------------------- */
 
@@ -35,8 +35,8 @@ static enum sg_rc judge_administrator(struct sg_slice file, struct sg_tls_trust 
 {
     struct sg_buf der, spki;
 
-    sg_buf_init(&der, FILE_BYTES_MAX);
-    sg_buf_init(&spki, FILE_BYTES_MAX);
+    sg_buf_init(&der, SG_INIT_FILE_BYTES_MAX);
+    sg_buf_init(&spki, SG_INIT_FILE_BYTES_MAX);
     if (sg_pem_decode("CERTIFICATE", file, &der, NULL) != SG_OK) {
         sg_buf_clear(&der);
         sg_buf_add_slice(&der, file);
@@ -54,21 +54,15 @@ static enum sg_rc judge_administrator(struct sg_slice file, struct sg_tls_trust 
     return rc;
 }
 
-static enum sg_rc add_administrator(const char *path, struct sg_tls_trust *trust,
+static enum sg_rc add_administrator(struct sg_slice file, struct sg_tls_trust *trust,
                                     struct sg_buf *detail, struct sg_err *err)
 {
     struct sg_tls_peer peer;
     struct sg_key_hash key;
-    struct sg_buf file;
 
-    sg_buf_init(&file, FILE_BYTES_MAX);
-    enum sg_rc rc = sg_file_read(path, &file, err);
-    if (rc == SG_OK)
-        rc = judge_administrator(sg_buf_slice(&file), trust, &key, &peer, err);
-    sg_buf_done(&file);
-    if (rc == SG_OK)
-        sg_administrator_write(&key, peer.is_present && peer.uri[0] != '\0' ? &peer : NULL, detail);
-    return rc;
+    SG_TRY(judge_administrator(file, trust, &key, &peer, err));
+    sg_administrator_write(&key, peer.is_present && peer.uri[0] != '\0' ? &peer : NULL, detail);
+    return SG_OK;
 }
 
 /* What the log begins with, for people and for whoever accepts a new epoch. */

@@ -9,12 +9,12 @@
  * Blocks.
  */
 struct sg_init_options {
-    const char *origin;                /* of the log, without its epoch; NULL: the host's name */
-    const char *const *administrators; /* files: a certificate or a public key of each */
-    size_t administrator_count;        /* two at least */
+    const char *origin; /* of the log, without its epoch; NULL: the host's name */
+    const struct sg_slice *administrators; /* of each a file's content: certificate or public key */
+    size_t administrator_count;            /* two at least */
 };
 
-enum { SG_INIT_ADMINISTRATORS_MAX = 16 };
+enum { SG_INIT_ADMINISTRATORS_MAX = 16, SG_INIT_FILE_BYTES_MAX = 65536 };
 
 /* Appends what people should keep: the log's public key, and what was made. What is there already
  * is kept, and a log that is complete is not made again (SG_OK). */

@@ -11,6 +11,7 @@
 #include "gateway/app_witness.h"
 #include "gateway/config/config.h"
 #include "gateway/init.h"
+#include "gateway/key_file.h"
 #include "gateway/launcher.h"
 #include "gateway/main_archive.h"
 #include "gateway/main_epoch.h"
@@ -305,24 +306,42 @@ static enum sg_rc run_gateway(const struct sg_config *config, const char *path,
     return sg_app_run(config, path, &start, err);
 }
 
+/* As who started it, who may read them; the gateway's user need not. */
+static enum sg_rc init_log(const struct arguments *arguments, const struct sg_config *config,
+                           struct sg_buf *report, struct sg_err *err)
+{
+    struct sg_slice administrators[SG_INIT_ADMINISTRATORS_MAX];
+    struct sg_buf files[SG_INIT_ADMINISTRATORS_MAX];
+    const struct sg_init_options options = {.origin = arguments->origin,
+                                            .administrators = administrators,
+                                            .administrator_count = arguments->administrator_count};
+    enum sg_rc rc = SG_OK;
+
+    for (size_t i = 0; i < options.administrator_count; i++) {
+        sg_buf_init(&files[i], SG_INIT_FILE_BYTES_MAX);
+        if (rc == SG_OK)
+            rc = sg_file_read(arguments->administrators[i], &files[i], err);
+        administrators[i] = sg_buf_slice(&files[i]);
+    }
+    if (rc == SG_OK)
+        rc = sg_main_become_gateway(config, err);
+    if (rc == SG_OK)
+        rc = sg_init(config, &options, report, err);
+    for (size_t i = 0; i < options.administrator_count; i++)
+        sg_buf_done(&files[i]);
+    return rc;
+}
+
 static int run_init(const struct arguments *arguments, const struct sg_config *config)
 {
-    const struct sg_init_options options = {.origin = arguments->origin,
-                                            .administrators = arguments->administrators,
-                                            .administrator_count = arguments->administrator_count};
     struct sg_err err = {0};
     struct sg_buf report;
 
     sg_buf_init(&report, 1 << 20);
     umask(077);
-    enum sg_rc rc = SG_OK;
-    if (arguments->name != NULL) {
-        rc = sg_init_witness(config, arguments->origin, &report, &err);
-    } else {
-        rc = sg_main_become_gateway(config, &err);
-        if (rc == SG_OK)
-            rc = sg_init(config, &options, &report, &err);
-    }
+    enum sg_rc rc = arguments->name != NULL
+                        ? sg_init_witness(config, arguments->origin, &report, &err)
+                        : init_log(arguments, config, &report, &err);
     if (rc == SG_OK)
         printf("%.*s", (int)report.len, (const char *)report.ptr);
     else
