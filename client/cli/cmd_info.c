@@ -35,10 +35,18 @@ static void json_info(struct sg_json *json, const struct sealgate_server_info *i
     sg_json_end(json);
 }
 
-static void json_tokens(struct sg_json *json, const struct sealgate_capacity *capacity)
+/* With `capacity`, which whoever may not ask for it lacks, or with the states alone. */
+static void json_tokens(struct sg_json *json, const struct sealgate_server_info *info,
+                        const struct sealgate_capacity *capacity)
 {
     sg_json_begin_array(json, "tokens");
-    for (size_t i = 0; i < capacity->count; i++) {
+    for (size_t i = 0; capacity == NULL && i < info->token_count; i++) {
+        sg_json_begin_object(json, NULL);
+        sg_json_str(json, "token", info->tokens[i].name);
+        sg_json_str(json, "state", sg_cli_token_state_name((int)info->tokens[i].state));
+        sg_json_end(json);
+    }
+    for (size_t i = 0; capacity != NULL && i < capacity->count; i++) {
         const struct sealgate_token *token = &capacity->tokens[i];
         sg_json_begin_object(json, NULL);
         sg_json_str(json, "token", token->name);
@@ -81,9 +89,15 @@ static void text_info(const struct sealgate_server_info *info)
                  "", info->ed25519_bytes_max, info->deadline_max_ms);
 }
 
-static void text_tokens(const struct sealgate_capacity *capacity)
+static void text_tokens(const struct sealgate_server_info *info,
+                        const struct sealgate_capacity *capacity)
 {
-    for (size_t i = 0; i < capacity->count; i++) {
+    for (size_t i = 0; capacity == NULL && i < info->token_count; i++) {
+        (void)printf("%-10s ", i == 0 ? "tokens" : "");
+        sg_cli_put(stdout, info->tokens[i].name);
+        (void)printf(": %s\n", sg_cli_token_state_name((int)info->tokens[i].state));
+    }
+    for (size_t i = 0; capacity != NULL && i < capacity->count; i++) {
         const struct sealgate_token *token = &capacity->tokens[i];
         (void)printf("%-10s ", i == 0 ? "tokens" : "");
         sg_cli_put(stdout, token->name);
@@ -101,14 +115,14 @@ static enum sg_exit print_info(const struct sg_cli *cli, const struct sealgate_s
 
     if (!cli->is_json) {
         text_info(info);
-        text_tokens(capacity);
+        text_tokens(info, capacity);
         return sg_cli_flush(cli, SG_EXIT_OK);
     }
     sg_buf_init(&out, 1 << 20);
     json = sg_json_of(&out);
     sg_json_begin_object(&json, NULL);
     json_info(&json, info);
-    json_tokens(&json, capacity);
+    json_tokens(&json, info, capacity);
     sg_json_end(&json);
     return sg_cli_print_json(cli, &out, SG_EXIT_OK);
 }
@@ -117,7 +131,6 @@ static enum sg_exit run_info(struct sg_cli *cli)
 {
     struct sealgate_server_info *info = NULL;
     struct sealgate_capacity *capacity = NULL;
-    static const struct sealgate_capacity no_capacity;
     struct sealgate_error error;
     enum sealgate_code code;
     enum sg_exit exit_code = sg_cli_connect(cli);
@@ -127,9 +140,9 @@ static enum sg_exit run_info(struct sg_cli *cli)
     code = sealgate_server_info(cli->client, cli->timeout_ms, &info, &error);
     if (code == SEALGATE_OK)
         code = sealgate_capacity(cli->client, cli->timeout_ms, &capacity, &error);
-    /* Who may not see the tokens still sees the server. */
+    /* Who may not see how busy the tokens are still sees the server. */
     if (code == SEALGATE_OK || (info != NULL && code == SEALGATE_PERMISSION_DENIED))
-        exit_code = print_info(cli, info, capacity == NULL ? &no_capacity : capacity);
+        exit_code = print_info(cli, info, capacity);
     else
         exit_code = sg_cli_failed(cli, &error);
     sealgate_free(info);

@@ -714,6 +714,21 @@ sealgate_create_csr_start(struct sealgate_client *client,
 
 /* ---- The server --------------------------------------------------------------------------- */
 
+enum sealgate_token_state {
+    SEALGATE_TOKEN_STATE_UNSET = 0,
+    SEALGATE_TOKEN_STATE_UP = 1,
+    SEALGATE_TOKEN_STATE_DOWN = 2,
+    SEALGATE_TOKEN_STATE_PROBING = 3,
+    SEALGATE_TOKEN_STATE_PIN_LATCHED = 4, /* it refused its PIN; an operator must act */
+    SEALGATE_TOKEN_STATE_SUSPECT = 5,     /* up, but it takes too long: others are asked first */
+    SEALGATE_TOKEN_STATE_DRAINING = 6,    /* up, but taken out of use by an operator */
+};
+
+struct sealgate_token_health {
+    const char *name;
+    enum sealgate_token_state state;
+};
+
 struct sealgate_server_info {
     const char *version;
     int64_t server_time_ns, start_time_ns;
@@ -725,17 +740,9 @@ struct sealgate_server_info {
     size_t digest_count;
     uint32_t message_bytes_max, batch_items_max, stream_items_max, ed25519_bytes_max;
     uint32_t deadline_max_ms;
-    const char *caller; /* who the server takes the caller for */
-};
-
-enum sealgate_token_state {
-    SEALGATE_TOKEN_STATE_UNSET = 0,
-    SEALGATE_TOKEN_STATE_UP = 1,
-    SEALGATE_TOKEN_STATE_DOWN = 2,
-    SEALGATE_TOKEN_STATE_PROBING = 3,
-    SEALGATE_TOKEN_STATE_PIN_LATCHED = 4, /* it refused its PIN; an operator must act */
-    SEALGATE_TOKEN_STATE_SUSPECT = 5,     /* up, but it takes too long: others are asked first */
-    SEALGATE_TOKEN_STATE_DRAINING = 6,    /* up, but taken out of use by an operator */
+    const char *caller;                         /* who the server takes the caller for */
+    const struct sealgate_token_health *tokens; /* those that the caller has keys on */
+    size_t token_count;
 };
 
 struct sealgate_token {

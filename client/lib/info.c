@@ -16,9 +16,11 @@ static enum sealgate_code info_decode(struct sealgate_call *call, const Protobuf
     const char **services = sg_arena_alloc(arena, (in->n_services + 1) * sizeof(const char *));
     enum sealgate_scheme *schemes = sg_arena_alloc(arena, (in->n_schemes + 1) * sizeof(*schemes));
     enum sealgate_digest *digests = sg_arena_alloc(arena, (in->n_digests + 1) * sizeof(*digests));
+    struct sealgate_token_health *tokens =
+        sg_arena_alloc(arena, (in->n_tokens + 1) * sizeof(*tokens));
 
     (void)call;
-    if (services == NULL || schemes == NULL || digests == NULL)
+    if (services == NULL || schemes == NULL || digests == NULL || tokens == NULL)
         return sg_client_fail(error, SG_CLIENT_OUT_OF_MEMORY, SEALGATE_OUTCOME_ANSWERED,
                               "could not keep the answer: out of memory");
     for (size_t i = 0; i < in->n_services; i++)
@@ -27,6 +29,9 @@ static enum sealgate_code info_decode(struct sealgate_call *call, const Protobuf
         schemes[i] = (enum sealgate_scheme)in->schemes[i];
     for (size_t i = 0; i < in->n_digests; i++)
         digests[i] = (enum sealgate_digest)in->digests[i];
+    for (size_t i = 0; i < in->n_tokens; i++)
+        tokens[i] = (struct sealgate_token_health){in->tokens[i]->token,
+                                                   (enum sealgate_token_state)in->tokens[i]->state};
     *info = (struct sealgate_server_info){
         .version = in->version,
         .server_time_ns = sg_client_time_ns(in->server_time),
@@ -38,6 +43,8 @@ static enum sealgate_code info_decode(struct sealgate_call *call, const Protobuf
         .digests = digests,
         .digest_count = in->n_digests,
         .caller = in->caller,
+        .tokens = tokens,
+        .token_count = in->n_tokens,
     };
     if (in->limits != NULL) {
         info->message_bytes_max = in->limits->message_bytes_max;

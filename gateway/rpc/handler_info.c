@@ -17,38 +17,6 @@ static Sealgate__V1__Limits *limits_new(struct sg_rpc *rpc, struct sg_arena *are
     return limits->deadline_max == NULL ? NULL : limits;
 }
 
-static void on_get_server_info(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
-{
-    static Sealgate__V1__SignatureScheme schemes[SG_SCHEME_COUNT - 1];
-    static Sealgate__V1__DigestAlgorithm digests[SG_DIGEST_COUNT - 1];
-    Sealgate__V1__ServerInfo response = SEALGATE__V1__SERVER_INFO__INIT;
-    struct sg_arena *arena = sg_call_arena(call);
-
-    if (sg_rpc_read(rpc, call, message, false) == NULL)
-        return;
-    for (unsigned i = 0; i < SG_COUNT(schemes); i++)
-        schemes[i] = (Sealgate__V1__SignatureScheme)(i + 1);
-    for (unsigned i = 0; i < SG_COUNT(digests); i++)
-        digests[i] = (Sealgate__V1__DigestAlgorithm)(i + 1);
-
-    response.version = (char *)(uintptr_t)SG_VERSION; /* packing only reads it */
-    response.server_time = sg_rpc_timestamp(arena, sg_wall_ns(rpc->deps.clock));
-    response.start_time = sg_rpc_timestamp(arena, rpc->start_wall_ns);
-    response.n_services = sg_descriptors.service_count;
-    response.services = (char **)(uintptr_t)sg_descriptors.services;
-    response.n_schemes = SG_COUNT(schemes);
-    response.schemes = schemes;
-    response.n_digests = SG_COUNT(digests);
-    response.digests = digests;
-    response.limits = limits_new(rpc, arena);
-    response.caller = sg_rpc_caller_name(call, arena);
-    if (response.server_time != NULL && response.start_time != NULL && response.limits != NULL &&
-        response.caller != NULL)
-        sg_rpc_reply(rpc, call, &response.base, true);
-    else
-        sg_rpc_fail_memory(rpc, call);
-}
-
 Sealgate__V1__TokenState sg_rpc_token_state(enum sg_hsm_token_state state)
 {
     switch (state) {
@@ -67,24 +35,6 @@ Sealgate__V1__TokenState sg_rpc_token_state(enum sg_hsm_token_state state)
         break;
     }
     return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DOWN;
-}
-
-static Sealgate__V1__TokenCapacity *capacity_new(struct sg_rpc *rpc, struct sg_arena *arena,
-                                                 size_t token)
-{
-    struct sg_hsm_token_info info;
-    Sealgate__V1__TokenCapacity *capacity = sg_arena_alloc(arena, sizeof(*capacity));
-    if (capacity == NULL)
-        return NULL;
-    sealgate__v1__token_capacity__init(capacity);
-    sg_hsm_token_info(rpc->deps.hsm, token, &info);
-    capacity->token = (char *)(uintptr_t)info.name; /* packing only reads it */
-    capacity->state = sg_rpc_token_state(info.state);
-    capacity->workers = (uint32_t)info.workers;
-    capacity->in_flight = (uint32_t)info.in_flight;
-    capacity->waiting = (uint32_t)info.waiting;
-    capacity->estimated_wait = sg_rpc_duration(arena, info.estimated_wait_ms * SG_NS_PER_MS);
-    return capacity->estimated_wait == NULL ? NULL : capacity;
 }
 
 static bool is_on(const struct sg_rpc *rpc, const struct sg_key *key, size_t token)
@@ -111,6 +61,81 @@ static bool may_see(struct sg_rpc *rpc, const struct sg_call *call, size_t token
             return true;
     }
     return false;
+}
+
+/* False: out of memory. */
+static bool add_tokens(struct sg_rpc *rpc, struct sg_call *call, Sealgate__V1__ServerInfo *response)
+{
+    struct sg_arena *arena = sg_call_arena(call);
+    const size_t count = sg_hsm_token_count(rpc->deps.hsm);
+
+    response->tokens = sg_arena_alloc(arena, count * sizeof(*response->tokens));
+    if (response->tokens == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct sg_hsm_token_info info;
+        if (!may_see(rpc, call, i))
+            continue;
+        Sealgate__V1__TokenHealth *token = sg_arena_alloc(arena, sizeof(*token));
+        if (token == NULL)
+            return false;
+        sealgate__v1__token_health__init(token);
+        sg_hsm_token_info(rpc->deps.hsm, i, &info);
+        token->token = (char *)(uintptr_t)info.name; /* packing only reads it */
+        token->state = sg_rpc_token_state(info.state);
+        response->tokens[response->n_tokens++] = token;
+    }
+    return true;
+}
+
+static void on_get_server_info(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
+{
+    static Sealgate__V1__SignatureScheme schemes[SG_SCHEME_COUNT - 1];
+    static Sealgate__V1__DigestAlgorithm digests[SG_DIGEST_COUNT - 1];
+    Sealgate__V1__ServerInfo response = SEALGATE__V1__SERVER_INFO__INIT;
+    struct sg_arena *arena = sg_call_arena(call);
+
+    if (sg_rpc_read(rpc, call, message, false) == NULL)
+        return;
+    for (unsigned i = 0; i < SG_COUNT(schemes); i++)
+        schemes[i] = (Sealgate__V1__SignatureScheme)(i + 1);
+    for (unsigned i = 0; i < SG_COUNT(digests); i++)
+        digests[i] = (Sealgate__V1__DigestAlgorithm)(i + 1);
+
+    response.version = (char *)(uintptr_t)SG_VERSION; /* packing only reads it */
+    response.server_time = sg_rpc_timestamp(arena, sg_wall_ns(rpc->deps.clock));
+    response.start_time = sg_rpc_timestamp(arena, rpc->start_wall_ns);
+    response.n_services = sg_descriptors.service_count;
+    response.services = (char **)(uintptr_t)sg_descriptors.services;
+    response.n_schemes = SG_COUNT(schemes);
+    response.schemes = schemes;
+    response.n_digests = SG_COUNT(digests);
+    response.digests = digests;
+    response.limits = limits_new(rpc, arena);
+    response.caller = sg_rpc_caller_name(call, arena);
+    if (response.server_time != NULL && response.start_time != NULL && response.limits != NULL &&
+        response.caller != NULL && add_tokens(rpc, call, &response))
+        sg_rpc_reply(rpc, call, &response.base, true);
+    else
+        sg_rpc_fail_memory(rpc, call);
+}
+
+static Sealgate__V1__TokenCapacity *capacity_new(struct sg_rpc *rpc, struct sg_arena *arena,
+                                                 size_t token)
+{
+    struct sg_hsm_token_info info;
+    Sealgate__V1__TokenCapacity *capacity = sg_arena_alloc(arena, sizeof(*capacity));
+    if (capacity == NULL)
+        return NULL;
+    sealgate__v1__token_capacity__init(capacity);
+    sg_hsm_token_info(rpc->deps.hsm, token, &info);
+    capacity->token = (char *)(uintptr_t)info.name; /* packing only reads it */
+    capacity->state = sg_rpc_token_state(info.state);
+    capacity->workers = (uint32_t)info.workers;
+    capacity->in_flight = (uint32_t)info.in_flight;
+    capacity->waiting = (uint32_t)info.waiting;
+    capacity->estimated_wait = sg_rpc_duration(arena, info.estimated_wait_ms * SG_NS_PER_MS);
+    return capacity->estimated_wait == NULL ? NULL : capacity;
 }
 
 static void on_get_capacity(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)

@@ -277,6 +277,7 @@ static void check_info(struct rig *rig, const struct rig_call *call)
     (void)rig;
     Sealgate__V1__ServerInfo *info = rig_message(call, 0, &sealgate__v1__server_info__descriptor);
     assert_true(info->n_services > 5);
+    assert_int_equal(info->n_tokens, 1);
     sealgate__v1__server_info__free_unpacked(info, NULL);
 }
 

@@ -330,6 +330,39 @@ static void capacity_shows_the_tokens_of_ones_own_keys(void **state)
     rig_call_free(call);
 }
 
+static Sealgate__V1__TokenState told_state(struct rig_client *client)
+{
+    const Sealgate__V1__GetServerInfoRequest request = SEALGATE__V1__GET_SERVER_INFO_REQUEST__INIT;
+    struct rig_call *call = rig_get(client, GET_SERVER_INFO, &request.base);
+    Sealgate__V1__ServerInfo *info = rig_message(call, 0, &sealgate__v1__server_info__descriptor);
+
+    assert_int_equal(info->n_tokens, 1);
+    assert_string_equal(info->tokens[0]->token, "t1");
+    const Sealgate__V1__TokenState told = info->tokens[0]->state;
+    sealgate__v1__server_info__free_unpacked(info, NULL);
+    rig_call_free(call);
+    return told;
+}
+
+static void server_info_tells_the_states_of_the_same_tokens(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+    struct sg_backend *backend = rig->hsm->backends[0];
+
+    assert_int_equal(told_state(client), SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_UP);
+    backend->is_suspect = true;
+    assert_int_equal(told_state(client), SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_SUSPECT);
+    backend->is_draining = true;
+    assert_int_equal(told_state(client), SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DRAINING);
+    backend->breaker.state = SG_BREAKER_PROBING;
+    assert_int_equal(told_state(client), SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_PROBING);
+    backend->breaker.state = SG_BREAKER_DOWN;
+    assert_int_equal(told_state(client), SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DOWN);
+    backend->is_pin_latched = true;
+    assert_int_equal(told_state(client), SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_PIN_LATCHED);
+}
+
 static void a_dry_run_tells_of_a_key_that_cannot_sign(void **state)
 {
     static const enum sg_hsm_key_state states[] = {SG_KEY_LOADING, SG_KEY_UNUSABLE,
@@ -492,6 +525,7 @@ int main(void)
         TEST(a_page_token_of_anothers_key_tells_nothing),
         TEST(the_public_key_is_that_of_the_key),
         TEST(capacity_shows_the_tokens_of_ones_own_keys),
+        TEST(server_info_tells_the_states_of_the_same_tokens),
         TEST(a_dry_run_tells_of_a_key_that_cannot_sign),
         TEST(health_follows_the_tokens),
         TEST(watchers_are_told_of_changes_only),

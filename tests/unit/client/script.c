@@ -329,7 +329,12 @@ static void server_info(struct sg_call *call)
     Sealgate__V1__Limits limits = SEALGATE__V1__LIMITS__INIT;
     Google__Protobuf__Duration deadline = GOOGLE__PROTOBUF__DURATION__INIT;
     char *services[] = {(char *)(uintptr_t) "a.B", (char *)(uintptr_t) "c.D"};
+    Sealgate__V1__TokenHealth token = SEALGATE__V1__TOKEN_HEALTH__INIT, *tokens[] = {&token};
 
+    text(&token.token, "hsm-2");
+    token.state = SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DRAINING;
+    response.n_tokens = SG_COUNT(tokens);
+    response.tokens = tokens;
     text(&response.version, "9.9");
     text(&response.caller, "tests https://tests/client");
     response.n_services = SG_COUNT(services);

@@ -351,6 +351,9 @@ static void the_server_tells_of_itself(void **state)
     assert_string_equal(info->services[1], "c.D");
     assert_int_equal(info->batch_items_max, 1000);
     assert_int_equal(info->deadline_max_ms, 30000);
+    assert_int_equal(info->token_count, 1);
+    assert_string_equal(info->tokens[0].name, "hsm-2");
+    assert_int_equal(info->tokens[0].state, SEALGATE_TOKEN_STATE_DRAINING);
     sealgate_free(info);
     assert_int_equal(sealgate_capacity(client, 0, &capacity, NULL), SEALGATE_OK);
     assert_int_equal(capacity->count, 1);
