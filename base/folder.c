@@ -35,3 +35,31 @@ enum sg_rc sg_folder_sync_of(const char *path, struct sg_err *err)
         return SG_FAIL(err, SG_E_INVALID, 0, "\"%.100s...\" is too long a path", path);
     return sg_folder_sync(folder, err);
 }
+
+static bool write_whole(const char *path, struct sg_slice bytes)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return false;
+    errno = EIO; /* of a write that is short */
+    const bool is_written = write(fd, bytes.ptr, bytes.len) == (ssize_t)bytes.len && fsync(fd) == 0;
+    const int failed = errno;
+    if (close(fd) == 0 && is_written)
+        return true;
+    errno = is_written ? errno : failed;
+    return false;
+}
+
+enum sg_rc sg_folder_put(const char *path, struct sg_slice bytes, struct sg_err *err)
+{
+    char beside[PATH_BYTES_MAX];
+
+    const int len = snprintf(beside, sizeof(beside), "%s.new", path);
+    if (len < 0 || (size_t)len >= sizeof(beside))
+        return SG_FAIL(err, SG_E_INVALID, 0, "\"%.100s...\" is too long a path", path);
+    if (!write_whole(beside, bytes) || rename(beside, path) != 0)
+        return SG_FAIL(err, SG_E_UNAVAILABLE, (unsigned long)errno, "could not write \"%s\": %s",
+                       path, strerror(errno));
+    return sg_folder_sync_of(path, err);
+}

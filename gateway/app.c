@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "gateway/app_priv.h"
+#include "gateway/service/drained.h"
 #include "gateway/user.h"
 #include "methods.h"
 
@@ -381,6 +382,8 @@ static int take_socket(struct sg_app *app, enum sg_socket which)
 
 enum sg_rc sg_app_serve(struct sg_app *app, struct sg_err *err)
 {
+    /* As late as this: until now another gateway may have been told. */
+    SG_TRY(sg_drained_read(app->config->drained_file, app->hsm, err));
     sg_app_record_start(app);
     for (size_t i = 0; i < SG_LISTENER_COUNT; i++)
         if (app->nets[i] != NULL)

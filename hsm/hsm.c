@@ -407,6 +407,7 @@ void sg_hsm_token_info(const struct sg_hsm *hsm, size_t token, struct sg_hsm_tok
     *ret = (struct sg_hsm_token_info){
         .name = backend->name,
         .state = sg_backend_state(backend),
+        .is_drained = backend->is_draining,
         .err = backend->breaker.state == SG_BREAKER_UP ? (struct sg_err){0} : backend->err,
         .workers = backend->breaker.state == SG_BREAKER_UP ? backend->workers : 0,
         .in_flight = backend->in_flight,

@@ -110,6 +110,7 @@ struct sg_hsm_copy_info {
 struct sg_hsm_token_info {
     const char *name;
     enum sg_hsm_token_state state;
+    bool is_drained;           /* in whatever state it is else */
     struct sg_err err;         /* why it is not UP */
     size_t workers;            /* sessions that can sign at once; 0 while down */
     size_t in_flight, waiting; /* jobs at the token process, jobs here */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "gateway/audit/log_tree.h"
 
 enum {
@@ -122,20 +123,6 @@ static enum sg_rc store_line(struct sg_witnesses *witnesses, const struct peer *
     return rc;
 }
 
-static bool write_file(const char *path, struct sg_slice bytes)
-{
-    char beside[4096];
-
-    if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >= sizeof(beside))
-        return false;
-    const int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return false;
-    errno = EIO; /* of a write that is short */
-    const bool is_written = write(fd, bytes.ptr, bytes.len) == (ssize_t)bytes.len && fsync(fd) == 0;
-    return close(fd) == 0 && is_written && rename(beside, path) == 0;
-}
-
 /* What of this round is for those who want a checkpoint with witnesses, while the log grows on and
  * its newest has none yet. */
 static enum sg_rc keep_cosigned(struct sg_witnesses *witnesses, struct sg_err *err)
@@ -149,9 +136,8 @@ static enum sg_rc keep_cosigned(struct sg_witnesses *witnesses, struct sg_err *e
     sg_buf_add_slice(&bytes, sg_buf_slice(&witnesses->note));
     sg_buf_add_slice(&bytes, sg_buf_slice(&witnesses->lines));
     enum sg_rc rc = sg_buf_check(&bytes, err);
-    if (rc == SG_OK && !write_file(path, sg_buf_slice(&bytes)))
-        rc = SG_FAIL(err, SG_E_UNAVAILABLE, (unsigned long)errno, "could not write \"%s\": %s",
-                     path, strerrordesc_np(errno));
+    if (rc == SG_OK)
+        rc = sg_folder_put(path, sg_buf_slice(&bytes), err);
     sg_buf_done(&bytes);
     return rc;
 }

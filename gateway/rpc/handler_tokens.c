@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "gateway/rpc/rpc_priv.h"
+#include "gateway/service/drained.h"
 #include "sealgate/v1/tokens.pb-c.h"
 
 enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, REASON_BYTES_MAX = 500 };
@@ -222,18 +223,22 @@ static void on_compare(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice
 
 /* Draining and resuming ---------------------------------------------------------------------- */
 
-/* One of either. Lives until it is recorded and the call is closed. */
+/* One of either. Lives until it is recorded, done and kept, and the call is closed. */
 struct change {
     struct sg_rpc *rpc;
     struct sg_call *call; /* NULL once closed */
     size_t token;
     bool is_drain, is_running;
     struct sg_audit_entry entry;
+    struct sg_audit_task keeping;
+    struct sg_buf drained;     /* what is kept */
+    struct sg_rpc_error error; /* of keeping */
 };
 
 static void change_free(struct change *change)
 {
     sg_audit_entry_done(&change->entry);
+    sg_buf_done(&change->drained);
     free(change);
 }
 
@@ -243,23 +248,60 @@ static void act(struct change *change)
         sg_hsm_drain(change->rpc->deps.hsm, change->token);
     else
         sg_hsm_resume(change->rpc->deps.hsm, change->token);
-    if (change->call != NULL)
+}
+
+/* Answers, where somebody still waits. */
+static void finish(struct change *change)
+{
+    change->is_running = false;
+    if (change->call == NULL)
+        change_free(change);
+    else if (change->error.err.rc != SG_OK)
+        sg_rpc_fail(change->rpc, change->call, &change->error);
+    else
         reply_token(change->rpc, change->call, change->token);
+}
+
+/* On the reading thread, where one follows the other: the last list is the newest. */
+static void keep_run(struct sg_audit_task *task, struct sg_audit_reader *reader)
+{
+    struct change *change = SG_CONTAINER(task, struct change, keeping);
+    struct sg_err why = {0};
+
+    (void)reader;
+    if (sg_drained_write(change->rpc->deps.config->drained_file, sg_buf_slice(&change->drained),
+                         &why) != SG_OK)
+        SG_REFUSE(&change->error.err, SG_R_STORE_UNAVAILABLE,
+                  "it is done, but a gateway that starts again will not know: %s", why.msg);
+}
+
+static void keep_done(struct sg_audit_task *task)
+{
+    finish(SG_CONTAINER(task, struct change, keeping));
+}
+
+static enum sg_rc keep(struct change *change, struct sg_err *err)
+{
+    sg_buf_init(&change->drained, SG_DRAINED_BYTES_MAX);
+    sg_drained_list(change->rpc->deps.hsm, &change->drained);
+    SG_TRY(sg_buf_check(&change->drained, err));
+    change->keeping = (struct sg_audit_task){.run = keep_run, .done = keep_done};
+    return sg_audit_ask(change->rpc->deps.audit, &change->keeping, err);
 }
 
 /* What is recorded is done, though nobody waits for it any more. */
 static void on_recorded(struct sg_audit_entry *entry)
 {
     struct change *change = SG_CONTAINER(entry, struct change, entry);
-    const struct sg_rpc_error error = {.err = entry->err, .retry_ms = entry->retry_ms};
 
-    change->is_running = false;
-    if (entry->outcome == SG_AUDIT_WRITTEN)
+    if (entry->outcome == SG_AUDIT_WRITTEN) {
         act(change);
-    else if (change->call != NULL)
-        sg_rpc_fail(change->rpc, change->call, &error);
-    if (change->call == NULL)
-        change_free(change);
+        if (keep(change, &change->error.err) == SG_OK)
+            return;
+    } else {
+        change->error = (struct sg_rpc_error){.err = entry->err, .retry_ms = entry->retry_ms};
+    }
+    finish(change);
 }
 
 static enum sg_rc record(struct change *change, const char *reason, struct sg_err *err)
@@ -292,6 +334,7 @@ static enum sg_rc begin_change(struct change *change, const char *name, const ch
     error->field = NULL;
     if (change->rpc->deps.audit == NULL) { /* a program of ours that records nothing */
         act(change);
+        finish(change);
         return SG_OK;
     }
     SG_TRY(record(change, reason, &error->err));

@@ -31,10 +31,13 @@ says "draining" sealgate tokens drain softhsm --reason "new firmware"
 ! signs || fail "a token that is drained signs"
 grep -q "UNAVAILABLE\|TOKEN_" said || { cat said; fail "no word of the token"; }
 ends 1 sealgate health
+kill -9 "$(role_pid gateway)"
+within 10 says "draining" sealgate tokens show softhsm
+! signs || fail "a gateway that was started again signs with a token that was drained"
 says "up" sealgate tokens resume softhsm --reason "firmware 7.2 is on it"
 within 5 signs || { cat said; fail "a token that was resumed does not sign"; }
 ends 0 sealgate health
-ok "drained, it signs nothing; resumed, it does"
+ok "drained, it signs nothing, nor after a restart; resumed, it does"
 
 ends 0 sealgate tokens compare softhsm softhsm
 grep -q "can do without it for" said || fail "compare says nothing"

@@ -250,6 +250,8 @@ static void on_error(void *arg, const char *request_id, const char *method,
 static void start_audit(struct rig *rig)
 {
     folder_make(&rig->folder, sg_wall_ns(&rig->clock.clock));
+    snprintf(rig->drained_file, sizeof(rig->drained_file), "%s/drained", rig->folder.path);
+    rig->config.drained_file = rig->drained_file;
     const struct sg_audit_options options = {.loop = rig->loop,
                                              .clock = &rig->clock.clock,
                                              .store = rig->folder.url,

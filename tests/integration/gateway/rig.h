@@ -59,6 +59,7 @@ struct rig {
     struct sg_crypto *crypto;
     struct sg_signer *signer;
     struct folder folder; /* of the log */
+    char drained_file[96];
     struct sg_audit *audit;
     struct sg_signings *signings;
     struct sg_rpc *rpc;

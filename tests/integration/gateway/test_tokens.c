@@ -1,3 +1,4 @@
+#include "gateway/service/drained.h"
 #include "hsm/backend_priv.h"
 #include "hsm/hsm_priv.h"
 #include "sealgate/v1/tokens.pb-c.h"
@@ -134,6 +135,84 @@ static void a_token_is_drained_and_resumed_once_that_is_recorded(void **state)
     assert_string_equal(newest.detail, "it is back");
 }
 
+/* What a gateway that starts now would find drained; ours is left as it was. */
+static void assert_kept(struct rig *rig, bool first, bool second)
+{
+    struct sg_backend **backends = rig->hsm->backends;
+    const bool was_first = backends[0]->is_draining, was_second = backends[1]->is_draining;
+
+    backends[0]->is_draining = backends[1]->is_draining = false;
+    assert_int_equal(sg_drained_read(rig->drained_file, rig->hsm, NULL), SG_OK);
+    assert_int_equal(backends[0]->is_draining, first);
+    assert_int_equal(backends[1]->is_draining, second);
+    backends[0]->is_draining = was_first;
+    backends[1]->is_draining = was_second;
+}
+
+static void change_to(struct rig_client *client, const char *path, const char *name)
+{
+    struct rig_call *call = change(client, path, name, "why");
+    assert_int_equal(call->code, SG_GRPC_OK);
+    rig_call_free(call);
+}
+
+static void a_gateway_that_starts_again_knows_what_was_drained(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+
+    assert_kept(rig, false, false); /* there is no file */
+    change_to(client, TOKENS "DrainToken", "tokens/t2");
+    assert_kept(rig, false, true);
+    change_to(client, TOKENS "DrainToken", "tokens/t1");
+    assert_kept(rig, true, true);
+    change_to(client, TOKENS "ResumeToken", "tokens/t2");
+    assert_kept(rig, true, false);
+    change_to(client, TOKENS "ResumeToken", "tokens/t1");
+    assert_kept(rig, false, false);
+}
+
+static void write_kept(const struct rig *rig, const char *bytes, size_t len)
+{
+    FILE *file = fopen(rig->drained_file, "we");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void what_is_kept_may_be_of_other_tokens_or_not_be_ours(void **state)
+{
+    static char large[SG_DRAINED_BYTES_MAX + 1];
+    struct rig *rig = *state;
+
+    write_kept(rig, "", 0);
+    assert_kept(rig, false, false);
+    write_kept(rig, "gone\n\nt2\nt1", 11); /* the last line is not whole */
+    assert_kept(rig, false, true);
+    write_kept(rig, "t2 \n\0t2\nt\n", 11);
+    assert_kept(rig, false, false);
+    memset(large, '\n', sizeof(large));
+    write_kept(rig, large, sizeof(large));
+    assert_int_equal(sg_drained_read(rig->drained_file, rig->hsm, NULL), SG_E_INVALID);
+    assert_int_equal(sg_drained_read(rig->folder.path, rig->hsm, NULL), SG_E_UNAVAILABLE);
+}
+
+static void what_cannot_be_kept_is_told(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+
+    rig->config.drained_file = "/no/such/folder/drained";
+    struct rig_call *call = change(client, TOKENS "DrainToken", "tokens/t1", "why");
+    assert_int_equal(call->code, SG_GRPC_UNAVAILABLE);
+    assert_string_equal(call->reason, "STORE_UNAVAILABLE");
+    assert_true(rig->hsm->backends[0]->is_draining);
+    rig_call_free(call);
+    rig->config.drained_file = rig->drained_file;
+    change_to(client, TOKENS "DrainToken", "tokens/t1"); /* once more, and it is */
+    assert_kept(rig, true, false);
+}
+
 static void what_cannot_be_recorded_is_not_done(void **state)
 {
     struct rig *rig = *state;
@@ -244,6 +323,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(all_tokens_are_listed_with_the_state_of_their_keys),
         TEST(a_token_is_drained_and_resumed_once_that_is_recorded),
+        TEST(a_gateway_that_starts_again_knows_what_was_drained),
+        TEST(what_is_kept_may_be_of_other_tokens_or_not_be_ours),
+        TEST(what_cannot_be_kept_is_told),
         TEST(what_cannot_be_recorded_is_not_done),
         TEST(who_goes_away_meanwhile_has_said_it),
         TEST(what_is_not_in_order_is_refused),

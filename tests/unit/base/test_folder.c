@@ -1,6 +1,7 @@
 #include "base/folder.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,11 +72,58 @@ static void what_cannot_be_synced_is_told(void **state)
     fails_with = 0;
 }
 
+static void assert_file(const char *path, const char *text)
+{
+    char bytes[64] = "";
+    struct stat about;
+    FILE *file = fopen(path, "re");
+
+    assert_non_null(file);
+    assert_int_equal(fread(bytes, 1, sizeof(bytes) - 1, file), strlen(text));
+    fclose(file);
+    assert_string_equal(bytes, text);
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+}
+
+static void a_file_is_put_whole_or_not_at_all(void **state)
+{
+    char folder[] = "/tmp/sealgate-folder-XXXXXX", path[64], beside[64];
+    struct sg_err err = {0};
+    (void)state;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/file", folder);
+    snprintf(beside, sizeof(beside), "%s/file.new", folder);
+    times = 0;
+    assert_int_equal(sg_folder_put(path, SG_SLICE("first"), NULL), SG_OK);
+    assert_file(path, "first");
+    assert_int_equal(times, 2); /* the bytes, and then the name */
+    assert_int_equal(synced, number_of(folder));
+    assert_int_equal(sg_folder_put(path, SG_SLICE("2nd"), NULL), SG_OK);
+    assert_file(path, "2nd");
+    fails_with = EIO;
+    assert_int_equal(sg_folder_put(path, SG_SLICE("third"), &err), SG_E_UNAVAILABLE);
+    assert_int_equal(err.native, EIO);
+    fails_with = 0;
+    assert_file(path, "2nd");
+    assert_int_equal(unlink(beside), 0);               /* what failed is left there, and */
+    assert_int_equal(symlink("/dev/full", beside), 0); /* nothing is written through a link */
+    assert_int_equal(sg_folder_put(path, SG_SLICE("fourth"), &err), SG_E_UNAVAILABLE);
+    assert_int_equal(err.native, ELOOP);
+    assert_file(path, "2nd");
+    unlink(beside);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(sg_folder_put("/no/such/folder/file", SG_SLICE("x"), NULL), SG_E_UNAVAILABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_folder_of_a_path_is_synced),
         cmocka_unit_test(what_cannot_be_synced_is_told),
+        cmocka_unit_test(a_file_is_put_whole_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
