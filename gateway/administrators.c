@@ -1,5 +1,9 @@
 #include "gateway/administrators.h"
 
+#include "formats/raw/digest.h"
+#include "formats/raw/pem.h"
+#include "formats/raw/spki_file.h"
+
 static const char prefix[] = "administrator: ";
 
 void sg_administrator_write(const struct sg_key_hash *key, const struct sg_tls_peer *peer,
@@ -12,6 +16,53 @@ void sg_administrator_write(const struct sg_key_hash *key, const struct sg_tls_p
     if (peer != NULL)
         sg_buf_printf(out, " ca:%s uri:%s", peer->ca, peer->uri);
     sg_buf_add_str(out, "\n");
+}
+
+static enum sg_rc hash_key(struct sg_slice spki, struct sg_key_hash *ret, struct sg_err *err)
+{
+    uint8_t hash[SG_DIGEST_BYTES_MAX];
+
+    SG_TRY(sg_digest_of(SG_DIGEST_SHA256, spki, hash, err));
+    memcpy(ret->bytes, hash, sizeof(ret->bytes));
+    return SG_OK;
+}
+
+/* Of a certificate that a client CA of the configuration issued the identity counts, so that it may
+ * be renewed; of another and of a bare key the key alone. */
+static enum sg_rc judge_administrator(struct sg_slice file, struct sg_tls_trust *trust,
+                                      struct sg_key_hash *ret_key, struct sg_tls_peer *ret_peer,
+                                      struct sg_err *err)
+{
+    struct sg_buf der, spki;
+
+    sg_buf_init(&der, SG_ADMINISTRATOR_FILE_BYTES_MAX);
+    sg_buf_init(&spki, SG_ADMINISTRATOR_FILE_BYTES_MAX);
+    if (sg_pem_decode("CERTIFICATE", file, &der, NULL) != SG_OK) {
+        sg_buf_clear(&der);
+        sg_buf_add_slice(&der, file);
+    }
+    *ret_peer = (struct sg_tls_peer){0};
+    if (sg_tls_trust_judge(trust, sg_buf_slice(&der), ret_peer, NULL) != SG_OK)
+        *ret_peer = (struct sg_tls_peer){0};
+    enum sg_rc rc = sg_spki_of_certificate(file, &spki, NULL) == SG_OK
+                        ? SG_OK
+                        : sg_spki_of_public_key(file, &spki, err);
+    if (rc == SG_OK)
+        rc = hash_key(sg_buf_slice(&spki), ret_key, err);
+    sg_buf_done(&spki);
+    sg_buf_done(&der);
+    return rc;
+}
+
+enum sg_rc sg_administrator_add(struct sg_slice file, struct sg_tls_trust *trust,
+                                struct sg_buf *out, struct sg_err *err)
+{
+    struct sg_tls_peer peer;
+    struct sg_key_hash key;
+
+    SG_TRY(judge_administrator(file, trust, &key, &peer, err));
+    sg_administrator_write(&key, peer.is_present && peer.uri[0] != '\0' ? &peer : NULL, out);
+    return SG_OK;
 }
 
 static bool take_line(struct sg_slice *detail, struct sg_slice *ret)

@@ -138,9 +138,33 @@ static void report_state(const struct old *old, const struct sg_epoch_statement 
     sg_buf_add_str(report, "two of its administrators must approve of the statement, each with the "
                            "key of their\nclient certificate: sealgate audit approve\n");
     sg_administrators_copy(sg_buf_slice(&old->beginning), report);
+    if (statement->administrators.len > 0) {
+        sg_buf_add_str(report, "from then on the administrators are these, and no others:\n");
+        sg_buf_add_slice(report, statement->administrators);
+    }
 }
 
-static enum sg_rc state(const struct sg_config *config, struct old *old, const char *why,
+static enum sg_rc add_administrators(const struct sg_config *config,
+                                     const struct sg_epoch_wish *wish, struct sg_buf *out,
+                                     struct sg_err *err)
+{
+    SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
+    struct sg_err why = {0};
+
+    if (wish->administrator_count == 0)
+        return SG_OK;
+    SG_TRY(sg_trust_of(config, &trust, err));
+    for (size_t i = 0; i < wish->administrator_count; i++) {
+        enum sg_rc rc = sg_administrator_add(wish->administrators[i], trust, out, &why);
+        if (rc != SG_OK)
+            return SG_FAIL(err, rc, 0, "administrator %zu: %s", i + 1, why.msg);
+    }
+    SG_TRY(sg_buf_check(out, err));
+    return sg_epoch_administrators_check(sg_buf_slice(out), err);
+}
+
+static enum sg_rc state(const struct sg_config *config, struct old *old,
+                        const struct sg_epoch_wish *wish, struct sg_slice administrators,
                         struct sg_buf *text, struct sg_buf *report, struct sg_err *err)
 {
     SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
@@ -163,8 +187,9 @@ static enum sg_rc state(const struct sg_config *config, struct old *old, const c
         .anchor = old->found.anchor,
         .store = old->found.store,
         .state = old->found.state,
+        .administrators = administrators,
         .time_s = sg_wall_ns(&sg_clock_system) / SG_NS_PER_S,
-        .why = sg_slice_str(why),
+        .why = sg_slice_str(wish->why),
     };
     sg_epoch_statement_write(&statement, text);
     report_state(old, &statement, report);
@@ -176,15 +201,20 @@ static enum sg_rc state(const struct sg_config *config, struct old *old, const c
     return sg_buf_check(report, err);
 }
 
-enum sg_rc sg_epoch_state(const struct sg_config *config, const char *why, struct sg_buf *statement,
-                          struct sg_buf *report, struct sg_err *err)
+enum sg_rc sg_epoch_state(const struct sg_config *config, const struct sg_epoch_wish *wish,
+                          struct sg_buf *statement, struct sg_buf *report, struct sg_err *err)
 {
+    struct sg_buf administrators;
     struct old old;
 
+    sg_buf_init(&administrators, SG_AUDIT_TEXT_BYTES_MAX);
     enum sg_rc rc = open_log(config, &old, err);
     if (rc == SG_OK)
-        rc = state(config, &old, why, statement, report, err);
+        rc = add_administrators(config, wish, &administrators, err);
+    if (rc == SG_OK)
+        rc = state(config, &old, wish, sg_buf_slice(&administrators), statement, report, err);
     old_done(&old);
+    sg_buf_done(&administrators);
     return rc;
 }
 
@@ -340,12 +370,15 @@ static enum sg_rc add_checkpoint(const struct old *old, struct sg_store_log *end
 }
 
 static void describe(const struct sg_config *config, const struct old *old,
-                     const struct sg_note_key *key, struct sg_buf *out)
+                     const struct sg_epoch_statement *statement, const struct sg_note_key *key,
+                     struct sg_buf *out)
 {
     sg_buf_add_str(out, "log key: ");
     sg_note_key_write(key, out);
     sg_buf_add_str(out, "\n");
-    sg_administrators_copy(sg_buf_slice(&old->beginning), out);
+    sg_administrators_copy(statement->administrators.len > 0 ? statement->administrators
+                                                             : sg_buf_slice(&old->beginning),
+                           out);
     for (size_t i = 0; i < config->token_count; i++)
         sg_buf_printf(out, "token: %s %s\n", config->tokens[i].name, config->tokens[i].uri);
 }
@@ -366,22 +399,22 @@ static struct sg_audit_record approval_record(const struct approved *approved,
     };
 }
 
-static enum sg_rc begin(const struct sg_config *config, struct old *old, struct sg_slice statement,
-                        const struct approved *approved, struct sg_note_signer *signer,
-                        const char *anchor, struct sg_err *err)
+static enum sg_rc begin(const struct sg_config *config, struct old *old, struct sg_slice text,
+                        const struct sg_epoch_statement *statement, const struct approved *approved,
+                        struct sg_note_signer *signer, const char *anchor, struct sg_err *err)
 {
     const int64_t now_ns = sg_wall_ns(&sg_clock_system);
     struct sg_store_log log = {.epoch = old->log.epoch + 1}, ends = old->log;
     uint8_t hash[SG_DIGEST_BYTES_MAX];
     struct sg_buf start, stated;
 
-    SG_TRY(sg_digest_of(SG_DIGEST_SHA256, statement, hash, err));
+    SG_TRY(sg_digest_of(SG_DIGEST_SHA256, text, hash, err));
     SG_TRY(name_origin(&old->log, log.origin, err));
     memcpy(log.name, old->log.name, sizeof(log.name));
     sg_buf_init(&start, SG_AUDIT_TEXT_BYTES_MAX);
     sg_buf_init(&stated, SG_AUDIT_TEXT_BYTES_MAX);
-    describe(config, old, sg_note_signer_key(signer), &start);
-    sg_buf_add_slice(&stated, statement);
+    describe(config, old, statement, sg_note_signer_key(signer), &start);
+    sg_buf_add_slice(&stated, text);
     enum sg_rc rc = old->found.is_stored ? add_checkpoint(old, &ends, &stated, err) : SG_OK;
     const struct sg_slice digest = sg_slice_of(hash, sg_digest_len(SG_DIGEST_SHA256));
     const struct sg_audit_record records[] = {
@@ -455,7 +488,7 @@ static enum sg_rc begin_approved(const struct sg_config *config, struct old *old
     enum sg_rc rc = judge_approvals(config, old, text, approvals, approved, err);
     /* Where a gateway signs meanwhile, its next commit may come in between. */
     for (unsigned tries = 0; rc == SG_OK && tries < TRIES_MAX; tries++) {
-        rc = begin(config, old, text, approved, signer, files->anchor, err);
+        rc = begin(config, old, text, statement, approved, signer, files->anchor, err);
         if (rc != SG_E_CONFLICT || old->found.state != SG_EPOCH_SOUND)
             break;
         if (tries + 1 < TRIES_MAX)

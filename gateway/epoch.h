@@ -10,12 +10,21 @@
  * and the second command checks both and begins the epoch. Both block.
  */
 
+/* What `sealgated epoch state` is told. */
+struct sg_epoch_wish {
+    const char *why;
+    /* Of the new epoch, in the place of those that the old one has: a file's content for each.
+     * None: they stay. */
+    const struct sg_slice *administrators;
+    size_t administrator_count;
+};
+
 /* `sealgated epoch state`: appends the statement (formats/audit/epoch.h) to `statement`, and what
  * it means to `report`. Makes the new epoch's key beside the old one, as the file NAME.epoch-N; a
  * key that an earlier statement named is kept. Changes nothing else. */
-SG_MUST_USE enum sg_rc sg_epoch_state(const struct sg_config *config, const char *why,
-                                      struct sg_buf *statement, struct sg_buf *report,
-                                      struct sg_err *err);
+SG_MUST_USE enum sg_rc sg_epoch_state(const struct sg_config *config,
+                                      const struct sg_epoch_wish *wish, struct sg_buf *statement,
+                                      struct sg_buf *report, struct sg_err *err);
 
 enum { SG_EPOCH_APPROVALS = 2 };
 

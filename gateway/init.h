@@ -14,7 +14,7 @@ struct sg_init_options {
     size_t administrator_count;            /* two at least */
 };
 
-enum { SG_INIT_ADMINISTRATORS_MAX = 16, SG_INIT_FILE_BYTES_MAX = 65536 };
+enum { SG_INIT_ADMINISTRATORS_MAX = 16 };
 
 /* Appends what people should keep: the log's public key, and what was made. What is there already
  * is kept, and a log that is complete is not made again (SG_OK). */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "gateway/administrators.h"
 #include "gateway/app.h"
 #include "gateway/app_witness.h"
 #include "gateway/config/config.h"
@@ -30,7 +31,7 @@ static const char usage[] =
     "       sealgated --check-config --config FILE\n"
     "       sealgated init --config FILE --administrator FILE --administrator FILE\n"
     "       sealgated init witness --config FILE [--origin NAME]\n"
-    "       sealgated epoch state --why TEXT --config FILE\n"
+    "       sealgated epoch state --why TEXT [--administrator FILE ...] --config FILE\n"
     "       sealgated epoch accept --statement FILE --approval FILE --approval FILE --config FILE\n"
     "\n"
     "The Sealgate signing gateway: signs with keys in a PKCS#11 token, over gRPC.\n"
@@ -66,6 +67,7 @@ static const char usage[] =
     "  --example       prints a commented example of the configuration\n"
     "  --help-config   explains every option of the configuration\n"
     "  --administrator FILE  init: certificate or public key of an administrator; two at least\n"
+    "                  epoch state: the same, of the new epoch in the place of the old one's\n"
     "  --why TEXT      epoch state: what happened, in a line\n"
     "  --statement FILE  epoch accept: what epoch state printed\n"
     "  --approval FILE  epoch accept: what \"sealgate audit approve\" made of it; two\n"
@@ -318,7 +320,7 @@ static enum sg_rc init_log(const struct arguments *arguments, const struct sg_co
     enum sg_rc rc = SG_OK;
 
     for (size_t i = 0; i < options.administrator_count; i++) {
-        sg_buf_init(&files[i], SG_INIT_FILE_BYTES_MAX);
+        sg_buf_init(&files[i], SG_ADMINISTRATOR_FILE_BYTES_MAX);
         if (rc == SG_OK)
             rc = sg_file_read(arguments->administrators[i], &files[i], err);
         administrators[i] = sg_buf_slice(&files[i]);
@@ -352,11 +354,14 @@ static int run_init(const struct arguments *arguments, const struct sg_config *c
 
 static int run_epoch(const struct arguments *arguments, const struct sg_config *config)
 {
-    const struct sg_main_epoch *epoch = &arguments->epoch;
+    struct sg_main_epoch wish = arguments->epoch;
+    const struct sg_main_epoch *epoch = &wish;
     const char *step = arguments->name == NULL ? "" : arguments->name;
     struct sg_err err = {0};
     enum sg_rc rc;
 
+    wish.administrators = arguments->administrators;
+    wish.administrator_count = arguments->administrator_count;
     umask(077);
     if (strcmp(step, "state") == 0) {
         if (epoch->why == NULL)

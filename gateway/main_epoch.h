@@ -8,6 +8,8 @@
  * becomes the gateway's user. Block. */
 struct sg_main_epoch {
     const char *why, *statement, *approvals[SG_EPOCH_APPROVALS];
+    const char *const *administrators; /* files */
+    size_t administrator_count;        /* SG_INIT_ADMINISTRATORS_MAX at most */
 };
 
 SG_MUST_USE enum sg_rc sg_main_epoch_state(const struct sg_config *config,

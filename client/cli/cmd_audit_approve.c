@@ -23,6 +23,9 @@ static void show(struct sg_slice text, const struct sg_epoch_statement *statemen
         fprintf(stderr, "%llu leaves, from %llu on, are given up as lost.\n",
                 (unsigned long long)(statement->anchor.size - statement->store.size),
                 (unsigned long long)statement->store.size);
+    if (statement->administrators.len > 0)
+        fprintf(stderr,
+                "From then on its administrators are those that it names, and no others.\n");
     fprintf(stderr, "Whoever believed log-key is to believe new-log-key from then on: compare "
                     "log-key with the\none that was published.\n");
 }

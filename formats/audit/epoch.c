@@ -15,6 +15,8 @@
 #include "formats/raw/spki_file.h"
 #include "formats/raw/verify.h"
 
+enum { KEY_DIGITS = 64 };
+
 static const char first_line[] = "sealgate.v1 epoch/1\n";
 static const char approval_line[] = "sealgate.v1 approval/1\n";
 
@@ -92,6 +94,57 @@ static bool is_line(struct sg_slice text, size_t bytes_max)
     return true;
 }
 
+/* "administrator: sha256:HEX", and perhaps " ca:NAME uri:URI". */
+static bool take_administrator(struct sg_slice *lines, struct sg_slice *ret_key,
+                               struct sg_slice *ret_identity)
+{
+    static const char name[] = "administrator: sha256:";
+    const uint8_t *end = lines->len == 0 ? NULL : memchr(lines->ptr, '\n', lines->len);
+
+    if (end == NULL)
+        return false;
+    struct sg_slice line = sg_slice_take(lines, (size_t)(end - lines->ptr));
+    (void)sg_slice_take(lines, 1);
+    if (!is_line(line, SG_EPOCH_ADMINISTRATORS_BYTES_MAX) ||
+        !sg_slice_starts(line, sg_slice_str(name)) || line.len < sizeof(name) - 1 + KEY_DIGITS)
+        return false;
+    (void)sg_slice_take(&line, sizeof(name) - 1);
+    *ret_key = sg_slice_take(&line, KEY_DIGITS);
+    for (size_t i = 0; i < KEY_DIGITS; i++)
+        if (strchr("0123456789abcdef", ret_key->ptr[i]) == NULL)
+            return false;
+    *ret_identity = line;
+    return line.len == 0 || sg_slice_starts(line, SG_SLICE(" ca:"));
+}
+
+static bool are_administrators(struct sg_slice lines)
+{
+    struct sg_slice keys[SG_EPOCH_ADMINISTRATORS_MAX], identities[SG_EPOCH_ADMINISTRATORS_MAX];
+    size_t count = 0;
+
+    if (lines.len > SG_EPOCH_ADMINISTRATORS_BYTES_MAX)
+        return false;
+    for (; lines.len > 0; count++) {
+        if (count == SG_EPOCH_ADMINISTRATORS_MAX ||
+            !take_administrator(&lines, &keys[count], &identities[count]))
+            return false;
+        for (size_t i = 0; i < count; i++)
+            if (sg_slice_eq(keys[i], keys[count]) ||
+                (identities[i].len > 0 && sg_slice_eq(identities[i], identities[count])))
+                return false;
+    }
+    return count >= 2;
+}
+
+enum sg_rc sg_epoch_administrators_check(struct sg_slice lines, struct sg_err *err)
+{
+    if (are_administrators(lines))
+        return SG_OK;
+    return SG_FAIL(err, SG_E_INVALID, 0,
+                   "name two different administrators at least and %d at most, in %d bytes",
+                   SG_EPOCH_ADMINISTRATORS_MAX, SG_EPOCH_ADMINISTRATORS_BYTES_MAX);
+}
+
 void sg_epoch_statement_write(const struct sg_epoch_statement *statement, struct sg_buf *out)
 {
     const size_t begin = out->len;
@@ -104,11 +157,13 @@ void sg_epoch_statement_write(const struct sg_epoch_statement *statement, struct
     sg_buf_printf(out, "state %s\n", sg_epoch_state_name(statement->state));
     add_text(out, "new-log-key", statement->new_key);
     sg_buf_printf(out, "new-epoch %u\n", (unsigned)statement->new_epoch);
+    sg_buf_add_slice(out, statement->administrators);
     add_time(out, statement->time_s);
     add_text(out, "why", statement->why);
     if (!is_line(statement->old_key, SG_EPOCH_KEY_BYTES_MAX) ||
         !is_line(statement->new_key, SG_EPOCH_KEY_BYTES_MAX) ||
         !is_line(statement->why, SG_EPOCH_WHY_BYTES_MAX) || statement->old_epoch == 0 ||
+        (statement->administrators.len > 0 && !are_administrators(statement->administrators)) ||
         statement->new_epoch == 0 || sg_epoch_state_name(statement->state)[0] == '\0' ||
         out->len - begin > SG_EPOCH_STATEMENT_BYTES_MAX)
         out->failed = true;
@@ -131,6 +186,17 @@ static bool take_line(struct sg_slice *in, const char *name, struct sg_slice *re
     (void)sg_slice_take(&line, len + 1);
     *ret = line;
     return true;
+}
+
+/* The lines that begin so, as they stand. */
+static struct sg_slice take_lines(struct sg_slice *in, const char *name)
+{
+    const uint8_t *begin = in->ptr;
+    struct sg_slice rest = *in, value;
+
+    while (take_line(&rest, name, &value))
+        *in = rest;
+    return sg_slice_of(begin, (size_t)(in->ptr - begin));
 }
 
 /* Only what is written again alike is taken, so these need not be strict. */
@@ -186,8 +252,10 @@ static bool read_fields(struct sg_slice *in, struct sg_epoch_statement *ret)
     if (!take_line(in, "log-key", &ret->old_key) || !take_line(in, "epoch", &old_epoch) ||
         !take_line(in, "anchor", &anchor) || !take_line(in, "store", &store) ||
         !take_line(in, "state", &state) || !take_line(in, "new-log-key", &ret->new_key) ||
-        !take_line(in, "new-epoch", &new_epoch) || !take_line(in, "time", &time) ||
-        !take_line(in, "why", &ret->why))
+        !take_line(in, "new-epoch", &new_epoch))
+        return false;
+    ret->administrators = take_lines(in, "administrator:");
+    if (!take_line(in, "time", &time) || !take_line(in, "why", &ret->why))
         return false;
     ret->old_epoch = (uint32_t)number_of(old_epoch);
     ret->new_epoch = (uint32_t)number_of(new_epoch);

@@ -14,8 +14,10 @@
  */
 
 enum {
-    SG_EPOCH_STATEMENT_BYTES_MAX = 2048,
+    SG_EPOCH_STATEMENT_BYTES_MAX = 3072, /* and a checkpoint behind it fit into a record */
     SG_EPOCH_WHY_BYTES_MAX = 500,
+    SG_EPOCH_ADMINISTRATORS_BYTES_MAX = 1536,
+    SG_EPOCH_ADMINISTRATORS_MAX = 16,
     SG_EPOCH_KEY_BYTES_MAX = 320, /* NAME+ID+BASE64 of the longest origin */
     SG_APPROVAL_BYTES_MAX = 8192,
 };
@@ -37,10 +39,15 @@ struct sg_epoch_statement {
     bool is_anchored, is_stored;       /* whether the next two are known */
     struct sg_tree_head anchor, store; /* what was promised; what there is */
     enum sg_epoch_state state;
+    /* Lines as leaf 0 of the new log will have them: its administrators. Empty: they stay. */
+    struct sg_slice administrators;
     int64_t time_s;      /* since 1970 */
     struct sg_slice why; /* one line, by the operator */
 };
 
+/* Whether these lines may name the administrators of an epoch: two at least, none of them twice, by
+ * key or by identity. Errors: SG_E_INVALID. */
+SG_MUST_USE enum sg_rc sg_epoch_administrators_check(struct sg_slice lines, struct sg_err *err);
 /* Appends the text; fails `out` where sg_epoch_statement_parse() would not take it. */
 void sg_epoch_statement_write(const struct sg_epoch_statement *statement, struct sg_buf *out);
 /* Of a text that may have more behind it (`*ret_len`: where the statement ends), or NULL: it may

@@ -211,3 +211,49 @@ $sealgated verify --config "$config" | tee said
 has "not proved, as was accepted: log main, epoch 3: log \"main\": there is no leaf 100" said
 [ "$(grep -c ^proved: said)" = 3 ] || fail "not every other epoch is proved"
 ok "a broken log was closed, and another goes on"
+
+# Other administrators, whom the old ones name: from then on they and nobody else.
+"$top/ops/dev" down >/dev/null 2>&1
+pki_client "$dir/pki" third-administrator
+pki_client "$dir/pki" fourth-administrator
+third=$dir/pki/third-administrator.pem fourth=$dir/pki/fourth-administrator.pem
+# The fourth by the key alone, as a certificate of another CA or a public key is.
+openssl x509 -in "$fourth" -pubkey -noout >fourth.pub
+not_stated() { # TEXT OPTION...
+    if $sealgated epoch state --config "$config" --why "People change." "${@:2}" >statement 2>said; then fail "stated: ${*:2}"; fi
+    has "$1" said
+    ok "not stated: $(tail -n 1 said)"
+}
+not_stated "two different administrators" --administrator "$third"
+not_stated "two different administrators" --administrator "$third" --administrator "$third"
+not_stated "none.pem" --administrator "$third" --administrator none.pem
+not_stated "administrator 2: " --administrator "$third" --administrator "$config"
+$sealgated epoch state --config "$config" --why "People change." --administrator "$third" --administrator fourth.pub >statement 2>said
+has "from then on the administrators are these, and no others:" said
+cat statement
+[ "$(grep -c '^administrator: sha256:[0-9a-f]\{64\}' statement)" = 2 ] || fail "the statement does not name them"
+has "ca:dev-ca uri:spiffe://dev.sealgate.local/client/third-administrator" statement
+for name in first second third fourth; do approve $name-administrator $name; done
+has "no others" shown
+refused "none of the 2 administrators" third fourth
+refused "none of the 2 administrators" first third
+sed '/third-administrator/d' statement >changed
+! sealgate audit approve changed --cert "$dir/pki/first-administrator.pem" --cert-key "$dir/pki/first-administrator.key" --out no 2>said ||
+    fail "one administrator is approved"
+$sealgated epoch accept --config "$config" --statement statement --approval first --approval second >said
+"$top/ops/dev" up >/dev/null 2>&1
+post AuditService/GetReceipt '{"name":"audit/main/leaves/0"}' | python3 -c 'import base64, json, sys
+sys.stdout.buffer.write(base64.b64decode(json.load(sys.stdin)["record"]))' >leaf0
+grep -a '^administrator: ' leaf0 | cmp - <(grep '^administrator: ' statement) || fail "leaf 0 names others: $(strings leaf0)"
+"$top/ops/dev" down >/dev/null 2>&1
+$sealgated epoch state --config "$config" --why "Once more." >statement 2>said
+! grep -q '^administrator: ' statement || fail "they are named though they stay"
+for name in first second third fourth; do approve $name-administrator $name; done
+refused "none of the 2 administrators" first second
+refused "none of the 2 administrators" third second
+$sealgated epoch accept --config "$config" --statement statement --approval third --approval fourth >said
+"$top/ops/dev" up >/dev/null 2>&1
+sign handed-over "$(sed -n 's/^new-log-key //p' statement)"
+$sealgated verify --config "$config" | tee said
+[ "$(grep -c ^proved: said)" = 5 ] || fail "not every epoch is proved"
+ok "the log was handed over to other administrators"

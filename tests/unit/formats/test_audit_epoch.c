@@ -8,7 +8,8 @@
 /* Statements of a new epoch, and what makes an approval of one. */
 
 #define ROOT "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-#define TEXT(anchor, store, state)                                                                 \
+#define TEXT(anchor, store, state) NAMING(anchor, store, state, "")
+#define NAMING(anchor, store, state, administrators)                                               \
     "sealgate.v1 epoch/1\n"                                                                        \
     "log-key log.example/main/1+c3c57014+AYqI\n"                                                   \
     "epoch 1\n"                                                                                    \
@@ -16,9 +17,16 @@
     "store " store "\n"                                                                            \
     "state " state "\n"                                                                            \
     "new-log-key log.example/main/2+0dca1b22+AQ==\n"                                               \
-    "new-epoch 2\n"                                                                                \
-    "time 2026-11-23T02:20:00Z\n"                                                                  \
+    "new-epoch 2\n" administrators "time 2026-11-23T02:20:00Z\n"                                   \
     "why The disk died; Sunday's backup was put back.\n"
+
+#define DIGITS "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1"
+#define KEY_A "administrator: sha256:" DIGITS "a"
+#define KEY_B "administrator: sha256:" DIGITS "b"
+#define PERSON_A " ca:people uri:urn:a"
+#define PERSON_B " ca:people uri:urn:b"
+#define NAMED(lines) NAMING("1 " ROOT, "1 " ROOT, "sound", lines)
+#define FOUR(a) KEY_A a "0\n" KEY_A a "1\n" KEY_A a "2\n" KEY_A a "3\n"
 
 static const char behind[] = TEXT("1234 " ROOT, "1200 " ROOT, "behind");
 
@@ -77,6 +85,82 @@ static void what_is_read_is_what_would_be_written(void **state)
         struct sg_epoch_statement statement;
         assert_int_equal(sg_epoch_statement_parse(sg_slice_of(behind, len), &statement, NULL, NULL),
                          SG_E_INVALID);
+    }
+}
+
+static void the_next_administrators_are_named_whole(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        enum sg_rc rc;
+    } cases[] = {
+        {"two keys", NAMED(KEY_A "\n" KEY_B "\n"), SG_OK},
+        {"two people", NAMED(KEY_A PERSON_A "\n" KEY_B PERSON_B "\n"), SG_OK},
+        {"a key and a person", NAMED(KEY_A "\n" KEY_B PERSON_B "\n"), SG_OK},
+        {"one", NAMED(KEY_A PERSON_A "\n"), SG_E_INVALID},
+        {"one key twice", NAMED(KEY_A PERSON_A "\n" KEY_A PERSON_B "\n"), SG_E_INVALID},
+        {"one person twice", NAMED(KEY_A PERSON_A "\n" KEY_B PERSON_A "\n"), SG_E_INVALID},
+        {"a short key", NAMED("administrator: sha256:" DIGITS "\n" KEY_B "\n"), SG_E_INVALID},
+        {"a key in capitals", NAMED("administrator: sha256:" DIGITS "A\n" KEY_B "\n"),
+         SG_E_INVALID},
+        {"another hash", NAMED("administrator: sha512:" DIGITS "a\n" KEY_B "\n"), SG_E_INVALID},
+        {"no hash", NAMED("administrator: urn:a\n" KEY_B "\n"), SG_E_INVALID},
+        {"something else behind a key", NAMED(KEY_A " uri:urn:a\n" KEY_B "\n"), SG_E_INVALID},
+        {"a control character", NAMED(KEY_A " ca:\x1b[2J uri:urn:a\n" KEY_B "\n"), SG_E_INVALID},
+        {"a blank line", NAMED(KEY_A "\n\n" KEY_B "\n"), SG_E_INVALID},
+        {"another line in between", NAMED(KEY_A "\ntoken: x\n" KEY_B "\n"), SG_E_INVALID},
+        {"more than a statement may name",
+         NAMED(KEY_B "\n" FOUR(" ca:a uri:") FOUR(" ca:b uri:") FOUR(" ca:c uri:")
+                   FOUR(" ca:d uri:")),
+         SG_E_INVALID},
+    };
+    struct sg_epoch_statement statement;
+    (void)state;
+
+    for (size_t i = 0; i < SG_COUNT(cases); i++) {
+        print_message("  %s\n", cases[i].name);
+        assert_int_equal(
+            sg_epoch_statement_parse(sg_slice_str(cases[i].text), &statement, NULL, NULL),
+            cases[i].rc);
+    }
+    assert_int_equal(sg_epoch_statement_parse(sg_slice_str(cases[1].text), &statement, NULL, NULL),
+                     SG_OK);
+    assert_true(sg_slice_is(statement.administrators, KEY_A PERSON_A "\n" KEY_B PERSON_B "\n"));
+    assert_int_equal(statement.time_s, 1795400400);
+    assert_int_equal(sg_epoch_statement_parse(sg_slice_str(behind), &statement, NULL, NULL), SG_OK);
+    assert_int_equal(statement.administrators.len, 0);
+}
+
+static struct sg_slice name_many(char *out, size_t size, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += (size_t)snprintf(out + len, size - len, "administrator: sha256:%064zx\n", i);
+    return sg_slice_of(out, len);
+}
+
+static void administrators_have_their_limits(void **state)
+{
+    char lines[4096], uri[SG_EPOCH_ADMINISTRATORS_BYTES_MAX];
+    struct sg_err err = {0};
+    (void)state;
+
+    assert_int_equal(sg_epoch_administrators_check(SG_SLICE(""), &err), SG_E_INVALID);
+    assert_int_equal(sg_epoch_administrators_check(
+                         name_many(lines, sizeof(lines), SG_EPOCH_ADMINISTRATORS_MAX), &err),
+                     SG_OK);
+    assert_int_equal(sg_epoch_administrators_check(
+                         name_many(lines, sizeof(lines), SG_EPOCH_ADMINISTRATORS_MAX + 1), &err),
+                     SG_E_INVALID);
+    assert_non_null(strstr(err.msg, "two different"));
+    /* As long as they may be, and one byte more. */
+    const size_t room = SG_EPOCH_ADMINISTRATORS_BYTES_MAX - strlen(KEY_A PERSON_A "\n" KEY_B "\n");
+    for (size_t more = 0; more < 2; more++) {
+        memset(uri, 'x', room + more);
+        const int len = snprintf(lines, sizeof(lines), KEY_A PERSON_A "%.*s\n" KEY_B "\n",
+                                 (int)(room + more), uri);
+        assert_int_equal(sg_epoch_administrators_check(sg_slice_of(lines, (size_t)len), &err),
+                         more == 0 ? SG_OK : SG_E_INVALID);
     }
 }
 
@@ -229,6 +313,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_statement_says_what_was_found),
         cmocka_unit_test(what_is_read_is_what_would_be_written),
+        cmocka_unit_test(the_next_administrators_are_named_whole),
+        cmocka_unit_test(administrators_have_their_limits),
         cmocka_unit_test(every_field_is_bound),
         cmocka_unit_test(what_cannot_be_read_is_not_written),
         cmocka_unit_test(a_statement_ends_where_a_checkpoint_begins),
