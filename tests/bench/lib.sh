@@ -105,3 +105,25 @@ dev_down() { "$top/ops/dev" down 2>/dev/null || tail -n 20 "$SEALGATE_DEV_DIR/lo
 
 # dev_key_id NAME: its CKA_ID on the development token.
 dev_key_id() { awk -v name="$1" '$1 == name { print $3 }' "$SEALGATE_DEV_DIR/token/keys"; }
+
+# unrecorded_build: a build folder like ours, but its sealgated records nothing; its path goes to stdout.
+unrecorded_build() {
+    mkdir -p "$work/unrecorded/bin"
+    ln -s "$build"/bin/* "$build/lib" "$work/unrecorded/bin/"
+    ln -sf "$programs/bench_unrecorded" "$work/unrecorded/bin/sealgated"
+    echo "$work/unrecorded"
+}
+
+# metered_dev NAME BUILD COMMAND: ops/dev for the instance in $work/NAME, whose CPU time in C_Sign and in verification is
+# added up in $work/NAME.meter. Before its `up`, metered_ports.
+metered_dev() {
+    SEALGATE_BUILD=$2 SEALGATE_DEV_DIR=$work/$1 SEALGATE_DEV_BEARER_PORT=none \
+        SEALGATE_DEV_PORT=${port[$1]} SEALGATE_DEV_METRICS_PORT=${metrics_port[$1]} \
+        SEALGATE_DEV_MODULE=$programs/meter.so METER_MODULE=$(softhsm) METER_FILE=$work/$1.meter \
+        ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 LD_PRELOAD=$programs/meter.so "$top/ops/dev" "$3"
+}
+declare -A port=() metrics_port=()
+metered_ports() { port[$1]=$(free_port) metrics_port[$1]=$(free_port); }
+
+# metered_pids: the processes in what ops/dev says as its status, as options of bench_load.
+metered_pids() { sed -n 's/^\([0-9][0-9]*\) .*\(sealgated\|bench_unrecorded\) .*/--pid \1/p'; }
