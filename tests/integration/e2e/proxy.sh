@@ -30,7 +30,7 @@ listen bearer
 END
 haproxy -db -f haproxy.cfg >haproxy.log 2>&1 &
 proxy=$!
-trap 'kill $proxy 2>/dev/null || true; instance_end' EXIT
+trap 'rc=$?; kill $proxy 2>/dev/null || true; instance_end $rc' EXIT
 within 10 port_taken "$front" || { cat haproxy.log; fail "haproxy does not start"; }
 ended() {
     curl -fsS "http://127.0.0.1:$metrics_port/metrics" |
@@ -57,11 +57,14 @@ ok "haproxy says who calls, at both listeners; others call as before"
 mkfifo -m 600 hold
 exec 8<>hold
 before=$(ended address)
+has_open() { curl -fsS "http://127.0.0.1:$metrics_port/metrics" | grep -x "sealgate_connections{listener=\"certificate\"} $1" >/dev/null; }
+within 5 has_open 0 || fail "the connections so far stay open"
 for _ in 1 2 3; do
     openssl s_client -bind 127.0.0.5:0 -connect "127.0.0.1:$front" -alpn h2 <hold >/dev/null 2>&1 8>&- &
     held+=($!)
 done
-# What stays open by curl has gone already, so these are all of 127.0.0.5.
+# All three before anybody asks, who would take the place of one.
+within 5 has_open 3 || fail "not three connections are held"
 refused() { [ "$(asks "$front" 127.0.0.5 "${certificate[@]}" 2>/dev/null)" = 000 ]; }
 within 5 refused || fail "the limit of an address does not count through the proxy"
 [ "$(ended address)" -gt "$before" ] || fail "it is not counted"

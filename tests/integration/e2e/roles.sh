@@ -12,7 +12,7 @@ start() { # ROLE...: in the background, its process in $!
     $sealgated "$@" --config "$dir/sealgate.yaml" >>"$dir/log" 2>&1 </dev/null &
 }
 stop_all() { kill "$token" "$gateway" 2>/dev/null || true; }
-trap 'stop_all; instance_end' EXIT
+trap 'rc=$?; stop_all; instance_end $rc' EXIT
 signs() { sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig "$@" >/dev/null 2>&1; }
 
 gateway=0

@@ -59,7 +59,7 @@ strace_daemon "$units/gateway.strace" run gateway
 gateway=$!
 traced() { ps -o pid= --ppid "$1" | tr -d ' '; } # the daemon under its strace
 stop_all() { kill "$(traced "$gateway")" "$(traced "$token")" 2>/dev/null || true; }
-trap 'stop_all; instance_end' EXIT
+trap 'rc=$?; stop_all; instance_end $rc' EXIT
 within 20 sealgate health >/dev/null 2>&1 || fail "it does not serve"
 sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig >/dev/null
 sealgate sign --key dev-rsa2048 --file "$top/README.md" --out s.sig >/dev/null
@@ -69,12 +69,17 @@ exec 3<>"/dev/tcp/127.0.0.1/$(. "$dir/ports" && echo "$metrics_port")"
 printf 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n' >&3
 grep -q sealgate_signatures_total <&3 || fail "no metrics"
 exec 3>&-
-started() { grep -c 'event=app.started' "$dir/log"; }
-before=$(started)
-kill -USR2 "$(traced "$gateway")"
-again() { [ "$(started)" -gt "$before" ]; }
-within 20 again || fail "no new gateway took over"
+takes_over() { # N: for the Nth time
+    kill -USR2 "$(traced "$gateway")"
+    is_done() { [ "$(grep -c 'event=launcher.takeover_done' "$dir/log")" = "$1" ]; }
+    within 20 is_done "$1" || fail "no new gateway took over"
+}
+takes_over 1
 sealgate sign --key dev-p256 --file "$top/README.md" --out s.sig >/dev/null
+# And one that asks for the clock, as it is by default; it may not sign here.
+sed -i 's/^clock_sync_required: false/clock_sync_required: true/' "$dir/sealgate.yaml"
+grep -q '^clock_sync_required: true' "$dir/sealgate.yaml" || fail "the clock is not asked for"
+takes_over 2
 kill -TERM "$(traced "$gateway")"
 wait "$gateway" || fail "the gateway ended badly"
 kill -TERM "$(traced "$token")"
