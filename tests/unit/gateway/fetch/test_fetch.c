@@ -20,8 +20,8 @@ enum { BODY_MAX = 1000, PATIENCE_MS = 20000, SHORT_MS = 300 };
 #define FOUR THOUSAND THOUSAND THOUSAND THOUSAND
 
 static struct https_script *script;
-static const struct row *shown; /* what the server answers */
-static struct sg_buf request;   /* what it was asked last */
+static _Atomic(const struct row *) shown; /* what the server answers */
+static struct sg_buf request;             /* what it was asked last */
 
 static const struct row {
     const char *name, *answer;
@@ -94,13 +94,14 @@ static const struct row {
 
 static void answer(void *arg, struct sg_slice asked, struct https_script_answer *ret)
 {
+    const struct row *row = shown;
     (void)arg;
     sg_buf_clear(&request);
     sg_buf_add_slice(&request, asked);
-    sg_buf_add_slice(&ret->bytes, sg_slice_str(shown->answer));
-    ret->end = shown->end;
-    ret->piece = shown->piece;
-    ret->pause_ms = shown->pause_ms;
+    sg_buf_add_slice(&ret->bytes, sg_slice_str(row->answer));
+    ret->end = row->end;
+    ret->piece = row->piece;
+    ret->pause_ms = row->pause_ms;
 }
 
 static int set_up(void **state)
@@ -157,15 +158,16 @@ static void what_is_answered_is_told(void **state)
     https_script_set(script, HTTPS_SERVES, HTTPS_AS_ITSELF);
     for (size_t i = 0; i < SG_COUNT(rows); i++) {
         struct asked asked;
-        shown = &rows[i];
-        post(&fetch, SG_SLICE("old 0\n"), shown->rc == SG_E_TIMEOUT ? SHORT_MS : PATIENCE_MS, -1,
+        const struct row *row = &rows[i];
+        shown = row;
+        post(&fetch, SG_SLICE("old 0\n"), row->rc == SG_E_TIMEOUT ? SHORT_MS : PATIENCE_MS, -1,
              &asked);
-        if (asked.rc != shown->rc)
-            fail_msg("%s: %d and not %d: %s", shown->name, (int)asked.rc, (int)shown->rc,
+        if (asked.rc != row->rc)
+            fail_msg("%s: %d and not %d: %s", row->name, (int)asked.rc, (int)row->rc,
                      asked.err.msg);
-        if (shown->rc == SG_OK) {
-            assert_int_equal(asked.status, shown->status);
-            assert_slice_equal(sg_buf_slice(&asked.body), sg_slice_str(shown->body));
+        if (row->rc == SG_OK) {
+            assert_int_equal(asked.status, row->status);
+            assert_slice_equal(sg_buf_slice(&asked.body), sg_slice_str(row->body));
         } else {
             assert_true(asked.err.msg[0] != '\0');
             assert_int_equal(asked.status, 0);
