@@ -16,6 +16,7 @@ static void on_flush(void *arg)
 {
     struct sg_app *app = arg;
     sg_signings_flush(app->signings);
+    sg_rpc_health_changed(app->rpc);
     flush_later(app);
 }
 

@@ -10,7 +10,8 @@
 
 enum {
     TICK_MS = 1000,
-    FAILED_MS = 1000,     /* after a commit that failed, before signatures are made again */
+    FAILED_MS = 1000,     /* after a commit that failed, before signatures are made again, */
+    UNWELL_MS = 10000,    /* and before balancers are told that they are, unless one succeeds */
     BEHIND_MS_MAX = 2000, /* a clock that is corrected a little is none to stop for */
     INDEX_TURNS = 16,     /* of the index, for each tick */
     HOLD_COMMITS = 8,     /* so many times as long as a commit takes may a record be held back, */
@@ -425,6 +426,16 @@ enum sg_rc sg_audit_is_ready(struct sg_audit *audit, int64_t *ret_retry_ms, stru
                          (unsigned long long)room, (unsigned long long)audit->room_bytes_min);
     *ret_retry_ms = 0;
     return SG_OK;
+}
+
+bool sg_audit_is_well(struct sg_audit *audit)
+{
+    const int64_t failed_ns = atomic_load(&audit->failed_ns);
+    int64_t retry_ms;
+
+    if (failed_ns != 0 && sg_mono_ns(audit->clock) - failed_ns < UNWELL_MS * SG_NS_PER_MS)
+        return false;
+    return sg_audit_is_ready(audit, &retry_ms, NULL) == SG_OK;
 }
 
 const char *sg_audit_log_name(const struct sg_audit *audit)

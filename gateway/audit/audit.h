@@ -91,6 +91,10 @@ void sg_audit_entry_done(struct sg_audit_entry *entry);
 SG_MUST_USE enum sg_rc sg_audit_is_ready(struct sg_audit *audit, int64_t *ret_retry_ms,
                                          struct sg_err *err);
 
+/* The same for balancers. A commit that failed counts for longer, or they would be told another
+ * thing each second while nobody signs; then somebody is let try. */
+bool sg_audit_is_well(struct sg_audit *audit);
+
 /*
  * Records that this gateway begins to write to the log; `detail` says what it is, for people, and
  * is copied. Called once, before anything is submitted: what follows stands behind it. Does not

@@ -5,9 +5,9 @@
 #include "grpc/health/v1/health.pb-c.h"
 
 /*
- * grpc.health.v1. The whole server ("") and SigningService serve while some token is up;
- * the other services serve until the server drains. Open to anybody: balancers have no
- * certificate, and it tells nothing else.
+ * grpc.health.v1. The whole server ("") and SigningService serve while some token is up and its
+ * signatures can be recorded; the other services serve until the server drains. Open to anybody:
+ * balancers have no certificate, and it tells nothing else.
  */
 enum {
     /* A name of a service and its tag; far more than any service here has. Nobody has had to say
@@ -34,6 +34,12 @@ static bool is_any_token_up(const struct sg_hsm *hsm)
     return false;
 }
 
+static bool can_sign(const struct sg_rpc *rpc)
+{
+    return is_any_token_up(rpc->deps.hsm) &&
+           (rpc->deps.audit == NULL || sg_audit_is_well(rpc->deps.audit));
+}
+
 static bool is_known(const char *service)
 {
     if (service[0] == '\0')
@@ -50,9 +56,9 @@ static Grpc__Health__V1__HealthCheckResponse__ServingStatus status_of(const stru
 {
     if (!is_known(service))
         return GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN;
-    const bool needs_token =
+    const bool is_for_signing =
         service[0] == '\0' || strcmp(service, "sealgate.v1.SigningService") == 0;
-    if (rpc->is_draining || (needs_token && !is_any_token_up(rpc->deps.hsm)))
+    if (rpc->is_draining || (is_for_signing && !can_sign(rpc)))
         return GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING;
     return GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
 }

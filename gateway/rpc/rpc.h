@@ -70,7 +70,7 @@ void sg_rpc_set_authz(struct sg_rpc *rpc, const struct sg_authz *authz);
 
 /* Health says NOT_SERVING from now on, to watchers too, and their calls end. */
 void sg_rpc_drain(struct sg_rpc *rpc);
-/* Tokens or keys have changed: health watchers are told. */
+/* Tokens, keys or the audit log may have changed: health watchers are told what is news to them. */
 void sg_rpc_health_changed(struct sg_rpc *rpc);
 
 #endif

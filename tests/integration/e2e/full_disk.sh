@@ -65,11 +65,13 @@ cat said
 has STORE_FULL said
 [ "$(avail)" = 0 ] || fail "the disk is not full: $(df "$disk")"
 for _ in 1 2 3; do ! sign 1 || true; done
+! sealgate health >said || { cat said; fail "balancers are not told"; }
 [ "$(role_pid gateway)" = "$gateway" ] || fail "the gateway died of it"
 ok "a full disk: $(tail -n 1 said)"
 rm -f "$disk"/filler.*
 within 20 sign || { cat said; fail "it does not go on when there is room"; }
 for _ in 1 2 3; do sign || { cat said; fail "it does not sign any more"; }; done
+within 12 sealgate health >/dev/null || fail "balancers are not told that it goes on"
 kill "$load" 2>/dev/null || true
 wait "$load" 2>/dev/null || true
 ok "with room it goes on by itself"

@@ -474,6 +474,33 @@ static void a_beginning_that_cannot_be_written_is_made_up_for(void **state)
     stop();
 }
 
+static void balancers_are_told_longer_of_a_commit_that_failed(void **state)
+{
+    int64_t retry_ms;
+    (void)state;
+
+    start();
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    atomic_store(&rig.clock.still_ns, sg_mono_ns(&sg_clock_system));
+    assert_true(sg_audit_is_well(rig.audit));
+    set_file_limit(0);
+    write_some(0, 1);
+    assert_int_equal(rig.entries[0].outcome, SG_AUDIT_FAILED);
+    assert_false(sg_audit_is_well(rig.audit));
+    atomic_fetch_add(&rig.clock.still_ns, 2 * SG_NS_PER_S);
+    assert_int_equal(sg_audit_is_ready(rig.audit, &retry_ms, NULL), SG_OK); /* to try again */
+    assert_false(sg_audit_is_well(rig.audit));
+    atomic_fetch_add(&rig.clock.still_ns, 9 * SG_NS_PER_S);
+    assert_true(sg_audit_is_well(rig.audit));
+    write_some(1, 1);
+    assert_false(sg_audit_is_well(rig.audit));
+    set_file_limit(1);
+    write_some(2, 1);
+    assert_true(sg_audit_is_well(rig.audit)); /* at once */
+    done_with(0, 3);
+    stop();
+}
+
 /* Holding back ----------------------------------------------------------------------------- */
 
 static uint64_t commits(void)
@@ -691,6 +718,7 @@ int main(void)
         cmocka_unit_test(closing_loses_nothing),
         cmocka_unit_test(the_beginning_is_in_front_of_what_follows),
         cmocka_unit_test(a_beginning_that_cannot_be_written_is_made_up_for),
+        cmocka_unit_test(balancers_are_told_longer_of_a_commit_that_failed),
         cmocka_unit_test(many_on_their_way_share_a_commit),
         cmocka_unit_test(of_many_on_their_way_more_share_a_commit),
         cmocka_unit_test(what_is_held_back_is_written_by_the_close),
