@@ -84,7 +84,7 @@ cp office/first.pem office/second.pem .
 cp office/server.key server.key
 openssl rand -hex 16 >pin
 openssl rand -hex 16 >so-pin
-softhsm() { # NAME USER: a SoftHSM2 token of that label in the folder of its state
+softhsm() { # NAME USER LABEL: a SoftHSM2 token in the folder of its state
     install -d -m 0700 -o "$2" -g "$2" "/var/lib/sealgate/$1" "/var/lib/sealgate/$1/objects"
     printf 'directories.tokendir = /var/lib/sealgate/%s/objects\nobjectstore.backend = file\n' "$1" >"/etc/sealgate/softhsm-$1.conf"
     echo "SOFTHSM2_CONF=/etc/sealgate/softhsm-$1.conf" >"/etc/sealgate/token-$1.env"
@@ -119,7 +119,6 @@ sealgate keys public-key tax-2026 --out key.pem
 openssl dgst -sha256 -verify key.pem -signature s.sig /etc/os-release >/dev/null || fail "the signature is not valid"
 sealgate keys csr tax-2026 --subject "CN=Tax 2026" --out csr.pem >/dev/null
 openssl req -in csr.pem -verify -noout 2>/dev/null || fail "the certificate request is not valid"
-sealgate audit verify --help >/dev/null
 [ "$(stat -c %U /proc/"$(gateway)" /proc/"$(token)" | xargs)" = "sealgate sealgate-token" ] || fail "the users of the processes"
 ok "it signs as the manual installs it: $(systemctl show -p StatusText --value sealgate-gateway)"
 
