@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "formats/audit/checkpoint.h"
+#include "formats/audit/epoch.h"
 #include "gateway/administrators.h"
 #include "gateway/audit/create.h"
 #include "gateway/key_file.h"
@@ -25,8 +26,13 @@ static enum sg_rc describe(const struct sg_config *config, const struct sg_init_
     sg_buf_add_str(detail, "log key: ");
     sg_note_key_write(key, detail);
     sg_buf_add_str(detail, "\n");
+    const size_t begin = detail->len;
     for (size_t i = 0; i < options->administrator_count; i++)
         SG_TRY(sg_administrator_add(options->administrators[i], trust, detail, err));
+    SG_TRY(sg_buf_check(detail, err));
+    struct sg_slice administrators = sg_buf_slice(detail);
+    (void)sg_slice_take(&administrators, begin);
+    SG_TRY(sg_epoch_administrators_check(administrators, err));
     for (size_t i = 0; i < config->token_count; i++)
         sg_buf_printf(detail, "token: %s %s\n", config->tokens[i].name, config->tokens[i].uri);
     return sg_buf_check(detail, err);

@@ -101,6 +101,11 @@ if timeout 20 "$sealgated" gateway --config "$etc/sealgate.yaml" >"$stage/early.
 fi
 grep -q 'sealgated init' "$stage/early.log" || fail "it does not say what is missing: $(tail -n 1 "$stage/early.log")"
 for name in first second; do pki_client "$etc" "$name"; done
+if "$sealgated" init --config "$etc/sealgate.yaml" --origin test.example --administrator "$etc/first.pem" \
+    --administrator "$etc/first.pem" 2>"$stage/one.txt"; then
+    fail "init takes one administrator for two"
+fi
+grep -q "two different administrators" "$stage/one.txt" || { cat "$stage/one.txt"; fail "no word of why"; }
 "$sealgated" init --config "$etc/sealgate.yaml" --origin test.example --administrator "$etc/first.pem" \
     --administrator "$etc/second.pem" >"$stage/init.txt" || fail "sealgated init"
 grep -q '^made the audit log "main", origin test.example/main/1$' "$stage/init.txt" || fail "init said: $(cat "$stage/init.txt")"
