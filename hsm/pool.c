@@ -15,9 +15,8 @@ enum {
     CONNS_MAX = 16,      /* gateways, and those that are just being replaced */
     TURN_PACKETS = 16,   /* taken from one connection before others get a look */
     SEND_WAIT_MS = 1000, /* a gateway that reads no answers for so long is given up */
-    PARK_MS = 1000,
-    HOLD_NS = 4000000, /* an answer, for the next */
-    FAST_NS = 500000,  /* to make an answer that may be held */
+    HOLD_NS = 4000000,   /* an answer, for the next */
+    FAST_NS = 500000,    /* to make an answer that may be held */
 };
 #define STOP_DATA UINT64_MAX
 
@@ -151,10 +150,17 @@ static bool handle_packet(struct thread *thread, int fd, struct sg_slice packet)
     return true;
 }
 
+static bool may_serve(const struct thread *thread, int64_t *ret_again_ns)
+{
+    const struct sg_pool_config *config = &thread->pool->config;
+    return config->may_serve == NULL ||
+           config->may_serve(config->arg, thread->number, ret_again_ns);
+}
+
 /* Takes packets until there are none. False: the connection is over. */
 static bool serve(struct thread *thread, int fd)
 {
-    const struct sg_pool_config *config = &thread->pool->config;
+    int64_t again_ns;
 
     sg_buf_clear(&thread->answers); /* a connection that ended may have left some */
     thread->took_ns = 0;
@@ -167,8 +173,7 @@ static bool serve(struct thread *thread, int fd)
         if (len <= 0 || (size_t)len > SG_JOB_PACKET_MAX ||
             !handle_packet(thread, fd, sg_slice_of(thread->packet, (size_t)len)))
             return false;
-        if (thread->pause_ms > 0 ||
-            (config->may_serve != NULL && !config->may_serve(config->arg, thread->number)))
+        if (thread->pause_ms > 0 || !may_serve(thread, &again_ns))
             break;
     }
     return send_held(thread, fd);
@@ -181,9 +186,9 @@ static void pause_thread(const struct thread *thread)
 }
 
 /* Until it is worth asking again whether this thread may serve. False: the pool stops. */
-static bool park(struct sg_pool *pool, uint64_t seen_stirs)
+static bool park(struct sg_pool *pool, uint64_t seen_stirs, int64_t park_ns)
 {
-    int64_t until = sg_mono_ns(&sg_clock_system) + PARK_MS * SG_NS_PER_MS;
+    int64_t until = sg_mono_ns(&sg_clock_system) + park_ns;
     struct timespec ts = {.tv_sec = until / SG_NS_PER_S, .tv_nsec = until % SG_NS_PER_S};
 
     pthread_mutex_lock(&pool->lock);
@@ -247,8 +252,9 @@ static void *run(void *arg)
         config->begin(config->arg, thread->number);
     for (;;) {
         uint64_t stirs = stirs_of(pool); /* before asking: one that comes meanwhile is not missed */
-        if (config->may_serve != NULL && !config->may_serve(config->arg, thread->number)) {
-            if (!park(pool, stirs))
+        int64_t again_ns;
+        if (!may_serve(thread, &again_ns)) {
+            if (!park(pool, stirs, again_ns))
                 return NULL;
         } else if (!turn(thread)) {
             return NULL;

@@ -30,9 +30,9 @@ struct sg_pool_config {
     void (*begin)(void *arg, size_t i);
     /* Appends the one answer to a message to `out`. False ends the connection instead. */
     bool (*handle)(void *arg, size_t i, struct sg_slice message, struct sg_buf *out);
-    /* Whether this thread is to take packets now; asked again after a second, or when the pool is
-     * stirred. May be NULL. */
-    bool (*may_serve)(void *arg, size_t i);
+    /* Whether this thread is to take packets now; if not it is asked again after `*ret_again_ns`,
+     * or when the pool is stirred. May be NULL. */
+    bool (*may_serve)(void *arg, size_t i, int64_t *ret_again_ns);
 };
 
 /* Strings and `config->arg` outlive the pool. */

@@ -105,11 +105,15 @@ static void put_info(struct token *token, struct sg_p11_info *info, struct sg_an
 
 /* Workers ---------------------------------------------------------------------------------- */
 
-static bool worker_may_serve(void *arg, size_t i)
+static bool worker_may_serve(void *arg, size_t i, int64_t *ret_again_ns)
 {
     struct token *token = arg;
-    if (i < sg_p11_workers(token->p11) || sg_p11_session_grow(token->sessions[i], i))
+    if (i < sg_p11_workers(token->p11))
         return true;
+    if (sg_p11_session_grow(token->sessions[i], i, ret_again_ns)) {
+        sg_pool_stir(token->worker_pool); /* the next may try */
+        return true;
+    }
     sg_p11_session_park(token->sessions[i]);
     return false;
 }

@@ -70,9 +70,10 @@ SG_DEFINE_AUTO(struct sg_p11_session, sg_p11_session_free);
 void sg_p11_session_park(struct sg_p11_session *session);
 /*
  * Whether a token that refused sessions bears this one again, for worker `i`, the first that is one
- * too many. Opens it, some seconds after the last refusal, so that no job has to find it out.
+ * too many. Opens it, some time after the last refusal, so that no job has to find it out. False:
+ * `*ret_again_ns` is how long from now it is worth asking again, if nothing else changes.
  */
-bool sg_p11_session_grow(struct sg_p11_session *session, size_t i);
+bool sg_p11_session_grow(struct sg_p11_session *session, size_t i, int64_t *ret_again_ns);
 /* When the call that is inside now began (monotonic ns), or 0. Thread: any. */
 int64_t sg_p11_session_busy_since(const struct sg_p11_session *session);
 

@@ -76,9 +76,10 @@ struct sg_p11 {
 
     pthread_mutex_t facts;
     struct sg_p11_info info;
-    _Atomic size_t ceiling;     /* info.workers */
-    _Atomic size_t bearable;    /* the same, less one for every session that was refused */
-    _Atomic int64_t refused_ns; /* when the last one was */
+    _Atomic size_t ceiling;  /* info.workers */
+    _Atomic size_t bearable; /* the same, less one for every session that was refused */
+    /* When a session was refused last, and when the first was since it bore all. */
+    _Atomic int64_t refused_ns, short_since_ns;
 
     pthread_mutex_t keys_lock;
     struct sg_p11_key **buckets; /* open addressing by CKA_ID; entries never go */

@@ -54,19 +54,22 @@ void sg_p11_session_close(struct sg_p11_session *session)
     session->handle = CK_INVALID_HANDLE;
 }
 
-static const int64_t grow_after_ns = 5 * SG_NS_PER_S;
+static const int64_t grow_min_ns = 100 * SG_NS_PER_MS, grow_max_ns = 5 * SG_NS_PER_S;
 
 /* The token bears fewer sessions than it said: one worker less, until it bears more again. */
-static void shrink(struct sg_p11 *p11)
+static void shrink(struct sg_p11 *p11, int64_t now)
 {
-    p11->refused_ns = sg_mono_ns(&sg_clock_system);
     size_t workers = p11->bearable;
+    if (workers == p11->ceiling)
+        p11->short_since_ns = now;
+    p11->refused_ns = now;
     while (workers > 1 && !atomic_compare_exchange_weak(&p11->bearable, &workers, workers - 1))
         continue;
 }
 
-enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_err *err)
+static enum sg_outcome make_ready(struct sg_p11_session *session, CK_RV *ret_rv, struct sg_err *err)
 {
+    *ret_rv = CKR_OK;
     struct sg_p11 *p11 = session->p11;
     if (!p11->is_open)
         return sg_p11_refuse(err, SG_OUT_TOKEN, "could not use the token: it is not open");
@@ -77,15 +80,22 @@ enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_e
     sg_p11_session_close(session);
 
     CK_SESSION_HANDLE handle;
-    CK_RV rv = p11->fn->C_OpenSession(p11->slot, CKF_SERIAL_SESSION, NULL, NULL, &handle);
-    if (rv == CKR_SESSION_COUNT)
-        shrink(p11);
-    if (rv != CKR_OK)
-        return sg_p11_fail(err, rv, "open a session");
+    *ret_rv = p11->fn->C_OpenSession(p11->slot, CKF_SERIAL_SESSION, NULL, NULL, &handle);
+    if (*ret_rv != CKR_OK)
+        return sg_p11_fail(err, *ret_rv, "open a session");
     session->handle = handle;
     session->generation = generation;
     session->life = life;
     return SG_OUT_OK;
+}
+
+enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_err *err)
+{
+    CK_RV rv;
+    enum sg_outcome outcome = make_ready(session, &rv, err);
+    if (rv == CKR_SESSION_COUNT)
+        shrink(session->p11, sg_mono_ns(&sg_clock_system));
+    return outcome;
 }
 
 void sg_p11_session_park(struct sg_p11_session *session)
@@ -97,24 +107,40 @@ void sg_p11_session_park(struct sg_p11_session *session)
     sg_p11_leave(session);
 }
 
-bool sg_p11_session_grow(struct sg_p11_session *session, size_t i)
+/*
+ * When a token that is short of sessions is asked for one more: an eighth of what the shortage
+ * has lasted after it last refused one. So a short one ends soon after its cause does, and a token
+ * that bears fewer for good, or shares them with others, is hardly asked.
+ */
+static int64_t grow_due_ns(const struct sg_p11 *p11)
+{
+    int64_t pause_ns = (p11->refused_ns - p11->short_since_ns) / 8;
+    if (pause_ns < grow_min_ns)
+        pause_ns = grow_min_ns;
+    return p11->refused_ns + (pause_ns < grow_max_ns ? pause_ns : grow_max_ns);
+}
+
+bool sg_p11_session_grow(struct sg_p11_session *session, size_t i, int64_t *ret_again_ns)
 {
     struct sg_p11 *p11 = session->p11;
+    int64_t now = sg_mono_ns(&sg_clock_system);
     size_t workers = i;
+    CK_RV rv;
 
-    if (i != p11->bearable || i >= p11->ceiling ||
-        sg_mono_ns(&sg_clock_system) - p11->refused_ns < grow_after_ns)
+    *ret_again_ns = grow_max_ns;
+    if (i != p11->bearable || i >= p11->ceiling)
+        return false;
+    *ret_again_ns = grow_due_ns(p11) - now;
+    if (*ret_again_ns > 0)
         return false;
     sg_p11_enter(session);
-    bool is_open = sg_p11_session_ready(session, NULL) == SG_OUT_OK;
+    bool is_open = make_ready(session, &rv, NULL) == SG_OUT_OK;
     sg_p11_leave(session);
-    /* Refused again, it shrank by the worker before, whose session is there: give that back. */
-    if (!is_open) {
-        workers = i - 1;
-        atomic_compare_exchange_strong(&p11->bearable, &workers, i);
-        return false;
-    }
-    return atomic_compare_exchange_strong(&p11->bearable, &workers, i + 1);
+    if (is_open && atomic_compare_exchange_strong(&p11->bearable, &workers, i + 1))
+        return true;
+    p11->refused_ns = now;
+    *ret_again_ns = grow_due_ns(p11) - now;
+    return false;
 }
 
 bool sg_p11_mend(struct sg_p11_session *session, enum sg_outcome outcome, struct sg_slice id,

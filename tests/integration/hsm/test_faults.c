@@ -307,14 +307,13 @@ static void short_of_sessions_those_that_have_one_do_the_work(void **state)
     rig_engine_end(&engine);
 }
 
-/* One by one, some seconds after it was refused the last time; no job has to find it out. */
-static void a_token_that_bears_more_sessions_again_gets_them(void **state)
+/* Three workers, of which the token bears one or two, and the engine knows that. */
+static void begin_short_of_sessions(void)
 {
-    (void)state;
     control->max_sessions = 3;
     control->of[FAULT_Sign].latency_us = 20000; /* slow enough for a packet each */
     begin(3, false, NULL);
-    for (uint64_t i = 0; i < 4; i++) { /* until the engine knows that */
+    for (uint64_t i = 0; i < 4; i++) {
         submit(i, 0, 0);
         rig_run(&engine, i + 1, 10000);
     }
@@ -322,13 +321,38 @@ static void a_token_that_bears_more_sessions_again_gets_them(void **state)
         submit(i, 0, 0);
     rig_run(&engine, 34, 10000);
     assert_int_equal(engine.signed_count, 34);
-    control->of[FAULT_Sign].latency_us = 0;
     assert_true(token_info().workers < 3); /* how many tried before all was signed? */
+}
 
+/* Soon, and one after the other; no job has to find it out. */
+static void a_token_that_bears_more_sessions_again_gets_them(void **state)
+{
+    (void)state;
+    begin_short_of_sessions();
+    uint64_t retried = token_info().retried_total, tag = 34;
     control->max_sessions = 0;
-    for (int i = 0; i < 25 && token_info().workers < 3; i++)
-        rig_pass(&engine, 1000);
+    int64_t end_ns = rig_now_ns();
+    while (token_info().workers < 3 && rig_now_ns() - end_ns < SG_NS_PER_S) {
+        submit(tag++, 0, 0); /* by whose answers the engine knows */
+        rig_run(&engine, tag, 10000);
+    }
     assert_int_equal(token_info().workers, 3);
+    assert_int_equal(token_info().retried_total, retried);
+    assert_int_equal(engine.signed_count, tag);
+    rig_engine_end(&engine);
+}
+
+/* And one that goes on refusing is asked ever less often: others may need what it has. */
+static void a_token_that_stays_short_of_sessions_is_hardly_asked_for_more(void **state)
+{
+    (void)state;
+    begin_short_of_sessions();
+    rig_pass(&engine, 1500);
+    uint64_t asked = control->of[FAULT_OpenSession].calls;
+    rig_pass(&engine, 2000);
+    asked = control->of[FAULT_OpenSession].calls - asked;
+    print_message("  asked %llu times in two seconds\n", (unsigned long long)asked);
+    assert_in_range(asked, 1, 12);
     rig_engine_end(&engine);
 }
 
@@ -670,6 +694,7 @@ int main(void)
         TEST(a_token_that_is_down_opens_the_breaker_and_closes_it_when_back),
         TEST(short_of_sessions_those_that_have_one_do_the_work),
         TEST(a_token_that_bears_more_sessions_again_gets_them),
+        TEST(a_token_that_stays_short_of_sessions_is_hardly_asked_for_more),
         TEST(a_token_that_says_how_many_sessions_it_bears_is_believed),
         TEST(a_wrong_signature_quarantines_its_key_and_no_other),
         TEST(an_unknown_answer_is_the_requests_own_fault),

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "hsm/job.h"
 #include "tests/support/unit.h"
 
@@ -51,9 +52,10 @@ static bool handle(void *arg, size_t i, struct sg_slice message, struct sg_buf *
     return true;
 }
 
-static bool may_serve(void *arg, size_t i)
+static bool may_serve(void *arg, size_t i, int64_t *ret_again_ns)
 {
     struct rig *rig = arg;
+    *ret_again_ns = SG_NS_PER_S;
     return (atomic_load(&rig->shut) & 1u << i) == 0;
 }
 
