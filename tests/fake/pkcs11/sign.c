@@ -7,8 +7,11 @@
 
 /* Remembered signatures ------------------------------------------------------------------- */
 
-/* One place for each hash of key, mechanism and input: a newcomer takes the place. */
-enum { MEMO_MAX = 8192 };
+/*
+ * A few places for each hash of key, mechanism and input: where they are taken, a newcomer takes
+ * the first. With one, two inputs of a load that share it would be signed for real again and again.
+ */
+enum { MEMO_MAX = 8192, MEMO_WAYS = 8 };
 
 struct memo {
     struct fault_how how;
@@ -26,13 +29,13 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
     return hash;
 }
 
-static struct memo **place_of(const struct fault_how *how, const CK_BYTE *input, CK_ULONG len)
+static size_t place_of(const struct fault_how *how, const CK_BYTE *input, CK_ULONG len)
 {
     uint64_t hash = mix(UINT64_C(14695981039346656037), &how->key, sizeof(how->key));
     hash = mix(hash, &how->type, sizeof(how->type));
     hash = mix(hash, how->params, how->params_len);
     hash = mix(hash, input, len);
-    return &memos[(hash ^ hash >> 32) % MEMO_MAX];
+    return (hash ^ hash >> 32) % (MEMO_MAX / MEMO_WAYS) * MEMO_WAYS;
 }
 
 static bool is_same(const struct memo *memo, const struct fault_how *how, const CK_BYTE *input,
@@ -44,11 +47,21 @@ static bool is_same(const struct memo *memo, const struct fault_how *how, const 
            memcmp(memo->input, input, len) == 0;
 }
 
+/* Where this is, or is to be. */
+static struct memo **find_locked(const struct fault_how *how, const CK_BYTE *input, CK_ULONG len)
+{
+    struct memo **places = &memos[place_of(how, input, len)];
+    for (size_t i = 0; i < MEMO_WAYS; i++)
+        if (places[i] == NULL || is_same(places[i], how, input, len))
+            return &places[i];
+    return places;
+}
+
 static bool recall(const struct fault_how *how, const CK_BYTE *input, CK_ULONG len, CK_BYTE *out,
                    CK_ULONG *out_len)
 {
     pthread_rwlock_rdlock(&memo_lock);
-    const struct memo *memo = *place_of(how, input, len);
+    const struct memo *memo = *find_locked(how, input, len);
     const bool is_known = memo != NULL && is_same(memo, how, input, len) && memo->len <= *out_len;
     if (is_known) {
         memcpy(out, memo->signature, memo->len);
@@ -64,7 +77,7 @@ static void remember(const struct fault_how *how, const CK_BYTE *input, CK_ULONG
     if (len > FAULT_INPUT_MAX || signature_len > FAULT_SIGNATURE_MAX)
         return;
     pthread_rwlock_wrlock(&memo_lock);
-    struct memo **place = place_of(how, input, len);
+    struct memo **place = find_locked(how, input, len);
     if (*place == NULL)
         *place = malloc(sizeof(**place));
     if (*place != NULL) {
