@@ -72,7 +72,7 @@ struct sg_audit {
     /* The loop's. */
     size_t waiting, asked;
     struct sg_queue_node *first, *last; /* submitted and not handed over: held of them */
-    size_t held, expected;
+    size_t held[SG_KEY_TYPE_COUNT], expected[SG_KEY_TYPE_COUNT];
     int64_t held_ns; /* monotonic: since then the first of them waits */
     struct sg_timer hold_timer;
     struct sg_hook turn_over;
@@ -220,15 +220,19 @@ static void hand_over(void *arg)
     /* Cannot fail: the queue has no bound of its own and is not closed yet. */
     SG_ASSERT(sg_queue_push_all(audit->write.todo, audit->first) == SG_OK);
     audit->first = audit->last = NULL;
-    audit->held = 0;
+    memset(audit->held, 0, sizeof(audit->held));
 }
 
-/* Whether what is held is enough for a commit, seen beside what is still to come. A token must not
- * run dry while all its callers wait for the disk. */
+/* Whether what is held of one type is enough for a commit, seen beside what is still to come of it.
+ * A token must not run dry while all its callers wait for the disk. */
 static bool is_enough(const struct sg_audit *audit)
 {
-    const size_t share = audit->expected > BUSY ? HOLD_SHARE : 1;
-    return audit->held >= share * audit->expected;
+    for (size_t i = 0; i < SG_KEY_TYPE_COUNT; i++) {
+        const size_t share = audit->expected[i] > BUSY ? HOLD_SHARE : 1;
+        if (audit->held[i] > 0 && audit->held[i] >= share * audit->expected[i])
+            return true;
+    }
+    return false;
 }
 
 /* How long what is held may wait for what is on its way, from its first on. */
@@ -250,15 +254,15 @@ static void on_turn_over(void *arg)
         hand_over(audit);
 }
 
-void sg_audit_expect(struct sg_audit *audit)
+void sg_audit_expect(struct sg_audit *audit, enum sg_key_type type)
 {
-    audit->expected++;
+    audit->expected[type]++;
 }
 
-void sg_audit_expect_none(struct sg_audit *audit)
+void sg_audit_expect_none(struct sg_audit *audit, enum sg_key_type type)
 {
-    SG_ASSERT(audit->expected > 0);
-    audit->expected--;
+    SG_ASSERT(audit->expected[type] > 0);
+    audit->expected[type]--;
     sg_hook_arm(audit->loop, &audit->turn_over);
 }
 
@@ -315,7 +319,7 @@ enum sg_rc sg_audit_submit(struct sg_audit *audit, const struct sg_audit_record 
         audit->last->next = &entry->node;
     }
     audit->last = &entry->node;
-    audit->held++;
+    audit->held[entry->key_type]++;
     audit->waiting++;
     sg_hook_arm(audit->loop, &audit->turn_over);
     return SG_OK;

@@ -55,6 +55,7 @@ struct sg_audit_entry {
     void (*done)(struct sg_audit_entry *entry);
     /* All zero: none. Whoever comes second with it is TAKEN, and gets the first one's receipt. */
     uint8_t request_key[SG_STORE_REQUEST_KEY_BYTES];
+    enum sg_key_type key_type; /* with which it was expected, if it was */
 
     enum sg_audit_outcome outcome;
     struct sg_err err; /* of FAILED */
@@ -77,10 +78,13 @@ SG_MUST_USE enum sg_rc sg_audit_submit(struct sg_audit *audit, const struct sg_a
  * a third of that), what waits is held back, for some times as long as a commit takes and for 10 ms
  * at most: a commit costs the processor as much as several signatures, and whoever has so many
  * others before him does not notice. One caller alone, and the last of many, never wait.
+ *
+ * Counted are those by keys of one type, for they are made at one pace: what is made fast is not
+ * held back for a flood of what is slow.
  */
-void sg_audit_expect(struct sg_audit *audit);
+void sg_audit_expect(struct sg_audit *audit, enum sg_key_type type);
 /* One fewer; before its record is submitted, where there is one. */
-void sg_audit_expect_none(struct sg_audit *audit);
+void sg_audit_expect_none(struct sg_audit *audit, enum sg_key_type type);
 /* Frees what a finished entry keeps. */
 void sg_audit_entry_done(struct sg_audit_entry *entry);
 

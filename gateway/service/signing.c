@@ -246,7 +246,7 @@ static void on_signed(void *arg, struct sg_sign_op *op)
     struct sg_err err;
 
     if (evidence != NULL)
-        sg_audit_expect_none(signing->signings->options.audit);
+        sg_audit_expect_none(signing->signings->options.audit, evidence->entry.key_type);
     if (!op->is_signed) {
         finish_failed(signing, &op->err, op->retry_ms);
         return;
@@ -274,10 +274,10 @@ static enum sg_rc sign(struct sg_signing *signing, const struct sg_sign_request 
     signing->op.done = on_signed;
     signing->op.arg = signing;
     if (signing->evidence != NULL)
-        sg_audit_expect(signing->signings->options.audit);
+        sg_audit_expect(signing->signings->options.audit, signing->evidence->entry.key_type);
     enum sg_rc rc = sg_sign_start(signing->signings->options.signer, request, &signing->op, err);
     if (rc != SG_OK && signing->evidence != NULL)
-        sg_audit_expect_none(signing->signings->options.audit);
+        sg_audit_expect_none(signing->signings->options.audit, signing->evidence->entry.key_type);
     signing->retry_ms = signing->op.retry_ms;
     return rc;
 }
@@ -398,6 +398,7 @@ static enum sg_rc collect(struct sg_signing *signing, const struct sg_sign_reque
     if (evidence == NULL)
         return SG_FAIL(err, SG_E_LIMIT, 0, "no memory to record a signature");
     signing->evidence = evidence;
+    evidence->entry.key_type = signing->op.key->type;
     evidence->record = sg_audit_record_copy(record);
     if (evidence->record == NULL)
         return SG_FAIL(err, SG_E_LIMIT, 0, "no memory to record a signature");

@@ -510,16 +510,17 @@ static uint64_t commits(void)
     return stats.commits;
 }
 
-static void expect(size_t count)
+static void expect(enum sg_key_type type, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        sg_audit_expect(rig.audit);
+        sg_audit_expect(rig.audit, type);
 }
 
 /* One that was expected. */
-static void bring(size_t i)
+static void bring(enum sg_key_type type, size_t i)
 {
-    sg_audit_expect_none(rig.audit);
+    sg_audit_expect_none(rig.audit, type);
+    rig.entries[i].key_type = type;
     assert_int_equal(submit(i, NULL), SG_OK);
 }
 
@@ -549,28 +550,28 @@ static void many_on_their_way_share_a_commit(void **state)
     atomic_store(&rig.clock.still_ns, sg_mono_ns(&sg_clock_system));
     write_some(0, 1); /* tells that a commit takes long */
 
-    expect(4);
-    bring(1);
+    expect(SG_KEY_RSA_2048, 4);
+    bring(SG_KEY_RSA_2048, 1);
     assert_held();
-    bring(2); /* as many as are still to come */
+    bring(SG_KEY_RSA_2048, 2); /* as many as are still to come */
     assert_written(2);
     assert_int_equal(commits(), 2);
-    bring(3);
+    bring(SG_KEY_RSA_2048, 3);
     assert_written(1);
-    bring(4);
+    bring(SG_KEY_RSA_2048, 4);
     assert_written(1);
 
-    expect(9); /* who do not come: the first waits no longer than this */
-    bring(5);
+    expect(SG_KEY_RSA_2048, 9); /* who do not come: the first waits no longer than this */
+    bring(SG_KEY_RSA_2048, 5);
     assert_held();
     atomic_fetch_add(&rig.clock.still_ns, 10 * SG_NS_PER_MS);
     assert_written(1);
-    bring(6);
+    bring(SG_KEY_RSA_2048, 6);
     assert_held();
     for (size_t i = 0; i < 6; i++) /* or who will not come: 1 is left */
-        sg_audit_expect_none(rig.audit);
+        sg_audit_expect_none(rig.audit, SG_KEY_RSA_2048);
     assert_written(1);
-    sg_audit_expect_none(rig.audit);
+    sg_audit_expect_none(rig.audit, SG_KEY_RSA_2048);
     assert_int_equal(commits(), 6);
     done_with(0, 7);
     stop();
@@ -584,20 +585,45 @@ static void of_many_on_their_way_more_share_a_commit(void **state)
     atomic_store(&rig.clock.still_ns, sg_mono_ns(&sg_clock_system));
     write_some(0, 1); /* tells that a commit takes long */
 
-    expect(100);
+    expect(SG_KEY_RSA_2048, 100);
     for (size_t i = 1; i <= 74; i++)
-        bring(i); /* 26 are still to come, and 74 are not three times as many */
+        bring(SG_KEY_RSA_2048, i); /* 26 are still to come, and 74 are not three times as many */
     assert_held();
-    bring(75);
+    bring(SG_KEY_RSA_2048, 75);
     assert_written(75);
     for (size_t i = 76; i <= 83; i++)
-        bring(i);
+        bring(SG_KEY_RSA_2048, i);
     assert_held(); /* beside 17 */
     for (size_t i = 84; i <= 88; i++)
-        bring(i); /* 16 and fewer are what keeps a token at work: as many as these are enough */
+        bring(SG_KEY_RSA_2048,
+              i); /* 16 and fewer are what keeps a token at work: as many as these are enough */
     assert_written(13);
     assert_int_equal(commits(), 3);
     done_with(0, 89);
+    stop();
+}
+
+static void what_is_made_fast_does_not_wait_for_a_flood_of_what_is_slow(void **state)
+{
+    (void)state;
+
+    start();
+    atomic_store(&rig.clock.still_ns, sg_mono_ns(&sg_clock_system));
+    write_some(0, 1); /* tells that a commit takes long */
+
+    expect(SG_KEY_RSA_4096, 200);
+    expect(SG_KEY_EC_P256, 4);
+    bring(SG_KEY_RSA_4096, 1);
+    bring(SG_KEY_EC_P256, 2);
+    assert_held();
+    bring(SG_KEY_EC_P256, 3); /* as many as are still to come of these */
+    assert_written(3);
+    bring(SG_KEY_RSA_4096, 4);
+    assert_held(); /* as without the others */
+    assert_int_equal(commits(), 2);
+    close_audit();
+    done_with(0, 5);
+    assert_int_equal(open_audit(NULL), SG_OK);
     stop();
 }
 
@@ -608,8 +634,8 @@ static void what_is_held_back_is_written_by_the_close(void **state)
     start();
     atomic_store(&rig.clock.still_ns, sg_mono_ns(&sg_clock_system));
     write_some(0, 1);
-    expect(2);
-    assert_int_equal(submit(1, NULL), SG_OK);
+    expect(SG_KEY_RSA_2048, 3);
+    bring(SG_KEY_RSA_2048, 1);
     assert_held();
     close_audit();
     assert_int_equal(rig.done, 1);
@@ -721,6 +747,7 @@ int main(void)
         cmocka_unit_test(balancers_are_told_longer_of_a_commit_that_failed),
         cmocka_unit_test(many_on_their_way_share_a_commit),
         cmocka_unit_test(of_many_on_their_way_more_share_a_commit),
+        cmocka_unit_test(what_is_made_fast_does_not_wait_for_a_flood_of_what_is_slow),
         cmocka_unit_test(what_is_held_back_is_written_by_the_close),
         cmocka_unit_test(any_leaf_has_a_receipt),
         cmocka_unit_test(a_leaf_is_found_by_what_it_says),
