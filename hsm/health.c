@@ -349,7 +349,7 @@ static void kill_hung(struct sg_backend *backend, int64_t now)
     struct sg_err err;
     bool is_killed = sg_link_kill(&backend->sign);
     SG_IGNORE(SG_REFUSE(&err, SG_R_TOKEN_LOST, "token \"%s\" hangs: %s", backend->name,
-                        is_killed ? "its process was killed"
+                        is_killed ? "its process was told to end"
                                   : "it was disconnected")); /* told to those who wait */
     lose(backend, &err, now - sg_window_suspicious_ns(backend));
 }

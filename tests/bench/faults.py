@@ -3,14 +3,15 @@ Breaks one of two tokens under load, in every way that there is, and judges what
 it, which says what it prints. Rows that do not hold print FAIL, with the figure and why.
 """
 import argparse
+import os
 import pathlib
 import random
 import signal
 import subprocess
 import time
 
-from faults_lib import (DEADLINE_EXCEEDED, NS, OK, RETRY_INFO, UNAVAILABLE, WRONG, Callers, Instance, Rig, complain, failed, kill,
-                        now_ns, run, say)
+from faults_lib import (DEADLINE_EXCEEDED, NS, OK, RETRY_INFO, UNAVAILABLE, WRONG, Callers, Debugger, Instance, Rig, complain, failed,
+                        kill, now_ns, run, say)
 
 FAULT_S = 1.2  # how long a fault lasts
 WELL_S = 11  # after so long a token that was broken is as good as new: its breaker forgets (hsm/breaker.h)
@@ -175,6 +176,8 @@ class Table:
         self.masked("module segfault in C_OpenSession", lambda rig, _: rig.tell("crash", "OpenSession", 1, "restart"), fault_s=0.01)
         self.masked("kill -9 of the token process", lambda _, token: kill(self.instance.pids(token), signal.SIGKILL), fault_s=0.01)
         self.masked("SIGSTOP of the token process", self.freeze, lambda *_: kill(self.frozen, signal.SIGCONT))
+        if os.geteuid() == 0:
+            self.masked("a debugger holds the token process", self.attach, lambda *_: self.debugger.detach())
         self.masked("10 times slower", lambda rig, _: rig.tell("lat", "Sign", self.arguments.latency_ms * 10000), lambda *_: self.mend())
         self.masked("sessions for 8 only, after a restart", lambda rig, _: rig.tell("maxsessions", 8, "restart"),
                     lambda rig, _: rig.tell("maxsessions", 0, "restart"))
@@ -182,6 +185,9 @@ class Table:
     def freeze(self, _, token):
         self.frozen = self.instance.pids(token)
         kill(self.frozen, signal.SIGSTOP)
+
+    def attach(self, _, token):
+        self.debugger = Debugger(self.instance.pids(token)[0])
 
     # ---- Lies, PINs, poison -----------------------------------------------------------------------
 
@@ -498,7 +504,6 @@ class Network:
 
 
 def main():
-    import os
     parser = argparse.ArgumentParser()
     for name in ("--work", "--build", "--softhsm", "--p11-client"):
         parser.add_argument(name, required=True)

@@ -232,7 +232,7 @@ static void a_token_that_hangs_with_a_request_is_killed_and_the_request_answered
     assert_killed_after(&rig, ADMIN_MS);
     assert_int_equal(rig.told, 1);
     assert_int_equal(rig.err.reason, SG_R_TOKEN_LOST);
-    assert_non_null(strstr(rig.err.msg, "hangs: its process was killed"));
+    assert_non_null(strstr(rig.err.msg, "hangs: its process was told to end"));
     assert_int_equal(backend(&rig)->restarts_total, 1);
     end(&rig);
 }
