@@ -6,6 +6,7 @@ Judged are SystemCallFilter, RestrictAddressFamilies, MemoryDenyWriteExecute, Re
 RestrictRealtime, ProcSubset=pid with ProtectProc, and ProtectSystem=strict: what is written lies under
 FOLDER, where this instance has what the unit has in /run/sealgate and its StateDirectory.
 """
+import os
 import re
 import subprocess
 import sys
@@ -63,8 +64,8 @@ def main():
     for match in lines:
         call, rest = match[1], match[2]
         seen.add(call)
-        # As root, and only then, SQLite gives its files to whom the store belongs.
-        if call not in calls and not (call == "fchown" and re.match(r"\d+, 0, 0\)", rest)):
+        # As root, and only then, SQLite gives its files to whom the store belongs; the unit is not root's.
+        if call not in calls and not (call == "fchown" and os.geteuid() == 0):
             faults.add(f"SystemCallFilter: {call}")
         family = re.match(r"(AF_\w+)", rest) if call in ("socket", "socketpair") else None
         if family and family[1] not in families:
