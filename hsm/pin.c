@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
@@ -14,6 +15,9 @@
 #define ACCEPTED_MAGIC "sealgate pin accepted 1\n"
 
 enum { SALT_LEN = 16, HASH_LEN = 32 };
+
+/* Blocks of memory from this size on are the system's again as soon as they are freed. */
+enum { BLOCK_BYTES = 1 << 20 };
 
 /* Tries whose outcome nobody saw, of a PIN that was never accepted and of one that was. */
 enum { UNSEEN_MAX = 1, UNSEEN_MAX_ACCEPTED = 2 };
@@ -33,6 +37,11 @@ struct accepted {
     uint8_t salt[SALT_LEN];
     uint8_t tag; /* the hash's first byte (pin.h says why no more of it) */
 };
+
+void sg_pin_setup(void)
+{
+    mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES); /* fixed: else it grows to what was freed last */
+}
 
 enum sg_rc sg_pin_read(const char *source, struct sg_secret **ret, struct sg_err *err)
 {

@@ -24,6 +24,12 @@
 enum { SG_PIN_BYTES_MAX = 256 };
 
 /*
+ * Has the C library give back what hashing a PIN takes for a moment, 16 MiB. Left to itself it
+ * keeps as much, or twice that, for every thread that ever logged in. Thread: main, before others.
+ */
+void sg_pin_setup(void);
+
+/*
  * Reads the PIN from the file `source`, or with "credential:NAME" from that systemd credential
  * (the folder named by CREDENTIALS_DIRECTORY).
  */

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "hsm/pin.h"
 #include "hsm/pkcs11/p11.h"
 #include "hsm/pool.h"
 #include "hsm/token.h"
@@ -487,6 +488,7 @@ static enum sg_rc start(struct token *token, struct sg_err *err)
         .allow_extractable = config->allow_extractable,
     };
     SG_TRY(harden(err));
+    sg_pin_setup();
     if (mkdir(config->state_dir, 0700) != 0 && errno != EEXIST)
         return fail_errno(err, "make the state folder");
     SG_TRY(sg_loop_new(&sg_clock_system, &token->loop, err));
