@@ -69,14 +69,15 @@ static enum sg_outcome log_in_locked(struct sg_p11 *p11, bool is_forgotten, stru
 
 static enum sg_outcome open_anchor_locked(struct sg_p11 *p11, struct sg_err *err)
 {
-    if (p11->anchor != CK_INVALID_HANDLE)
-        p11->fn->C_CloseSession(p11->anchor);
-    p11->anchor = CK_INVALID_HANDLE;
+    if (p11->anchor != CK_INVALID_HANDLE && p11->fn->C_CloseSession(p11->anchor) == CKR_OK)
+        p11->anchor = CK_INVALID_HANDLE;
 
     CK_SESSION_HANDLE handle;
     CK_RV rv = p11->fn->C_OpenSession(p11->slot, CKF_SERIAL_SESSION, NULL, NULL, &handle);
-    if (rv != CKR_OK)
+    if (rv != CKR_OK) /* the old one is asked again next time: it may be there yet */
         return sg_p11_fail(err, rv, "open the session that holds the login");
+    if (p11->anchor != CK_INVALID_HANDLE)
+        p11->lives++; /* it died, and with it presumably the others */
     p11->anchor = handle;
     return SG_OUT_OK;
 }
@@ -90,8 +91,6 @@ static enum sg_outcome login_locked(struct sg_p11 *p11, bool is_forgotten, struc
         (info.state == CKS_RO_USER_FUNCTIONS || info.state == CKS_RW_USER_FUNCTIONS))
         return SG_OUT_OK;
 
-    if (!is_alive)
-        p11->lives++; /* the anchor died, and with it presumably the others */
     enum sg_outcome outcome = is_alive ? SG_OUT_OK : open_anchor_locked(p11, err);
     if (outcome == SG_OUT_OK)
         outcome = log_in_locked(p11, is_forgotten, err);

@@ -171,6 +171,9 @@ enum sg_outcome sg_p11_initialize(struct sg_p11 *p11, struct sg_err *err)
     CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
 
     CK_RV rv = p11->fn->C_Initialize(&args);
+    /* C_Finalize failed when the token was away: our sessions from before are there yet. */
+    if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED && p11->fn->C_Finalize(NULL) == CKR_OK)
+        rv = p11->fn->C_Initialize(&args);
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         return sg_p11_fail(err, rv, "initialize the PKCS#11 module");
     p11->is_initialized = true;

@@ -92,9 +92,9 @@ struct sg_p11 {
 
 struct sg_p11_session {
     struct sg_p11 *p11;
-    CK_SESSION_HANDLE handle; /* CK_INVALID_HANDLE: none open */
-    uint64_t generation;      /* it was opened under */
-    uint64_t life;            /* likewise */
+    CK_SESSION_HANDLE handle;  /* CK_INVALID_HANDLE: none open */
+    bool is_over;              /* to be closed, if it is not */
+    uint64_t generation, life; /* it was opened under */
     _Atomic int64_t busy_since_ns;
 };
 
@@ -124,9 +124,9 @@ void sg_p11_finalize(struct sg_p11 *p11);
 enum sg_outcome sg_p11_login(struct sg_p11 *p11, uint64_t seen_generation, bool is_forgotten,
                              struct sg_err *err);
 
-/* session.c */
-/* Opens the session when it is not, or was opened under another generation. */
+/* session.c: opens the session when it is not, or was opened under another generation. */
 enum sg_outcome sg_p11_session_ready(struct sg_p11_session *session, struct sg_err *err);
+/* One that cannot be closed now is closed before another is opened: the token has it yet. */
 void sg_p11_session_close(struct sg_p11_session *session);
 void sg_p11_enter(struct sg_p11_session *session);
 void sg_p11_leave(struct sg_p11_session *session);

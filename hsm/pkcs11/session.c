@@ -47,11 +47,15 @@ void sg_p11_leave(struct sg_p11_session *session)
 
 void sg_p11_session_close(struct sg_p11_session *session)
 {
+    CK_RV rv = CKR_OK;
+
     /* Of another life the handle may by now be somebody else's session. */
     if (session->handle != CK_INVALID_HANDLE && session->p11->is_initialized &&
         session->life == session->p11->lives)
-        session->p11->fn->C_CloseSession(session->handle);
-    session->handle = CK_INVALID_HANDLE;
+        rv = session->p11->fn->C_CloseSession(session->handle);
+    if (rv == CKR_OK || sg_p11_class(rv) == SG_OUT_SESSION)
+        session->handle = CK_INVALID_HANDLE;
+    session->is_over = true;
 }
 
 static const int64_t grow_min_ns = 100 * SG_NS_PER_MS, grow_max_ns = 5 * SG_NS_PER_S;
@@ -75,7 +79,8 @@ static enum sg_outcome make_ready(struct sg_p11_session *session, CK_RV *ret_rv,
         return sg_p11_refuse(err, SG_OUT_TOKEN, "could not use the token: it is not open");
 
     const uint64_t generation = p11->generation, life = p11->lives;
-    if (session->handle != CK_INVALID_HANDLE && session->generation == generation)
+    if (session->handle != CK_INVALID_HANDLE && !session->is_over &&
+        session->generation == generation)
         return SG_OUT_OK;
     sg_p11_session_close(session);
 
@@ -84,6 +89,7 @@ static enum sg_outcome make_ready(struct sg_p11_session *session, CK_RV *ret_rv,
     if (*ret_rv != CKR_OK)
         return sg_p11_fail(err, *ret_rv, "open a session");
     session->handle = handle;
+    session->is_over = false;
     session->generation = generation;
     session->life = life;
     return SG_OUT_OK;

@@ -295,6 +295,46 @@ static void a_token_that_is_down_opens_the_breaker_and_closes_it_when_back(void 
     rig_engine_end(&engine);
 }
 
+/* Signs so slowly that all four workers do, and says how many sessions are open then. */
+static uint32_t sessions_in_use(uint64_t *tag)
+{
+    const size_t until = engine.done_count + 24;
+    control->of[FAULT_Sign].latency_us = 10000;
+    while (*tag < until)
+        submit((*tag)++, 0, 0);
+    rig_run(&engine, until, 10000);
+    return control->sessions;
+}
+
+/* What could not be closed while the token was away is closed when it is back, whether or not
+ * C_Finalize had its turn meanwhile. */
+static void a_token_that_is_back_has_no_more_sessions_than_before(void **state)
+{
+    uint64_t tag = 0;
+    (void)state;
+    begin(4, false, NULL);
+    const uint32_t before = sessions_in_use(&tag);
+    assert_int_equal(before, 4 + 2);
+    for (int i = 0; i < 3; i++) {
+        control->down_rv = 0x30;
+        submit(tag++, 0, 0);
+        rig_await(&engine, SG_TOKEN_DOWN, 2000);
+        rig_pass(&engine, 200);
+        control->down_rv = 0;
+        rig_await(&engine, SG_TOKEN_UP, 8000);
+        rig_run(&engine, tag, 8000);
+        assert_in_range(sessions_in_use(&tag), 4, before);
+
+        rig_fault(&rig, "err", "all", "0x31", "for", "0.2", NULL); /* no room: it stays UP */
+        for (int k = 0; k < 8; k++)
+            submit(tag++, 0, 0);
+        rig_run(&engine, tag, 8000);
+        rig_pass(&engine, 200);
+        assert_in_range(sessions_in_use(&tag), 4, before);
+    }
+    rig_engine_end(&engine);
+}
+
 static void short_of_sessions_those_that_have_one_do_the_work(void **state)
 {
     (void)state;
@@ -692,6 +732,7 @@ int main(void)
         TEST(a_process_whose_module_hangs_ends_itself),
         TEST(a_restarted_token_costs_no_job_and_opens_no_breaker),
         TEST(a_token_that_is_down_opens_the_breaker_and_closes_it_when_back),
+        TEST(a_token_that_is_back_has_no_more_sessions_than_before),
         TEST(short_of_sessions_those_that_have_one_do_the_work),
         TEST(a_token_that_bears_more_sessions_again_gets_them),
         TEST(a_token_that_stays_short_of_sessions_is_hardly_asked_for_more),
