@@ -81,6 +81,7 @@ CK_RV fault_GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object
                               CK_ATTRIBUTE *rows, CK_ULONG count);
 
 /* sign.c ---- */
+void fault_forget_signatures(void); /* likewise: another key may be given the handle */
 CK_RV fault_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key);
 CK_RV fault_Sign(CK_SESSION_HANDLE session, CK_BYTE *input, CK_ULONG len, CK_BYTE *out,
                  CK_ULONG *out_len);

@@ -32,6 +32,7 @@ void fault_forget_objects(void)
     base[PUBLIC_PART] = base[PRIVATE_PART] = 0;
     known_count[PUBLIC_PART] = known_count[PRIVATE_PART] = 0;
     pthread_rwlock_unlock(&known_lock);
+    fault_forget_signatures();
 }
 
 static CK_OBJECT_HANDLE handle_of(uint64_t place)

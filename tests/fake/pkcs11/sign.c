@@ -90,6 +90,16 @@ static void remember(const struct fault_how *how, const CK_BYTE *input, CK_ULONG
     pthread_rwlock_unlock(&memo_lock);
 }
 
+void fault_forget_signatures(void)
+{
+    pthread_rwlock_wrlock(&memo_lock);
+    for (size_t i = 0; i < MEMO_MAX; i++) {
+        free(memos[i]);
+        memos[i] = NULL;
+    }
+    pthread_rwlock_unlock(&memo_lock);
+}
+
 /* Keys and inputs that are marked ----------------------------------------------------------- */
 
 /* The CKA_ID of the key that signs; its length, 0 when it has none. */
