@@ -25,15 +25,9 @@ static void fill_token(const struct sg_app *app, size_t token)
 
 static void fill_keys(const struct sg_app *app)
 {
-    int64_t counts[SG_KEY_QUARANTINED + 1] = {0};
-
-    for (size_t i = 0; i < sg_hsm_key_count(app->hsm); i++) {
-        struct sg_hsm_key_info info;
-        sg_hsm_key_info(app->hsm, i, &info);
-        counts[info.state]++;
-    }
-    for (size_t state = 0; state < SG_COUNT(counts); state++)
-        sg_metrics_set(app->metrics, SG_METRIC_KEYS, state, 0, counts[state]);
+    for (size_t state = 0; state < SG_KEY_STATE_COUNT; state++)
+        sg_metrics_set(app->metrics, SG_METRIC_KEYS, state, 0,
+                       (int64_t)sg_hsm_keys_in(app->hsm, (enum sg_hsm_key_state)state));
 }
 
 static void fill_audit(const struct sg_app *app)

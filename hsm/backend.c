@@ -110,6 +110,7 @@ void sg_backend_free(struct sg_backend *backend)
     for (size_t i = 0; i < backend->probe_count; i++)
         sg_engine_key_free(backend->copies[i]->key);
     free(backend->copies);
+    free(backend->states);
     /* Whoever asked keeps something until it is answered. */
     struct sg_err err;
     SG_IGNORE(SG_REFUSE(&err, SG_R_DRAINING, "this instance is shutting down")); /* handed over */
@@ -126,8 +127,27 @@ void sg_backend_start(struct sg_backend *backend)
     sg_backend_schedule(backend);
 }
 
+/* Room for the state of a copy of this key. */
+static bool grow_states(struct sg_backend *backend, size_t key)
+{
+    if (key < backend->states_cap)
+        return true;
+    size_t cap = 2 * (key + 1);
+    uint8_t *states = realloc(backend->states, cap);
+    if (states == NULL)
+        return false;
+    memset(states + backend->states_cap, 0, cap - backend->states_cap);
+    backend->states = states;
+    backend->states_cap = cap;
+    return true;
+}
+
 bool sg_backend_add_copy(struct sg_backend *backend, struct sg_copy *copy)
 {
+    const size_t key = copy->key->index;
+
+    if (key != SIZE_MAX && !grow_states(backend, key))
+        return false;
     if (backend->copy_count == backend->copy_cap) {
         size_t cap = backend->copy_cap == 0 ? 16 : backend->copy_cap * 2;
         struct sg_copy **copies = realloc(backend->copies, cap * sizeof(struct sg_copy *));
@@ -138,7 +158,18 @@ bool sg_backend_add_copy(struct sg_backend *backend, struct sg_copy *copy)
     }
     copy->slot = backend->copy_count;
     backend->copies[backend->copy_count++] = copy;
+    if (key != SIZE_MAX) {
+        backend->states[key] = SG_KEY_LOADING + 1;
+        backend->states_count[SG_KEY_LOADING]++;
+    }
     return true;
+}
+
+void sg_backend_drop_copy(struct sg_backend *backend)
+{
+    const struct sg_copy *copy = backend->copies[--backend->copy_count];
+    backend->states[copy->key->index] = 0;
+    backend->states_count[SG_KEY_LOADING]--;
 }
 
 /* How long it takes -----------------------------------------------------------------------------

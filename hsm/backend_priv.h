@@ -54,6 +54,9 @@ struct sg_backend {
     int64_t hang_ms;
     struct sg_copy **copies; /* that it has, probe keys first */
     size_t copy_count, copy_cap, probe_count;
+    uint8_t *states; /* by key: of its copy here, from 1; 0: none */
+    size_t states_cap;
+    size_t states_count[SG_KEY_STATE_COUNT]; /* of keys' copies, not of probe keys' */
 
     struct sg_link sign, admin;
     struct sg_breaker breaker;
@@ -106,6 +109,7 @@ SG_MUST_USE enum sg_rc sg_backend_new(struct sg_hsm *hsm, const struct sg_hsm_to
 void sg_backend_free(struct sg_backend *backend);
 /* A copy of a key is on this token. False: no memory. */
 SG_MUST_USE bool sg_backend_add_copy(struct sg_backend *backend, struct sg_copy *copy);
+void sg_backend_drop_copy(struct sg_backend *backend); /* the last again */
 void sg_backend_start(struct sg_backend *backend);
 /* Fills the window and sends; once per turn of the loop. */
 void sg_backend_flush(struct sg_backend *backend);

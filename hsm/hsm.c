@@ -188,7 +188,7 @@ static bool grow_keys(struct sg_hsm *hsm)
 static void forget_copies(struct sg_engine_key *key, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        key->copies[i].backend->copy_count--; /* it was the last */
+        sg_backend_drop_copy(key->copies[i].backend); /* it was the last */
 }
 
 static bool add_copies(struct sg_engine_key *key)
@@ -222,6 +222,7 @@ enum sg_rc sg_hsm_add_key(struct sg_hsm *hsm, const struct sg_hsm_key_config *co
         return SG_FAIL(err, SG_E_INVALID, 0, "could not add key \"%s\": given twice", config->name);
     }
     hsm->keys[hsm->key_count] = key;
+    hsm->states_count[SG_KEY_LOADING]++;
     *ret = hsm->key_count++;
     return SG_OK;
 }
@@ -420,6 +421,7 @@ void sg_hsm_token_info(const struct sg_hsm *hsm, size_t token, struct sg_hsm_tok
         .refuted_total = backend->refuted_total,
         .restarts_total = backend->restarts_total,
     };
+    memcpy(ret->keys, backend->states_count, sizeof(ret->keys));
 }
 
 void sg_hsm_key_info(const struct sg_hsm *hsm, size_t key, struct sg_hsm_key_info *ret)
@@ -438,6 +440,22 @@ void sg_hsm_key_info(const struct sg_hsm *hsm, size_t key, struct sg_hsm_key_inf
     for (size_t i = 0; i < k->copy_count && ret->err.rc == SG_OK; i++)
         if (k->copies[i].state == k->state)
             ret->err = k->copies[i].err;
+}
+
+bool sg_hsm_key_on(const struct sg_hsm *hsm, size_t key, size_t token, enum sg_hsm_key_state *ret)
+{
+    SG_ASSERT(key < hsm->key_count && token < hsm->backend_count);
+    const struct sg_backend *backend = hsm->backends[token];
+    if (key >= backend->states_cap || backend->states[key] == 0)
+        return false;
+    *ret = (enum sg_hsm_key_state)(backend->states[key] - 1);
+    return true;
+}
+
+size_t sg_hsm_keys_in(const struct sg_hsm *hsm, enum sg_hsm_key_state state)
+{
+    SG_ASSERT((size_t)state < SG_KEY_STATE_COUNT);
+    return hsm->states_count[state];
 }
 
 void sg_hsm_copy_info(const struct sg_hsm *hsm, size_t key, size_t copy,

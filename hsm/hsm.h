@@ -88,6 +88,7 @@ enum sg_hsm_key_state {
     SG_KEY_UNUSABLE,    /* `err` says why: missing, twice, wrong attributes, other public key */
     SG_KEY_QUARANTINED, /* its signatures failed verification, or it killed the token twice */
 };
+enum { SG_KEY_STATE_COUNT = SG_KEY_QUARANTINED + 1 };
 
 struct sg_hsm_key_info {
     const char *name;
@@ -116,6 +117,7 @@ struct sg_hsm_token_info {
     size_t in_flight, waiting; /* jobs at the token process, jobs here */
     int64_t estimated_wait_ms; /* what a job submitted now would wait */
     uint64_t signed_total, failed_total, retried_total, hedged_total, refuted_total, restarts_total;
+    size_t keys[SG_KEY_STATE_COUNT]; /* that have a copy on it, by the state of that */
 };
 
 /* Called from the loop, never from inside a call into the engine. */
@@ -190,5 +192,9 @@ void sg_hsm_token_info(const struct sg_hsm *hsm, size_t token, struct sg_hsm_tok
 void sg_hsm_key_info(const struct sg_hsm *hsm, size_t key, struct sg_hsm_key_info *ret);
 void sg_hsm_copy_info(const struct sg_hsm *hsm, size_t key, size_t copy,
                       struct sg_hsm_copy_info *ret);
+/* For whoever looks at all keys: how one is on a token. False: it has no copy there. */
+bool sg_hsm_key_on(const struct sg_hsm *hsm, size_t key, size_t token, enum sg_hsm_key_state *ret);
+/* How many are in this state, each as its best copy is. */
+size_t sg_hsm_keys_in(const struct sg_hsm *hsm, enum sg_hsm_key_state state);
 
 #endif

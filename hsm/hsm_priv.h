@@ -60,7 +60,8 @@ struct sg_hsm {
     size_t backend_count;
     struct sg_engine_key **keys;
     size_t key_count, key_cap;
-    void *names; /* of keys, for tfind() */
+    size_t states_count[SG_KEY_STATE_COUNT]; /* of keys */
+    void *names;                             /* of keys, for tfind() */
     struct sg_hook hook;
     struct sg_job_list finished; /* to be handed back */
     struct sg_copy *changed;

@@ -68,6 +68,7 @@ void sg_copy_set(struct sg_copy *copy, enum sg_hsm_key_state state, const struct
 {
     struct sg_engine_key *key = copy->key;
     bool is_same = copy->state == state;
+    const enum sg_hsm_key_state before = copy->state, key_before = key->state;
 
     copy->state = state;
     copy->err = err == NULL ? (struct sg_err){0} : *err;
@@ -76,6 +77,14 @@ void sg_copy_set(struct sg_copy *copy, enum sg_hsm_key_state state, const struct
     if (is_same)
         return;
     key->state = state_of(key);
+    if (key->index != SIZE_MAX) {
+        struct sg_backend *backend = copy->backend;
+        backend->states[key->index] = (uint8_t)(state + 1);
+        backend->states_count[before]--;
+        backend->states_count[state]++;
+        key->hsm->states_count[key_before]--;
+        key->hsm->states_count[key->state]++;
+    }
     if (!copy->is_changed && key->index != SIZE_MAX) {
         copy->is_changed = true;
         copy->next_changed = key->hsm->changed;

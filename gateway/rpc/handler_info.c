@@ -37,19 +37,6 @@ Sealgate__V1__TokenState sg_rpc_token_state(enum sg_hsm_token_state state)
     return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DOWN;
 }
 
-static bool is_on(const struct sg_rpc *rpc, const struct sg_key *key, size_t token)
-{
-    struct sg_hsm_key_info info;
-    sg_keys_info(rpc->deps.keys, key, &info);
-    for (size_t i = 0; i < info.copy_count; i++) {
-        struct sg_hsm_copy_info copy;
-        sg_hsm_copy_info(rpc->deps.hsm, key->hsm, i, &copy);
-        if (copy.token == token)
-            return true;
-    }
-    return false;
-}
-
 /* Whether the caller may use any key on this token. */
 static bool may_see(struct sg_rpc *rpc, const struct sg_call *call, size_t token)
 {
@@ -57,7 +44,9 @@ static bool may_see(struct sg_rpc *rpc, const struct sg_call *call, size_t token
 
     for (size_t i = 0; i < sg_keys_count(rpc->deps.keys); i++) {
         const struct sg_key *key = sg_keys_at(rpc->deps.keys, i);
-        if (is_on(rpc, key, token) && sg_rpc_may_use(rpc, call, key, &decision))
+        enum sg_hsm_key_state state;
+        if (sg_hsm_key_on(rpc->deps.hsm, key->hsm, token, &state) &&
+            sg_rpc_may_use(rpc, call, key, &decision))
             return true;
     }
     return false;

@@ -122,13 +122,15 @@ enum sg_rc sg_rpc_page_start(struct sg_keys *keys, const char *token, size_t *re
     uint32_t version;
     if (sg_key_name_parse(sg_slice_str(token), &id, &version, NULL) != SG_OK || version != 0)
         return SG_REFUSE(err, SG_R_BAD_PAGE_TOKEN, "the page token is none of this server");
-    while (*ret < sg_keys_count(keys)) {
-        const char *name = sg_keys_at(keys, *ret)->name;
+    for (size_t end = sg_keys_count(keys); *ret < end;) {
+        const size_t middle = *ret + (end - *ret) / 2;
+        const char *name = sg_keys_at(keys, middle)->name;
         size_t len = strlen(name);
         int order = memcmp(name, id.ptr, len < id.len ? len : id.len);
         if (order > 0 || (order == 0 && len > id.len))
-            break;
-        ++*ret;
+            end = middle;
+        else
+            *ret = middle + 1;
     }
     return SG_OK;
 }

@@ -34,34 +34,6 @@ static char *resource_name(struct sg_arena *arena, const char *kind, const char 
     return text;
 }
 
-/* The copy of the key on this token. False: it is not configured to have one. */
-static bool find_copy(struct sg_rpc *rpc, const struct sg_key *key, size_t token,
-                      struct sg_hsm_copy_info *ret)
-{
-    struct sg_hsm_key_info info;
-
-    sg_keys_info(rpc->deps.keys, key, &info);
-    for (size_t i = 0; i < info.copy_count; i++) {
-        sg_hsm_copy_info(rpc->deps.hsm, key->hsm, i, ret);
-        if (ret->token == token)
-            return true;
-    }
-    return false;
-}
-
-static void count_keys(struct sg_rpc *rpc, size_t token, Sealgate__V1__Token *out)
-{
-    for (size_t i = 0; i < sg_keys_count(rpc->deps.keys); i++) {
-        struct sg_hsm_copy_info copy;
-        if (!find_copy(rpc, sg_keys_at(rpc->deps.keys, i), token, &copy))
-            continue;
-        out->keys_active += copy.state == SG_KEY_READY;
-        out->keys_loading += copy.state == SG_KEY_LOADING;
-        out->keys_unusable += copy.state == SG_KEY_UNUSABLE;
-        out->keys_quarantined += copy.state == SG_KEY_QUARANTINED;
-    }
-}
-
 /* What is wrong is told as it is: this service is for operators. NULL: no memory. */
 static Sealgate__V1__Token *token_new(struct sg_rpc *rpc, struct sg_arena *arena, size_t token)
 {
@@ -84,7 +56,10 @@ static Sealgate__V1__Token *token_new(struct sg_rpc *rpc, struct sg_arena *arena
     out->hedged_count = info.hedged_total;
     out->refuted_count = info.refuted_total;
     out->restart_count = info.restarts_total;
-    count_keys(rpc, token, out);
+    out->keys_active = (uint32_t)info.keys[SG_KEY_READY];
+    out->keys_loading = (uint32_t)info.keys[SG_KEY_LOADING];
+    out->keys_unusable = (uint32_t)info.keys[SG_KEY_UNUSABLE];
+    out->keys_quarantined = (uint32_t)info.keys[SG_KEY_QUARANTINED];
     return out->name == NULL || out->state_message == NULL || out->estimated_wait == NULL ? NULL
                                                                                           : out;
 }
@@ -135,30 +110,49 @@ static void on_get(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice mes
 
 /* Comparing ---------------------------------------------------------------------------------- */
 
+/* A key on both. All keys are looked at for each page, so this much has to do. */
+struct pair {
+    bool is_there, is_other_there;
+    enum sg_hsm_key_state state, other_state;
+};
+
 /* Whether the key is not as well off on the other token; `ret` says how. */
-static bool differs(struct sg_rpc *rpc, const struct sg_key *key, size_t token, size_t other,
-                    struct sg_hsm_copy_info ret[2], bool is_there[2])
+static bool differs(const struct sg_rpc *rpc, const struct sg_key *key, size_t token, size_t other,
+                    struct pair *ret)
 {
-    is_there[0] = find_copy(rpc, key, token, &ret[0]);
-    is_there[1] = find_copy(rpc, key, other, &ret[1]);
-    const bool is_ready = is_there[0] && ret[0].state == SG_KEY_READY;
-    const bool is_other_ready = is_there[1] && ret[1].state == SG_KEY_READY;
-    return (is_there[0] && !is_other_ready) || (is_there[1] && !is_ready);
+    ret->is_there = sg_hsm_key_on(rpc->deps.hsm, key->hsm, token, &ret->state);
+    ret->is_other_there = sg_hsm_key_on(rpc->deps.hsm, key->hsm, other, &ret->other_state);
+    const bool is_ready = ret->is_there && ret->state == SG_KEY_READY;
+    const bool is_other_ready = ret->is_other_there && ret->other_state == SG_KEY_READY;
+    return (ret->is_there && !is_other_ready) || (ret->is_other_there && !is_ready);
 }
 
-static bool fill_difference(struct sg_arena *arena, const struct sg_key *key,
-                            const struct sg_hsm_copy_info copies[2], const bool is_there[2],
+/* What is wrong with the key's copy on this token, which has one. */
+static char *message_of(struct sg_rpc *rpc, struct sg_arena *arena, const struct sg_key *key,
+                        size_t token)
+{
+    struct sg_hsm_copy_info copy;
+    size_t i = 0;
+
+    do
+        sg_hsm_copy_info(rpc->deps.hsm, key->hsm, i++, &copy);
+    while (copy.token != token);
+    return sg_arena_strdup(arena, sg_slice_str(copy.err.msg));
+}
+
+static bool fill_difference(struct sg_rpc *rpc, struct sg_arena *arena, const struct sg_key *key,
+                            const size_t tokens[2], const struct pair *pair,
                             Sealgate__V1__TokenDifference *out)
 {
     sealgate__v1__token_difference__init(out);
     out->key = resource_name(arena, "keys", key->name);
-    if (is_there[0]) {
-        out->state = sg_rpc_key_state(copies[0].state);
-        out->state_message = sg_arena_strdup(arena, sg_slice_str(copies[0].err.msg));
+    if (pair->is_there) {
+        out->state = sg_rpc_key_state(pair->state);
+        out->state_message = message_of(rpc, arena, key, tokens[0]);
     }
-    if (is_there[1]) {
-        out->other_state = sg_rpc_key_state(copies[1].state);
-        out->other_state_message = sg_arena_strdup(arena, sg_slice_str(copies[1].err.msg));
+    if (pair->is_other_there) {
+        out->other_state = sg_rpc_key_state(pair->other_state);
+        out->other_state_message = message_of(rpc, arena, key, tokens[1]);
     }
     return out->key != NULL && out->state_message != NULL && out->other_state_message != NULL;
 }
@@ -172,14 +166,14 @@ static enum sg_rc compare(struct sg_rpc *rpc, struct sg_call *call,
     const size_t max = request->page_size == 0         ? PAGE_DEFAULT
                        : request->page_size > PAGE_MAX ? PAGE_MAX
                                                        : request->page_size;
-    size_t token, other, begin;
+    size_t tokens[2], begin;
 
     error->field = "name";
     error->resource = request->name;
-    SG_TRY(find_token(rpc, request->name, &token, &error->err));
+    SG_TRY(find_token(rpc, request->name, &tokens[0], &error->err));
     error->field = "other";
     error->resource = request->other;
-    SG_TRY(find_token(rpc, request->other, &other, &error->err));
+    SG_TRY(find_token(rpc, request->other, &tokens[1], &error->err));
     error->field = "page_token";
     SG_TRY(sg_rpc_page_start(rpc->deps.keys, request->page_token, &begin, &error->err));
     response->differences = sg_arena_alloc(arena, max * sizeof(*response->differences));
@@ -187,11 +181,10 @@ static enum sg_rc compare(struct sg_rpc *rpc, struct sg_call *call,
         return SG_FAIL(&error->err, SG_E_LIMIT, 0, "no memory to compare tokens");
     for (size_t i = 0; i < sg_keys_count(rpc->deps.keys); i++) {
         const struct sg_key *key = sg_keys_at(rpc->deps.keys, i);
-        struct sg_hsm_copy_info copies[2];
-        bool is_there[2];
-        const bool is_different = differs(rpc, key, token, other, copies, is_there);
-        response->keys += is_there[0];
-        response->keys_not_ready += is_different && is_there[0] && copies[0].state == SG_KEY_READY;
+        struct pair pair;
+        const bool is_different = differs(rpc, key, tokens[0], tokens[1], &pair);
+        response->keys += pair.is_there;
+        response->keys_not_ready += is_different && pair.is_there && pair.state == SG_KEY_READY;
         if (!is_different || i < begin)
             continue;
         if (response->n_differences == max) {
@@ -200,7 +193,7 @@ static enum sg_rc compare(struct sg_rpc *rpc, struct sg_call *call,
             continue;
         }
         Sealgate__V1__TokenDifference *difference = sg_arena_alloc(arena, sizeof(*difference));
-        if (difference == NULL || !fill_difference(arena, key, copies, is_there, difference))
+        if (difference == NULL || !fill_difference(rpc, arena, key, tokens, &pair, difference))
             return SG_FAIL(&error->err, SG_E_LIMIT, 0, "no memory to compare tokens");
         response->differences[response->n_differences++] = difference;
     }

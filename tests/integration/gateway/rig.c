@@ -173,7 +173,12 @@ static void make_keys(struct rig *rig, size_t many)
 
 void rig_set_key(struct rig *rig, size_t key, enum sg_hsm_key_state state)
 {
-    rig->hsm->keys[key]->state = rig->hsm->keys[key]->copies[0].state = state;
+    struct sg_copy *copy = &rig->hsm->keys[key]->copies[0];
+
+    sg_copy_set(copy, state, NULL);
+    copy->is_changed = false; /* nobody is told, and the engine does not begin to connect */
+    rig->hsm->changed = NULL;
+    sg_hook_disarm(&rig->hsm->hook);
 }
 
 static void start_keys(struct rig *rig)

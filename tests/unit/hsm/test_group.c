@@ -255,12 +255,42 @@ static void a_token_that_was_slow_is_tried_again_now_and_then(void **state)
     end(&rig);
 }
 
+/* What is counted as it changes is what looking at every copy would find. */
+static void assert_counted(const struct rig *rig)
+{
+    size_t keys[SG_KEY_STATE_COUNT] = {0}, copies[2][SG_KEY_STATE_COUNT] = {{0}};
+
+    for (size_t i = 0; i < sg_hsm_key_count(rig->hsm); i++) {
+        const struct sg_engine_key *key = rig->hsm->keys[i];
+        bool is_there[2] = {false};
+        enum sg_hsm_key_state state;
+        keys[key->state]++;
+        for (size_t k = 0; k < key->copy_count; k++) {
+            const size_t token = key->copies[k].backend->index;
+            is_there[token] = true;
+            copies[token][key->copies[k].state]++;
+            assert_true(sg_hsm_key_on(rig->hsm, i, token, &state));
+            assert_int_equal(state, key->copies[k].state);
+        }
+        for (size_t token = A; token <= B; token++)
+            assert_int_equal(sg_hsm_key_on(rig->hsm, i, token, &state), is_there[token]);
+    }
+    for (size_t i = 0; i < SG_KEY_STATE_COUNT; i++)
+        assert_int_equal(sg_hsm_keys_in(rig->hsm, (enum sg_hsm_key_state)i), keys[i]);
+    for (size_t token = A; token <= B; token++) {
+        struct sg_hsm_token_info info;
+        sg_hsm_token_info(rig->hsm, token, &info);
+        assert_memory_equal(info.keys, copies[token], sizeof(info.keys));
+    }
+}
+
 static void a_copy_with_another_public_key_is_not_used_and_the_other_is(void **state)
 {
     struct rig rig;
     struct sg_hsm_copy_info info;
     (void)state;
     make(&rig);
+    assert_counted(&rig);
     rig.tokens[B].keys[0].spki = sg_slice_of(other_spki, sizeof(other_spki));
     rig.tokens[B].is_deaf_to_load = true; /* so that a tells first */
     assert_int_equal(sg_hsm_start(rig.hsm, NULL), SG_OK);
@@ -268,9 +298,11 @@ static void a_copy_with_another_public_key_is_not_used_and_the_other_is(void **s
     rig.tokens[B].is_deaf_to_load = false;
     fake_token_die(&rig.tokens[B]);
     settle(&rig);
+    assert_counted(&rig);
     fake_token_rise(&rig.tokens[B]);
     UNTIL(&rig,
           copy(&rig, 0, B)->state == SG_KEY_UNUSABLE && copy(&rig, 1, B)->state == SG_KEY_READY);
+    assert_counted(&rig);
     sg_hsm_copy_info(rig.hsm, 0, B, &info);
     assert_int_equal(info.err.reason, SG_R_KEY_UNUSABLE);
     assert_int_equal(rig.hsm->keys[0]->state, SG_KEY_READY);
