@@ -14,7 +14,7 @@ enum { ALT_NAMES_MAX = 16, DER_BYTES_MAX = 32768 };
 struct csr {
     struct sg_rpc *rpc;
     struct sg_call *call; /* NULL once closed */
-    const struct sg_key *key;
+    struct sg_key *key;
     bool is_running;
     struct sg_buf subject, alt_names; /* what was asked for */
 
@@ -158,7 +158,7 @@ static enum sg_rc judge(struct csr *csr, struct sg_slice der, struct sg_err *err
     struct sg_hsm_key_info info;
 
     sg_keys_info(csr->rpc->deps.keys, csr->key, &info);
-    if (csr->key->public_key == NULL || info.spki.len == 0)
+    if (sg_key_public_key(csr->key) == NULL || info.spki.len == 0)
         return SG_REFUSE(err, SG_R_KEY_UNUSABLE, "key \"%s\" has no public key to verify with",
                          csr->key->name);
     sg_buf_add_slice(&csr->der, der);

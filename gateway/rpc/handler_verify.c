@@ -106,7 +106,7 @@ static enum sg_rc read_verifier(struct verify *verify, const Sealgate__V1__Verif
         error->field = "key";
         error->resource = request->key;
         SG_TRY(sg_rpc_find_key(verify->rpc, verify->call, request->key, &key, NULL, &error->err));
-        if (key->public_key == NULL)
+        if (sg_key_public_key(key) == NULL)
             return SG_REFUSE(&error->err, SG_R_TOKEN_LOST,
                              "the token has not told of the key \"%s\" yet", key->name);
         verify->key = key;

@@ -135,16 +135,23 @@ void sg_keys_changed(struct sg_keys *keys, size_t hsm_key)
     struct sg_key *key = keys->by_hsm[hsm_key];
     struct sg_hsm_key_info info;
 
-    if (key->public_key != NULL)
+    if (key->spki.len > 0)
         return;
     sg_hsm_key_info(keys->hsm, hsm_key, &info);
-    /* The engine has compared it with the token's type and our pin; a key that cannot be parsed
-     * here stays without a public key and signs nothing. */
     uint8_t hash[SG_DIGEST_BYTES_MAX];
     if (info.spki.len == 0 || sg_digest_of(SG_DIGEST_SHA256, info.spki, hash, NULL) != SG_OK)
         return;
     memcpy(key->public_key_sha256, hash, sizeof(key->public_key_sha256));
-    SG_IGNORE(sg_public_key_parse(info.spki, &key->public_key, NULL));
+    key->spki = info.spki;
+}
+
+const struct sg_public_key *sg_key_public_key(struct sg_key *key)
+{
+    /* The engine has compared it with the token's type and our pin; a key that cannot be parsed
+     * here stays without a public key and signs nothing. */
+    if (key->public_key == NULL && key->spki.len > 0)
+        SG_IGNORE(sg_public_key_parse(key->spki, &key->public_key, NULL));
+    return key->public_key;
 }
 
 struct sg_key *sg_keys_find(struct sg_keys *keys, struct sg_slice name)

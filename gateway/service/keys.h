@@ -25,7 +25,8 @@ struct sg_key {
     enum sg_scheme default_scheme;
     bool verify_sampled;
     uint32_t sample;                  /* counts, for verify_sampled */
-    struct sg_public_key *public_key; /* NULL until the token has told */
+    struct sg_slice spki;             /* DER, the engine's; empty until the token has told */
+    struct sg_public_key *public_key; /* of it; NULL until sg_key_public_key() was asked */
     uint8_t public_key_sha256[32];    /* of its SubjectPublicKeyInfo, once there is one */
 };
 
@@ -35,8 +36,13 @@ SG_MUST_USE enum sg_rc sg_keys_new(const struct sg_config *config, struct sg_hsm
 void sg_keys_free(struct sg_keys *keys);
 SG_DEFINE_AUTO(struct sg_keys, sg_keys_free);
 
-/* The engine has news of one of its keys: parses its public key when there is one. */
+/* The engine has news of one of its keys: takes its public key when there is one. */
 void sg_keys_changed(struct sg_keys *keys, size_t hsm_key);
+/*
+ * To verify with; lives as long as the list. NULL: the token has not told, or what it told cannot
+ * be parsed. Parsed when it is first asked for: of a hundred thousand keys few are used at once.
+ */
+const struct sg_public_key *sg_key_public_key(struct sg_key *key);
 
 /* NULL when there is none of this name. */
 struct sg_key *sg_keys_find(struct sg_keys *keys, struct sg_slice name);

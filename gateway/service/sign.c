@@ -275,7 +275,7 @@ void sg_sign_job_done(struct sg_hsm_job *job)
         fail(op, &job->err, job->retry_ms);
         return;
     }
-    if (op->key->public_key == NULL) {
+    if (sg_key_public_key(op->key) == NULL) {
         SG_REFUSE(&err, SG_R_KEY_UNUSABLE, "key \"%s\" has no public key to verify with",
                   op->key->name);
         fail(op, &err, 0);
