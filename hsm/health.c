@@ -3,7 +3,8 @@
 #include "hsm/hsm_priv.h"
 
 enum {
-    LOADS_MAX = 32,        /* LOAD_KEY under way at once */
+    LOADS_MAX = 64,        /* LOAD_KEY under way at once, */
+    LOADS_PACKET = 16,     /* and in a packet: the one thread that takes them sleeps less often */
     ADMIN_HANG_FACTOR = 4, /* of hang_ms: opening a token and searching it take longer */
     RETRY_MS_MIN = 50,
     RETRY_MS_PIN = 5000, /* waits for a person */
@@ -293,6 +294,7 @@ enum sg_rc sg_health_init(struct sg_backend *backend, int64_t uid, struct sg_err
     events.answer = on_admin_answer;
     SG_TRY(sg_link_init(&backend->admin, backend->hsm->loop, backend->socket, uid,
                         SG_JOB_ROLE_ADMIN, &events, err));
+    backend->admin.group = LOADS_PACKET;
     int64_t now = sg_engine_now(backend->hsm);
     sg_breaker_init(&backend->breaker, (uint64_t)now ^ backend->index << 32, now);
     SG_IGNORE(sg_fail(&backend->err, SG_E_UNAVAILABLE, SG_R_TOKEN_LOST, 0, SG_WHERE,
