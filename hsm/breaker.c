@@ -46,6 +46,12 @@ void sg_breaker_lost(struct sg_breaker *breaker, int64_t now_ns)
     breaker->due_ns = now_ns;
 }
 
+void sg_breaker_hasten(struct sg_breaker *breaker, int64_t now_ns)
+{
+    if (breaker->state == SG_BREAKER_DOWN && breaker->due_ns > now_ns)
+        breaker->due_ns = now_ns;
+}
+
 bool sg_breaker_is_due(const struct sg_breaker *breaker, int64_t now_ns)
 {
     return breaker->state == SG_BREAKER_DOWN && now_ns >= breaker->due_ns;

@@ -27,6 +27,9 @@ void sg_breaker_trip(struct sg_breaker *breaker, int64_t now_ns);
 /* The connection broke: DOWN, but due at once, since whoever restarts processes has a pause of
  * its own. */
 void sg_breaker_lost(struct sg_breaker *breaker, int64_t now_ns);
+/* The token is needed: when it waits to be probed that is due now. The next pause stays as it is.
+ */
+void sg_breaker_hasten(struct sg_breaker *breaker, int64_t now_ns);
 bool sg_breaker_is_due(const struct sg_breaker *breaker, int64_t now_ns);
 /* A probe is on its way. */
 void sg_breaker_probe(struct sg_breaker *breaker);

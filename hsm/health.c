@@ -88,11 +88,32 @@ bool sg_health_is_well(const struct sg_backend *backend)
            !backend->is_pin_latched;
 }
 
+/* The token that was up is not any more, and the others have its work to do: one that failed often,
+ * and waits for long to be probed, may be well by now. A probe that fails calls nobody, so that
+ * tokens that are all away do not wake each other. */
+static void call_others(const struct sg_backend *backend, int64_t now)
+{
+    const struct sg_hsm *hsm = backend->hsm;
+
+    if (backend->breaker.state != SG_BREAKER_UP)
+        return;
+    for (size_t i = 0; i < hsm->backend_count; i++) {
+        struct sg_backend *other = hsm->backends[i];
+        if (other == backend)
+            continue;
+        sg_breaker_hasten(&other->breaker, now);
+        sg_backend_schedule(other);
+    }
+}
+
 void sg_health_trip(struct sg_backend *backend, const struct sg_err *err)
 {
+    const int64_t now = sg_engine_now(backend->hsm);
+
     if (backend->breaker.state == SG_BREAKER_DOWN)
         return;
-    sg_breaker_trip(&backend->breaker, sg_engine_now(backend->hsm));
+    call_others(backend, now);
+    sg_breaker_trip(&backend->breaker, now);
     sg_probe_abandon(backend);
     set_down(backend, err);
     sg_backend_evacuate(backend);
@@ -138,6 +159,7 @@ static void lose(struct sg_backend *backend, const struct sg_err *err, int64_t l
     backend->is_late = backend->is_suspect = false;
     backend->reconnect_ns = now + (was_linked ? 0 : reconnect_soon_ns);
     backend->restarts_total += was_linked;
+    call_others(backend, now);
     sg_breaker_lost(&backend->breaker, now);
     set_down(backend, err);
     for (size_t i = 0; i < backend->copy_count; i++) {

@@ -80,6 +80,30 @@ static void a_lost_connection_is_due_at_once_and_does_not_lengthen_the_pause(voi
     assert_int_equal(breaker.pause_ns, 0);
 }
 
+static void a_token_that_is_needed_is_due_at_once_with_the_pause_that_it_had(void **state)
+{
+    struct sg_breaker breaker;
+    (void)state;
+    sg_breaker_init(&breaker, 7, 0);
+    sg_breaker_probe(&breaker);
+    sg_breaker_hasten(&breaker, 1); /* it is being asked */
+    assert_int_equal(breaker.state, SG_BREAKER_PROBING);
+    sg_breaker_trip(&breaker, 10);
+    const int64_t pause_ns = breaker.pause_ns;
+    assert_false(sg_breaker_is_due(&breaker, 11));
+    sg_breaker_hasten(&breaker, 11);
+    assert_true(sg_breaker_is_due(&breaker, 11));
+    sg_breaker_hasten(&breaker, 20);
+    assert_int_equal(breaker.due_ns, 11); /* never later */
+    sg_breaker_probe(&breaker);
+    sg_breaker_trip(&breaker, 30);
+    assert_int_equal(breaker.pause_ns, 2 * pause_ns);
+    sg_breaker_probe(&breaker);
+    sg_breaker_up(&breaker, 40);
+    sg_breaker_hasten(&breaker, 50);
+    assert_int_equal(breaker.state, SG_BREAKER_UP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +112,7 @@ int main(void)
         cmocka_unit_test(the_pause_is_kept_over_a_flap_and_forgotten_after_ten_good_seconds),
         cmocka_unit_test(news_of_a_failure_already_known_changes_nothing),
         cmocka_unit_test(a_lost_connection_is_due_at_once_and_does_not_lengthen_the_pause),
+        cmocka_unit_test(a_token_that_is_needed_is_due_at_once_with_the_pause_that_it_had),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -439,6 +439,55 @@ static void with_no_token_left_a_call_is_refused_at_once_until_one_is_back(void 
     end(&rig);
 }
 
+/* Makes a token fail, and then its probes, until it waits for long to be probed again. */
+static void fail_for_long(struct rig *rig, size_t token)
+{
+    rig->tokens[token].probe_outcome = SG_OUT_TOKEN;
+    while (held(rig, token) == 0)
+        submit(rig, 0, 0);
+    fail_with(rig, token, SG_OUT_TOKEN);
+    const struct sg_breaker *breaker = &rig->hsm->backends[token]->breaker;
+    while (breaker->state != SG_BREAKER_DOWN ||
+           breaker->due_ns < mono_ns(&rig->clock) + SG_NS_PER_S)
+        pass_ms(rig, 10);
+}
+
+static void a_token_that_waits_to_be_probed_is_asked_when_another_fails(void **state)
+{
+    struct rig rig;
+    (void)state;
+    for (int dies = 0; dies < 2; dies++) {
+        begin(&rig);
+        fail_for_long(&rig, B);
+        const int64_t due_ns = rig.hsm->backends[B]->breaker.due_ns;
+        rig.tokens[B].probe_outcome = SG_OUT_UNSET;
+        if (dies)
+            fake_token_die(&rig.tokens[A]);
+        else
+            fail_with(&rig, A, SG_OUT_TOKEN);
+        UNTIL(&rig, state_of(&rig, B) == SG_TOKEN_UP);
+        assert_true(mono_ns(&rig.clock) < due_ns);
+        end(&rig);
+    }
+}
+
+static void tokens_that_are_all_away_do_not_wake_each_other(void **state)
+{
+    struct rig rig;
+    (void)state;
+    begin(&rig);
+    fail_for_long(&rig, B);
+    const size_t probes = rig.tokens[B].probes;
+    rig.tokens[A].probe_outcome = SG_OUT_TOKEN;
+    fail_with(&rig, A, SG_OUT_TOKEN);
+    settle(&rig);
+    assert_int_equal(rig.tokens[B].probes, probes + 1);
+    pass_ms(&rig, 2000);
+    assert_in_range(rig.tokens[B].probes, probes + 1, probes + 3); /* not each time that A is */
+    assert_true(rig.tokens[A].probes > 4);
+    end(&rig);
+}
+
 static void a_token_that_refused_its_pin_keeps_nothing_waiting(void **state)
 {
     struct rig rig;
@@ -724,6 +773,8 @@ int main(void)
         cmocka_unit_test(a_token_without_room_is_left_alone_for_a_while),
         cmocka_unit_test(what_a_token_had_when_it_died_the_other_signs),
         cmocka_unit_test(with_no_token_left_a_call_is_refused_at_once_until_one_is_back),
+        cmocka_unit_test(a_token_that_waits_to_be_probed_is_asked_when_another_fails),
+        cmocka_unit_test(tokens_that_are_all_away_do_not_wake_each_other),
         cmocka_unit_test(a_token_that_refused_its_pin_keeps_nothing_waiting),
         cmocka_unit_test(after_three_fifths_of_its_time_another_token_is_asked_too),
         cmocka_unit_test(the_first_of_two_answers_counts),
