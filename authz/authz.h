@@ -43,6 +43,7 @@ struct sg_authz_decision {
     bool is_allowed;       /* zero means no */
     enum sg_reason reason; /* of a denial: CALLER_UNKNOWN, METHOD_NOT_ALLOWED or KEY_NOT_FOUND */
     const char *rule;      /* the row that decided, or "default-deny"; lives as long as the list */
+    size_t row;            /* its number, in the order of sg_authz_new(), when it is allowed */
 };
 
 /* Whether the text is what a row may name as a method. Whether there is such a method is not known
@@ -78,5 +79,11 @@ SG_MUST_USE enum sg_rc sg_authz_bearer(const struct sg_authz *authz, struct sg_s
  */
 void sg_authz_decide(const struct sg_authz *authz, const struct sg_authz_request *request,
                      struct sg_authz_decision *ret);
+
+/* For an index of what each row is about. The names of a row's keys are in the order of their
+ * bytes, live as long as the list, and the same one may follow itself. Thread: any. */
+size_t sg_authz_row_count(const struct sg_authz *authz);
+const struct sg_slice *sg_authz_row_keys(const struct sg_authz *authz, size_t row,
+                                         size_t *ret_count);
 
 #endif

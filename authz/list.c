@@ -29,7 +29,9 @@ struct token {
 /* Written by sg_authz_new() alone, then read by any thread. */
 struct sg_authz {
     struct sg_arena arena; /* all that rows point at */
-    struct slot *slots;    /* open addressing, at most half full, so a search always ends */
+    struct row *rows;
+    size_t row_count;
+    struct slot *slots; /* open addressing, at most half full, so a search always ends */
     size_t slot_mask;
     struct token *tokens; /* sorted by their hash */
     size_t token_count;
@@ -222,9 +224,9 @@ static enum sg_rc add_caller(struct sg_authz *authz, const struct sg_authz_calle
 {
     SG_TRY(check_caller(caller, err));
 
-    struct row *row = sg_arena_zalloc(&authz->arena, sizeof(*row));
+    struct row *row = &authz->rows[authz->row_count++];
     struct sg_slice name;
-    if (row == NULL || !copy_str(authz, caller->name, &name))
+    if (!copy_str(authz, caller->name, &name))
         return out_of_memory(err);
     row->name = (const char *)name.ptr;
     row->method_count = caller->method_count;
@@ -240,7 +242,7 @@ static enum sg_rc add_caller(struct sg_authz *authz, const struct sg_authz_calle
     return SG_OK;
 }
 
-/* As many slots and tokens as the rows need; each row has two identities at most. */
+/* As many rows, slots and tokens as are needed; each row has two identities at most. */
 static enum sg_rc make_room(struct sg_authz *authz, const struct sg_authz_caller *callers,
                             size_t count, struct sg_err *err)
 {
@@ -254,10 +256,12 @@ static enum sg_rc make_room(struct sg_authz *authz, const struct sg_authz_caller
             return out_of_memory(err);
         token_count += callers[i].token_count;
     }
+    authz->rows = calloc(count + 1, sizeof(*authz->rows));
     authz->slot_mask = slot_count - 1;
     authz->slots = calloc(slot_count, sizeof(*authz->slots));
     authz->tokens = calloc(token_count + 1, sizeof(*authz->tokens));
-    return authz->slots == NULL || authz->tokens == NULL ? out_of_memory(err) : SG_OK;
+    return authz->rows == NULL || authz->slots == NULL || authz->tokens == NULL ? out_of_memory(err)
+                                                                                : SG_OK;
 }
 
 enum sg_rc sg_authz_new(const struct sg_authz_caller *callers, size_t count, struct sg_authz **ret,
@@ -283,6 +287,7 @@ void sg_authz_free(struct sg_authz *authz)
     sg_arena_done(&authz->arena);
     free(authz->tokens);
     free(authz->slots);
+    free(authz->rows);
     free(authz);
 }
 
@@ -334,5 +339,19 @@ void sg_authz_decide(const struct sg_authz *authz, const struct sg_authz_request
         return;
     }
     ret->reason = SG_R_NONE;
+    ret->row = (size_t)(row - authz->rows);
     ret->is_allowed = true;
+}
+
+size_t sg_authz_row_count(const struct sg_authz *authz)
+{
+    return authz->row_count;
+}
+
+const struct sg_slice *sg_authz_row_keys(const struct sg_authz *authz, size_t row,
+                                         size_t *ret_count)
+{
+    SG_ASSERT(row < authz->row_count);
+    *ret_count = authz->rows[row].key_count;
+    return authz->rows[row].keys;
 }

@@ -83,13 +83,6 @@ static enum sg_rc read_callers(const struct sg_app *app, struct sg_authz **ret, 
     return sg_app_make_authz(config, ret, err);
 }
 
-static void set_authz(struct sg_app *app, struct sg_authz *authz)
-{
-    sg_rpc_set_authz(app->rpc, authz);
-    sg_authz_free(app->authz);
-    app->authz = authz;
-}
-
 /* Calls are judged by the new CRLs even where the server's certificate is broken. */
 static enum sg_rc reload_trust(struct sg_app *app, struct sg_tls_trust **ret, struct sg_err *err)
 {
@@ -113,10 +106,12 @@ static enum sg_rc reload_tls(struct sg_app *app, struct sg_tls_trust *trust, str
 
 static enum sg_rc reload_callers(struct sg_app *app, struct sg_err *err)
 {
-    struct sg_authz *authz = NULL;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = NULL;
 
     SG_TRY(read_callers(app, &authz, err));
-    set_authz(app, authz);
+    SG_TRY(sg_rpc_set_authz(app->rpc, authz, err));
+    sg_authz_free(app->authz);
+    app->authz = SG_STEAL(authz);
     return SG_OK;
 }
 

@@ -5,7 +5,7 @@
 
 #include "hsm/hsm_priv.h"
 
-enum { TOKENS_MAX = 64, KEYS_MAX = 1 << 20 };
+enum { KEYS_MAX = 1 << 20 };
 
 static void on_hook(void *arg);
 
@@ -115,7 +115,7 @@ enum sg_rc sg_hsm_add_token(struct sg_hsm *hsm, const struct sg_hsm_token_config
         if (strcmp(hsm->backends[i]->name, config->name) == 0)
             return SG_FAIL(err, SG_E_INVALID, 0, "could not add token \"%s\": given twice",
                            config->name);
-    if (config->queue_max == 0 || config->hang_ms <= 0 || hsm->backend_count == TOKENS_MAX)
+    if (config->queue_max == 0 || config->hang_ms <= 0 || hsm->backend_count == SG_HSM_TOKENS_MAX)
         return SG_FAIL(err, SG_E_INVALID, 0, "could not add token \"%s\": a limit is out of range",
                        config->name);
 

@@ -45,6 +45,6 @@ struct sg_hsm_key_config {
     struct sg_slice spki;
 };
 
-enum { SG_HSM_COPIES_MAX = 17, SG_HSM_PROBE_KEYS_MAX = 6 };
+enum { SG_HSM_TOKENS_MAX = 64, SG_HSM_COPIES_MAX = 17, SG_HSM_PROBE_KEYS_MAX = 6 };
 
 #endif

@@ -418,6 +418,7 @@ enum sg_rc sg_rpc_new(const struct sg_rpc_deps *deps, struct sg_tls_trust *trust
                                             .writable = on_writable,
                                             .closed = on_closed,
                                             .describe = on_describe};
+    SG_TRY(sg_rpc_set_authz(rpc, deps->authz, err));
     if (deps->audit != NULL)
         SG_TRY(sg_leaf_watches_new(rpc, &rpc->leaf_watches, err));
     *ret = SG_STEAL(rpc);
@@ -430,6 +431,7 @@ void sg_rpc_free(struct sg_rpc *rpc)
         return;
     SG_ASSERT(rpc->watches == NULL);
     sg_leaf_watches_free(rpc->leaf_watches);
+    sg_sight_free(rpc->sight);
     sg_tls_trust_free(rpc->trust);
     free(rpc);
 }
@@ -446,9 +448,24 @@ void sg_rpc_set_trust(struct sg_rpc *rpc, struct sg_tls_trust *trust)
     sg_tls_trust_free(old);
 }
 
-void sg_rpc_set_authz(struct sg_rpc *rpc, const struct sg_authz *authz)
+enum sg_rc sg_rpc_set_authz(struct sg_rpc *rpc, const struct sg_authz *authz, struct sg_err *err)
 {
+    struct sg_sight *sight = NULL;
+
+    SG_TRY(sg_sight_new(authz, rpc->deps.keys, &sight, err));
+    sg_sight_free(rpc->sight);
+    rpc->sight = sight;
     rpc->deps.authz = authz;
+    return SG_OK;
+}
+
+const struct sg_sight_row *sg_rpc_sight(struct sg_rpc *rpc, const struct sg_call *call)
+{
+    static const struct sg_sight_row nothing;
+    struct sg_authz_decision decision = {0};
+
+    decide(rpc, call, (struct sg_slice){0}, &decision);
+    return decision.is_allowed ? sg_sight_of(rpc->sight, decision.row) : &nothing;
 }
 
 bool sg_rpc_may_use(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_key *key,

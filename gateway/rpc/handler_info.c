@@ -37,44 +37,47 @@ Sealgate__V1__TokenState sg_rpc_token_state(enum sg_hsm_token_state state)
     return SEALGATE__V1__TOKEN_STATE__TOKEN_STATE_DOWN;
 }
 
-/* Whether the caller may use any key on this token. */
-static bool may_see(struct sg_rpc *rpc, const struct sg_call *call, size_t token)
+/* The tokens that have a key which the caller may use; how many. */
+static size_t visible_tokens(struct sg_rpc *rpc, const struct sg_call *call,
+                             size_t ret[SG_HSM_TOKENS_MAX])
 {
-    struct sg_authz_decision decision;
+    const uint64_t tokens = sg_rpc_sight(rpc, call)->tokens;
+    size_t count = 0;
 
-    for (size_t i = 0; i < sg_keys_count(rpc->deps.keys); i++) {
-        const struct sg_key *key = sg_keys_at(rpc->deps.keys, i);
-        enum sg_hsm_key_state state;
-        if (sg_hsm_key_on(rpc->deps.hsm, key->hsm, token, &state) &&
-            sg_rpc_may_use(rpc, call, key, &decision))
-            return true;
-    }
-    return false;
+    for (size_t i = 0; i < SG_HSM_TOKENS_MAX; i++)
+        if ((tokens & UINT64_C(1) << i) != 0)
+            ret[count++] = i;
+    return count;
+}
+
+static Sealgate__V1__TokenHealth *health_new(struct sg_rpc *rpc, struct sg_arena *arena,
+                                             size_t token)
+{
+    struct sg_hsm_token_info info;
+    Sealgate__V1__TokenHealth *health = sg_arena_alloc(arena, sizeof(*health));
+    if (health == NULL)
+        return NULL;
+    sealgate__v1__token_health__init(health);
+    sg_hsm_token_info(rpc->deps.hsm, token, &info);
+    health->token = (char *)(uintptr_t)info.name; /* packing only reads it */
+    health->state = sg_rpc_token_state(info.state);
+    return health;
 }
 
 /* False: out of memory. */
 static bool add_tokens(struct sg_rpc *rpc, struct sg_call *call, Sealgate__V1__ServerInfo *response)
 {
     struct sg_arena *arena = sg_call_arena(call);
-    const size_t count = sg_hsm_token_count(rpc->deps.hsm);
+    size_t tokens[SG_HSM_TOKENS_MAX];
+    const size_t count = visible_tokens(rpc, call, tokens);
 
     response->tokens = sg_arena_alloc(arena, count * sizeof(*response->tokens));
-    if (response->tokens == NULL)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        struct sg_hsm_token_info info;
-        if (!may_see(rpc, call, i))
-            continue;
-        Sealgate__V1__TokenHealth *token = sg_arena_alloc(arena, sizeof(*token));
-        if (token == NULL)
-            return false;
-        sealgate__v1__token_health__init(token);
-        sg_hsm_token_info(rpc->deps.hsm, i, &info);
-        token->token = (char *)(uintptr_t)info.name; /* packing only reads it */
-        token->state = sg_rpc_token_state(info.state);
-        response->tokens[response->n_tokens++] = token;
+    bool has_memory = response->tokens != NULL;
+    for (size_t i = 0; has_memory && i < count; i++) {
+        response->tokens[i] = health_new(rpc, arena, tokens[i]);
+        has_memory = response->tokens[response->n_tokens++] != NULL;
     }
-    return true;
+    return has_memory;
 }
 
 static void on_get_server_info(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
@@ -131,16 +134,15 @@ static void on_get_capacity(struct sg_rpc *rpc, struct sg_call *call, struct sg_
 {
     Sealgate__V1__Capacities response = SEALGATE__V1__CAPACITIES__INIT;
     struct sg_arena *arena = sg_call_arena(call);
-    const size_t count = sg_hsm_token_count(rpc->deps.hsm);
+    size_t tokens[SG_HSM_TOKENS_MAX];
 
     if (sg_rpc_read(rpc, call, message, false) == NULL)
         return;
+    const size_t count = visible_tokens(rpc, call, tokens);
     response.tokens = sg_arena_alloc(arena, count * sizeof(*response.tokens));
     bool has_memory = response.tokens != NULL;
     for (size_t i = 0; has_memory && i < count; i++) {
-        if (!may_see(rpc, call, i))
-            continue;
-        response.tokens[response.n_tokens] = capacity_new(rpc, arena, i);
+        response.tokens[i] = capacity_new(rpc, arena, tokens[i]);
         has_memory = response.tokens[response.n_tokens++] != NULL;
     }
     if (has_memory)

@@ -147,25 +147,23 @@ static void on_list(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice me
     size_t max = request->page_size == 0         ? PAGE_DEFAULT
                  : request->page_size > PAGE_MAX ? PAGE_MAX
                                                  : request->page_size;
-    size_t at;
-    if (sg_rpc_page_start(rpc->deps.keys, request->page_token, &at, &error.err) != SG_OK) {
+    size_t first;
+    if (sg_rpc_page_start(rpc->deps.keys, request->page_token, &first, &error.err) != SG_OK) {
         sg_rpc_fail(rpc, call, &error);
         return;
     }
-    response.keys = sg_arena_alloc(arena, max * sizeof(*response.keys));
+    const struct sg_sight_row *sight = sg_rpc_sight(rpc, call);
+    const size_t begin = sg_sight_from(sight, first), left = sight->key_count - begin;
+    const size_t count = left < max ? left : max;
+    response.keys = sg_arena_alloc(arena, count * sizeof(*response.keys));
     bool has_memory = response.keys != NULL;
-    for (; has_memory && at < sg_keys_count(rpc->deps.keys); at++) {
-        struct sg_authz_decision decision;
-        const struct sg_key *key = sg_keys_at(rpc->deps.keys, at);
-        if (!sg_rpc_may_use(rpc, call, key, &decision))
-            continue;
-        if (response.n_keys == max) {
-            response.next_page_token = response.keys[max - 1]->name;
-            break;
-        }
-        response.keys[response.n_keys] = key_new(rpc, arena, key);
+    for (size_t i = 0; has_memory && i < count; i++) {
+        const struct sg_key *key = sg_keys_at(rpc->deps.keys, sight->keys[begin + i]);
+        response.keys[i] = key_new(rpc, arena, key);
         has_memory = response.keys[response.n_keys++] != NULL;
     }
+    if (has_memory && count < left)
+        response.next_page_token = response.keys[count - 1]->name;
     if (has_memory)
         sg_rpc_reply(rpc, call, &response.base, true);
     else

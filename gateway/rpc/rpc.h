@@ -65,8 +65,10 @@ const struct sg_call_handler *sg_rpc_handler(struct sg_rpc *rpc);
 /* The client CAs and CRLs that count from now on; a reference is taken. */
 void sg_rpc_set_trust(struct sg_rpc *rpc, struct sg_tls_trust *trust);
 
-/* The callers that count from now on; it outlives the sg_rpc, or is replaced before. */
-void sg_rpc_set_authz(struct sg_rpc *rpc, const struct sg_authz *authz);
+/* The callers that count from now on; it outlives the sg_rpc, or is replaced before.
+ * Errors: SG_E_LIMIT: no memory; those from before still count. */
+SG_MUST_USE enum sg_rc sg_rpc_set_authz(struct sg_rpc *rpc, const struct sg_authz *authz,
+                                        struct sg_err *err);
 
 /* Health says NOT_SERVING from now on, to watchers too, and their calls end. */
 void sg_rpc_drain(struct sg_rpc *rpc);

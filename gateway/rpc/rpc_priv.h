@@ -3,6 +3,7 @@
 
 #include "gateway/rpc/errors.h"
 #include "gateway/rpc/rpc.h"
+#include "gateway/service/sight.h"
 #include "sealgate/v1/info.pb-c.h"
 #include "sealgate/v1/keys.pb-c.h"
 
@@ -34,6 +35,7 @@ struct sg_sign_stream;
 struct sg_rpc {
     struct sg_rpc_deps deps;
     struct sg_tls_trust *trust;
+    struct sg_sight *sight; /* of deps.authz */
     struct sg_call_handler handler;
     struct sg_health_watch *watches;
     struct sg_sign_stream *streams;
@@ -151,6 +153,10 @@ SG_MUST_USE enum sg_rc sg_rpc_find_key(struct sg_rpc *rpc, struct sg_call *call,
 /* Whether the caller may use the key by the call's method. */
 bool sg_rpc_may_use(struct sg_rpc *rpc, const struct sg_call *call, const struct sg_key *key,
                     struct sg_authz_decision *ret);
+
+/* What the caller may see by the call's method: nothing when it may not call it. Lives until the
+ * next turn of the loop. */
+const struct sg_sight_row *sg_rpc_sight(struct sg_rpc *rpc, const struct sg_call *call);
 
 /* The wire's numbers as our enums; they are equal (base/algorithm.h). A digest algorithm must be
  * set, the others may be unset. Errors: SG_E_INVALID ALGORITHM_NOT_ALLOWED. */

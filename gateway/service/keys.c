@@ -63,6 +63,17 @@ static enum sg_rc take_copies(const struct sg_config *config, const struct sg_co
     return token_find(config, from->token, &key->token, err);
 }
 
+/* The engine takes no more tokens than there are bits. */
+static uint64_t tokens_of(const struct sg_hsm_key_config *key)
+{
+    _Static_assert(SG_HSM_TOKENS_MAX <= 64, "a bit for each token");
+    uint64_t tokens = UINT64_C(1) << key->token;
+
+    for (size_t i = 0; i < key->copy_count; i++)
+        tokens |= UINT64_C(1) << key->copies[i].token;
+    return tokens;
+}
+
 static enum sg_rc add_key(struct sg_keys *keys, const struct sg_config *config,
                           const struct sg_config_key *from, struct sg_err *err)
 {
@@ -89,8 +100,10 @@ static enum sg_rc add_key(struct sg_keys *keys, const struct sg_config *config,
         rc = sg_hsm_add_key(keys->hsm, &hsm_key, &key->hsm, err);
     }
     sg_buf_done(&spki);
-    if (rc == SG_OK)
+    if (rc == SG_OK) {
+        key->on = tokens_of(&hsm_key);
         keys->count++;
+    }
     return rc;
 }
 

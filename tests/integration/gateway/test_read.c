@@ -296,6 +296,71 @@ static void a_page_token_of_anothers_key_tells_nothing(void **state)
     rig_call_free(call);
 }
 
+/* As a reload does. */
+static void set_keys(struct rig *rig, const char *const *keys, size_t count)
+{
+    static const char *const methods[] = {"sealgate.v1.KeyService", "sealgate.v1.InfoService"};
+    const struct sg_authz_caller callers[] = {
+        {.name = "row-other",
+         .ca = "tests",
+         .uri = "https://tests/other",
+         .methods = methods,
+         .method_count = SG_COUNT(methods),
+         .keys = (const char *const[]){"alpha"},
+         .key_count = 1},
+        {.name = "row-a",
+         .ca = "tests",
+         .uri = "https://tests/a",
+         .methods = methods,
+         .method_count = SG_COUNT(methods),
+         .keys = keys,
+         .key_count = count},
+    };
+    struct sg_authz *old = rig->authz;
+    assert_int_equal(sg_authz_new(callers, SG_COUNT(callers), &rig->authz, NULL), SG_OK);
+    assert_int_equal(sg_rpc_set_authz(rig->rpc, rig->authz, NULL), SG_OK);
+    sg_authz_free(old);
+}
+
+/* The key that ended a page may be another's when the next page is asked for, and keys may be named
+ * that are not served before a restart. */
+static void pages_go_on_over_a_reload(void **state)
+{
+    static const char *const before[] = {"alpha", "many-0001", "many-0003", "ron"};
+    static const char *const after[] = {"ron", "many-0002", "many-0000", "many-0002a", "beta"};
+    static const struct {
+        uint32_t size;
+        const char *token, *first, *next;
+    } pages[] = {{1, "keys/many-0001", "keys/many-0002", "keys/many-0002"},
+                 {1, "keys/many-0002", "keys/ron", ""},
+                 {2, "keys/many-0001", "keys/many-0002", ""},
+                 {3, "", "keys/beta", "keys/many-0002"},
+                 {1, "keys/many-0002a", "keys/ron", ""},
+                 {1, "keys/ron", NULL, ""},
+                 {1, "keys/z", NULL, ""}};
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+
+    set_keys(rig, before, SG_COUNT(before));
+    Sealgate__V1__ListKeysResponse *page = list(client, 2, "");
+    assert_int_equal(page->n_keys, 2);
+    assert_string_equal(page->next_page_token, "keys/many-0001");
+    sealgate__v1__list_keys_response__free_unpacked(page, NULL);
+    set_keys(rig, after, SG_COUNT(after));
+    for (size_t i = 0; i < SG_COUNT(pages); i++) {
+        page = list(client, pages[i].size, pages[i].token);
+        assert_string_equal(page->n_keys == 0 ? "" : page->keys[0]->name,
+                            pages[i].first == NULL ? "" : pages[i].first);
+        assert_string_equal(page->next_page_token, pages[i].next);
+        sealgate__v1__list_keys_response__free_unpacked(page, NULL);
+    }
+    set_keys(rig, NULL, 0);
+    page = list(client, 1, "");
+    assert_int_equal(page->n_keys, 0);
+    assert_string_equal(page->next_page_token, "");
+    sealgate__v1__list_keys_response__free_unpacked(page, NULL);
+}
+
 static void the_public_key_is_that_of_the_key(void **state)
 {
     struct rig *rig = *state;
@@ -316,18 +381,33 @@ static void the_public_key_is_that_of_the_key(void **state)
 
 /* Info ------------------------------------------------------------------------------------ */
 
-static void capacity_shows_the_tokens_of_ones_own_keys(void **state)
+static void expect_capacities(struct rig_client *client, const char *const *tokens, size_t count)
 {
     const Sealgate__V1__GetCapacityRequest request = SEALGATE__V1__GET_CAPACITY_REQUEST__INIT;
-    struct rig *rig = *state;
-    struct rig_call *call = rig_get(rig_connect(rig, A), GET_CAPACITY, &request.base);
+    struct rig_call *call = rig_get(client, GET_CAPACITY, &request.base);
     Sealgate__V1__Capacities *capacities =
         rig_message(call, 0, &sealgate__v1__capacities__descriptor);
 
-    assert_int_equal(capacities->n_tokens, 1);
-    assert_string_equal(capacities->tokens[0]->token, "t1");
+    assert_int_equal(capacities->n_tokens, count);
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(capacities->tokens[i]->token, tokens[i]);
     sealgate__v1__capacities__free_unpacked(capacities, NULL);
     rig_call_free(call);
+}
+
+static void capacity_shows_the_tokens_of_ones_own_keys(void **state)
+{
+    static const char *const tokens[] = {"t1", "t2"}, *const keys[] = {"edward", "beta"};
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+
+    expect_capacities(client, tokens, 1);
+    set_keys(rig, keys, 2);
+    expect_capacities(client, tokens, 2);
+    set_keys(rig, &keys[1], 1);
+    expect_capacities(client, &tokens[1], 1);
+    set_keys(rig, NULL, 0);
+    expect_capacities(client, NULL, 0);
 }
 
 static Sealgate__V1__TokenState told_state(struct rig_client *client)
@@ -523,6 +603,7 @@ int main(void)
         TEST(a_client_may_vanish_while_it_is_verified_for),
         TEST(pages_show_every_visible_key_once_and_in_order),
         TEST(a_page_token_of_anothers_key_tells_nothing),
+        TEST(pages_go_on_over_a_reload),
         TEST(the_public_key_is_that_of_the_key),
         TEST(capacity_shows_the_tokens_of_ones_own_keys),
         TEST(server_info_tells_the_states_of_the_same_tokens),

@@ -470,7 +470,7 @@ static void whose_row_is_gone_is_denied_within_a_second(void **state)
 
     RIG_UNTIL(rig, call->message_count == 1);
     assert_int_equal(sg_authz_new(NULL, 0, &rig->authz, NULL), SG_OK);
-    sg_rpc_set_authz(rig->rpc, rig->authz);
+    assert_int_equal(sg_rpc_set_authz(rig->rpc, rig->authz, NULL), SG_OK);
     sg_authz_free(old);
     rig_wait(rig, SG_NS_PER_S);
     RIG_UNTIL(rig, call->done > 0);

@@ -177,6 +177,29 @@ static void a_denied_key_looks_like_one_that_does_not_exist(void **state)
     assert_int_equal(sg_reason_rc(a.reason), SG_E_NOT_FOUND);
 }
 
+static void the_names_of_a_row_are_told_in_order(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {1, 3, 1, 0};
+    static const char *const in_order[] = {"a", "land", "tax-2026"};
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
+
+    assert_int_equal(sg_authz_row_count(authz), SG_COUNT(callers));
+    for (size_t i = 0; i < SG_COUNT(callers); i++) {
+        size_t count = 99;
+        (void)sg_authz_row_keys(authz, i, &count);
+        assert_int_equal(count, counts[i]);
+    }
+    struct sg_authz_request request = {"main", SG_SLICE("urn:portal:land"), LIST, {0}};
+    struct sg_authz_decision decision;
+    sg_authz_decide(authz, &request, &decision);
+    assert_int_equal(decision.row, 1);
+    size_t count;
+    const struct sg_slice *names = sg_authz_row_keys(authz, decision.row, &count);
+    for (size_t i = 0; i < SG_COUNT(in_order); i++)
+        assert_slice_equal(names[i], sg_slice_str(in_order[i]));
+}
+
 static void the_list_is_a_copy(void **state)
 {
     (void)state;
@@ -519,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_decision_is_written_whole_also_over_an_old_yes),
         cmocka_unit_test(an_empty_list_denies_everybody),
         cmocka_unit_test(a_denied_key_looks_like_one_that_does_not_exist),
+        cmocka_unit_test(the_names_of_a_row_are_told_in_order),
         cmocka_unit_test(the_list_is_a_copy),
         cmocka_unit_test(two_rows_with_one_identity_are_refused),
         cmocka_unit_test(malformed_rows_are_refused),
