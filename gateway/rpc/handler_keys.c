@@ -111,30 +111,6 @@ static struct sg_key *find(struct sg_rpc *rpc, struct sg_call *call, const char 
     return NULL;
 }
 
-/* Names stay when keys come and go, and the caller could see them anyway. */
-enum sg_rc sg_rpc_page_start(struct sg_keys *keys, const char *token, size_t *ret,
-                             struct sg_err *err)
-{
-    *ret = 0;
-    if (token[0] == '\0')
-        return SG_OK;
-    struct sg_slice id;
-    uint32_t version;
-    if (sg_key_name_parse(sg_slice_str(token), &id, &version, NULL) != SG_OK || version != 0)
-        return SG_REFUSE(err, SG_R_BAD_PAGE_TOKEN, "the page token is none of this server");
-    for (size_t end = sg_keys_count(keys); *ret < end;) {
-        const size_t middle = *ret + (end - *ret) / 2;
-        const char *name = sg_keys_at(keys, middle)->name;
-        size_t len = strlen(name);
-        int order = memcmp(name, id.ptr, len < id.len ? len : id.len);
-        if (order > 0 || (order == 0 && len > id.len))
-            end = middle;
-        else
-            *ret = middle + 1;
-    }
-    return SG_OK;
-}
-
 static void on_list(struct sg_rpc *rpc, struct sg_call *call, struct sg_slice message)
 {
     const Sealgate__V1__ListKeysRequest *request = sg_rpc_read(rpc, call, message, false);

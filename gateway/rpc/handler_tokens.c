@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/folder.h"
 #include "gateway/rpc/rpc_priv.h"
 #include "gateway/service/drained.h"
 #include "sealgate/v1/tokens.pb-c.h"
@@ -262,8 +263,8 @@ static void keep_run(struct sg_audit_task *task, struct sg_audit_reader *reader)
     struct sg_err why = {0};
 
     (void)reader;
-    if (sg_drained_write(change->rpc->deps.config->drained_file, sg_buf_slice(&change->drained),
-                         &why) != SG_OK)
+    if (sg_folder_put(change->rpc->deps.config->drained_file, sg_buf_slice(&change->drained),
+                      &why) != SG_OK)
         SG_REFUSE(&change->error.err, SG_R_STORE_UNAVAILABLE,
                   "it is done, but a gateway that starts again will not know: %s", why.msg);
 }

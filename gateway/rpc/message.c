@@ -50,6 +50,19 @@ void sg_rpc_reply(struct sg_rpc *rpc, struct sg_call *call, const ProtobufCMessa
         sg_rpc_finish(call, &(struct sg_status){.code = SG_GRPC_OK});
 }
 
+enum sg_rc sg_rpc_page_start(const struct sg_keys *keys, const char *token, size_t *ret,
+                             struct sg_err *err)
+{
+    struct sg_slice name = {0};
+    uint32_t version = 0;
+
+    if (token[0] != '\0' &&
+        (sg_key_name_parse(sg_slice_str(token), &name, &version, NULL) != SG_OK || version != 0))
+        return SG_REFUSE(err, SG_R_BAD_PAGE_TOKEN, "the page token is none of this server");
+    *ret = sg_keys_after(keys, name);
+    return SG_OK;
+}
+
 /* Denials ---------------------------------------------------------------------------------- */
 
 struct sg_rpc_denial {

@@ -168,9 +168,10 @@ SG_MUST_USE enum sg_rc sg_rpc_encoding(int wire, enum sg_sig_encoding *ret, stru
 Sealgate__V1__TokenState sg_rpc_token_state(enum sg_hsm_token_state state);
 Sealgate__V1__KeyState sg_rpc_key_state(enum sg_hsm_key_state state);
 
-/* A page token of a listing by keys is the name of the last key that was told; "" is none yet.
- * Those after it by name begin at `*ret`. Errors: SG_E_INVALID BAD_PAGE_TOKEN. */
-SG_MUST_USE enum sg_rc sg_rpc_page_start(struct sg_keys *keys, const char *token, size_t *ret,
+/* A page token of a listing by keys is the name of the last key that was told, which stays when
+ * keys come and go, and which the caller could see anyway; "" is none yet. Those after it by name
+ * begin at `*ret`. Errors: SG_E_INVALID BAD_PAGE_TOKEN. */
+SG_MUST_USE enum sg_rc sg_rpc_page_start(const struct sg_keys *keys, const char *token, size_t *ret,
                                          struct sg_err *err);
 
 /* "keys/{key}/versions/1" in the arena; NULL: no memory. */

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "base/folder.h"
-
 static void drain(struct sg_hsm *hsm, struct sg_slice name)
 {
     for (size_t i = 0; i < sg_hsm_token_count(hsm); i++) {
@@ -58,9 +56,4 @@ void sg_drained_list(const struct sg_hsm *hsm, struct sg_buf *out)
         sg_buf_add_slice(out, sg_slice_str(info.name));
         sg_buf_add_slice(out, SG_SLICE("\n"));
     }
-}
-
-enum sg_rc sg_drained_write(const char *path, struct sg_slice list, struct sg_err *err)
-{
-    return sg_folder_put(path, list, err);
 }

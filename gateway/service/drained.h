@@ -15,11 +15,7 @@ enum { SG_DRAINED_BYTES_MAX = 1 << 16 };
  * larger than any of ours. */
 SG_MUST_USE enum sg_rc sg_drained_read(const char *path, struct sg_hsm *hsm, struct sg_err *err);
 
-/* Appends the names of the tokens that are drained now. Thread: the engine's. */
+/* Appends what the file is to say: the tokens that are drained now. Thread: the engine's. */
 void sg_drained_list(const struct sg_hsm *hsm, struct sg_buf *out);
-
-/* The list is what the file says from now on, after a power cut too. Blocks. Thread: any, one at a
- * time. Errors: SG_E_UNAVAILABLE. */
-SG_MUST_USE enum sg_rc sg_drained_write(const char *path, struct sg_slice list, struct sg_err *err);
 
 #endif

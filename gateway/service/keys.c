@@ -167,23 +167,28 @@ const struct sg_public_key *sg_key_public_key(struct sg_key *key)
     return key->public_key;
 }
 
-struct sg_key *sg_keys_find(struct sg_keys *keys, struct sg_slice name)
+size_t sg_keys_after(const struct sg_keys *keys, struct sg_slice name)
 {
     size_t low = 0, high = name.len == 0 ? 0 : keys->count;
 
     while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        const char *at = keys->keys[mid].name;
-        size_t at_len = strlen(at);
-        int order = memcmp(name.ptr, at, name.len < at_len ? name.len : at_len);
-        if (order == 0 && name.len == at_len)
-            return &keys->keys[mid];
-        if (order < 0 || (order == 0 && name.len < at_len))
-            high = mid;
+        const size_t middle = low + (high - low) / 2;
+        const char *at = keys->keys[middle].name;
+        const size_t at_len = strlen(at);
+        const int order = memcmp(at, name.ptr, at_len < name.len ? at_len : name.len);
+        if (order > 0 || (order == 0 && at_len > name.len))
+            high = middle;
         else
-            low = mid + 1;
+            low = middle + 1;
     }
-    return NULL;
+    return low;
+}
+
+struct sg_key *sg_keys_find(struct sg_keys *keys, struct sg_slice name)
+{
+    const size_t after = sg_keys_after(keys, name);
+    struct sg_key *last = after == 0 ? NULL : &keys->keys[after - 1];
+    return last != NULL && sg_slice_is(name, last->name) ? last : NULL;
 }
 
 size_t sg_keys_count(const struct sg_keys *keys)

@@ -47,6 +47,8 @@ const struct sg_public_key *sg_key_public_key(struct sg_key *key);
 
 /* NULL when there is none of this name. */
 struct sg_key *sg_keys_find(struct sg_keys *keys, struct sg_slice name);
+/* The place of the first whose name is behind this one, whether there is a key of it or not. */
+size_t sg_keys_after(const struct sg_keys *keys, struct sg_slice name);
 size_t sg_keys_count(const struct sg_keys *keys);
 struct sg_key *sg_keys_at(struct sg_keys *keys, size_t index);
 /* What the engine says of it now. */

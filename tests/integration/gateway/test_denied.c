@@ -1,5 +1,5 @@
 #include "sealgate/v1/audit.pb-c.h"
-#include "tests/integration/gateway/rig.h"
+#include "tests/integration/gateway/newest.h"
 
 /* Who is denied something is told so by a receipt: of a key, and of a method that never begins. */
 
@@ -23,44 +23,6 @@ static uint64_t size(struct rig *rig)
     struct sg_audit_stats stats;
     sg_audit_stats(rig->audit, &stats);
     return stats.size;
-}
-
-/* The newest record of the log. */
-struct newest {
-    enum sg_audit_event event;
-    char caller[64], method[64], reason[64];
-    uint64_t seq;
-};
-
-static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_err *err)
-{
-    struct newest *newest = arg;
-    struct sg_audit_record record;
-
-    SG_TRY(sg_audit_record_parse(bytes, &record, err));
-    newest->seq = seq;
-    newest->event = record.event;
-    snprintf(newest->caller, sizeof(newest->caller), "%.*s", (int)record.caller.len,
-             (const char *)record.caller.ptr);
-    snprintf(newest->method, sizeof(newest->method), "%.*s", (int)record.method.len,
-             (const char *)record.method.ptr);
-    snprintf(newest->reason, sizeof(newest->reason), "%.*s", (int)record.reason.len,
-             (const char *)record.reason.ptr);
-    return SG_OK;
-}
-
-static struct newest read_newest(struct rig *rig)
-{
-    struct newest newest = {.event = SG_AUDIT_UNSET};
-    struct sg_store_log log;
-    struct sg_store *store;
-
-    assert_int_equal(sg_store_open_read(rig->folder.url, &store, NULL), SG_OK);
-    assert_int_equal(sg_store_find_log(store, "main", &log, NULL), SG_OK);
-    assert_int_equal(sg_store_read_leaves(store, log.id, log.size - 1, 1, on_leaf, &newest, NULL),
-                     SG_OK);
-    sg_store_close(store);
-    return newest;
 }
 
 static const struct {

@@ -2,7 +2,7 @@
 #include "hsm/backend_priv.h"
 #include "hsm/hsm_priv.h"
 #include "sealgate/v1/tokens.pb-c.h"
-#include "tests/integration/gateway/rig.h"
+#include "tests/integration/gateway/newest.h"
 
 /* TokenService: what operators see of tokens, and that what they do is recorded before it is done.
  */
@@ -27,45 +27,6 @@ static int teardown(void **state)
 static char *text(const char *literal)
 {
     return (char *)(uintptr_t)literal; /* packing only reads it */
-}
-
-/* The newest record of the log. */
-struct newest {
-    enum sg_audit_event event;
-    char caller[64], token[16], detail[64], rule[32];
-};
-
-static void copy(struct sg_slice from, char *to, size_t cap)
-{
-    snprintf(to, cap, "%.*s", (int)from.len, (const char *)from.ptr);
-}
-
-static enum sg_rc on_leaf(void *arg, uint64_t seq, struct sg_slice bytes, struct sg_err *err)
-{
-    struct newest *newest = arg;
-    struct sg_audit_record record;
-    (void)seq;
-
-    SG_TRY(sg_audit_record_parse(bytes, &record, err));
-    newest->event = record.event;
-    copy(record.caller, newest->caller, sizeof(newest->caller));
-    copy(record.token, newest->token, sizeof(newest->token));
-    copy(record.detail, newest->detail, sizeof(newest->detail));
-    copy(record.rule, newest->rule, sizeof(newest->rule));
-    return SG_OK;
-}
-
-static uint64_t read_newest(struct rig *rig, struct newest *ret)
-{
-    struct sg_store_log log;
-    struct sg_store *store;
-
-    assert_int_equal(sg_store_open_read(rig->folder.url, &store, NULL), SG_OK);
-    assert_int_equal(sg_store_find_log(store, "main", &log, NULL), SG_OK);
-    assert_int_equal(sg_store_read_leaves(store, log.id, log.size - 1, 1, on_leaf, ret, NULL),
-                     SG_OK);
-    sg_store_close(store);
-    return log.size;
 }
 
 static struct rig_call *change(struct rig_client *client, const char *path, const char *name,
@@ -109,7 +70,6 @@ static void a_token_is_drained_and_resumed_once_that_is_recorded(void **state)
 {
     struct rig *rig = *state;
     struct rig_client *client = rig_connect(rig, A);
-    struct newest newest;
 
     struct rig_call *call = change(client, TOKENS "DrainToken", "tokens/t2", "new firmware");
     assert_int_equal(call->code, SG_GRPC_OK);
@@ -119,7 +79,7 @@ static void a_token_is_drained_and_resumed_once_that_is_recorded(void **state)
     rig_call_free(call);
     assert_true(rig->hsm->backends[1]->is_draining);
     assert_false(rig->hsm->backends[0]->is_draining);
-    read_newest(rig, &newest);
+    struct newest newest = read_newest(rig);
     assert_int_equal(newest.event, SG_AUDIT_TOKEN_DRAINED);
     assert_string_equal(newest.caller, "https://tests/a");
     assert_string_equal(newest.token, "t2");
@@ -130,7 +90,7 @@ static void a_token_is_drained_and_resumed_once_that_is_recorded(void **state)
     assert_int_equal(call->code, SG_GRPC_OK);
     rig_call_free(call);
     assert_false(rig->hsm->backends[1]->is_draining);
-    read_newest(rig, &newest);
+    newest = read_newest(rig);
     assert_int_equal(newest.event, SG_AUDIT_TOKEN_RESUMED);
     assert_string_equal(newest.detail, "it is back");
 }

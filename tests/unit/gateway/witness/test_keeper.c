@@ -1,14 +1,9 @@
 #include "gateway/witness/keeper.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "tests/support/audit_maker.h"
-#include "tests/support/unit.h"
+#include "tests/unit/gateway/witness/folder.h"
 
 /* A witness over a folder: what it cosigns, what it remembers over its death, and what it refuses.
  */
@@ -18,15 +13,11 @@
 enum { LEAVES = 40, NOW = 1700000000 };
 
 static struct audit_maker *maker, *fork_maker, *stranger;
-static char folder[] = "/tmp/sealgate-witness-XXXXXX", key_file[64], state[64], log_key[512];
-static struct sg_witness_trusted trusted;
-static const char *keys[] = {log_key};
+static struct folder folder;
 static struct sg_buf text, checkpoint;
 
 static int setup(void **unused)
 {
-    SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
-    struct sg_buf key;
     (void)unused;
 
     maker = audit_maker_new(ORIGIN, 7);
@@ -38,30 +29,15 @@ static int setup(void **unused)
     stranger = audit_maker_new("stranger.example/1", 8);
     audit_maker_grow(stranger, 3);
 
-    assert_non_null(mkdtemp(folder));
-    snprintf(key_file, sizeof(key_file), "%s/key", folder);
-    snprintf(state, sizeof(state), "%s/state", folder);
-    assert_int_equal(
-        sg_note_private_new(SG_SLICE("witness.example/w1"), SG_NOTE_COSIGNATURE, &secret, NULL),
-        SG_OK);
-    const int fd = open(key_file, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    const struct sg_slice bytes = sg_secret_bytes(secret);
-    assert_int_equal(write(fd, bytes.ptr, bytes.len), (ssize_t)bytes.len);
-    close(fd);
-
-    sg_buf_init(&key, sizeof(log_key) - 1);
-    sg_note_key_write(audit_maker_key(maker), &key);
-    memcpy(log_key, key.ptr, key.len);
-    sg_buf_done(&key);
-    trusted = (struct sg_witness_trusted){.origin = ORIGIN, .keys = keys, .key_count = 1};
+    folder_make(&folder, ORIGIN, maker);
     sg_buf_init(&text, SG_WITNESS_REQUEST_BYTES_MAX);
     sg_buf_init(&checkpoint, SG_NOTE_BYTES_MAX);
     return 0;
 }
 
-static void empty_folder(const char *path)
+static void forget(void)
 {
-    DIR *dir = opendir(path);
+    DIR *dir = opendir(folder.memory);
     struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL)
         unlinkat(dirfd(dir), entry->d_name, 0);
@@ -72,10 +48,7 @@ static void empty_folder(const char *path)
 static int teardown(void **unused)
 {
     (void)unused;
-    empty_folder(state);
-    rmdir(state);
-    empty_folder(folder);
-    rmdir(folder);
+    folder_remove(&folder);
     sg_buf_done(&text);
     sg_buf_done(&checkpoint);
     audit_maker_free(maker);
@@ -87,7 +60,7 @@ static int teardown(void **unused)
 static int fresh(void **unused)
 {
     (void)unused;
-    empty_folder(state);
+    forget();
     return 0;
 }
 
@@ -95,7 +68,8 @@ static struct sg_witness_keeper *open_keeper(void)
 {
     struct sg_witness_keeper *keeper = NULL;
     struct sg_err err = {0};
-    if (sg_witness_keeper_open(key_file, state, &trusted, 1, &keeper, &err) != SG_OK)
+    if (sg_witness_keeper_open(folder.key, folder.memory, &folder.trusted, 1, &keeper, &err) !=
+        SG_OK)
         fail_msg("%s", err.msg);
     return keeper;
 }
@@ -172,7 +146,7 @@ static void a_log_that_forked_is_refused_and_the_proof_is_kept(void **unused)
     assert_int_equal(reply.err.rc, SG_OK);
 
     /* Both are in the folder; the first lie stays when there is another. */
-    DIR *dir = opendir(state);
+    DIR *dir = opendir(folder.memory);
     struct dirent *entry;
     size_t forks = 0, known = 0;
     while ((entry = readdir(dir)) != NULL) {
@@ -219,12 +193,12 @@ static void strangers_and_what_is_no_request_are_refused(void **unused)
 static void damage(size_t at, bool is_cut)
 {
     char path[512];
-    DIR *dir = opendir(state);
+    DIR *dir = opendir(folder.memory);
     struct dirent *entry;
     while ((entry = readdir(dir)) != NULL) {
         if (strlen(entry->d_name) != 64)
             continue;
-        snprintf(path, sizeof(path), "%s/%s", state, entry->d_name);
+        snprintf(path, sizeof(path), "%s/%s", folder.memory, entry->d_name);
         const int fd = open(path, O_RDWR);
         char byte;
         assert_true(fd >= 0);
@@ -249,7 +223,7 @@ static void what_was_remembered_and_is_damaged_cosigns_nothing(void **unused)
 
     for (size_t at = 0; at < 100; at += 7) {
         for (int is_cut = 0; is_cut < 2; is_cut++) {
-            empty_folder(state);
+            forget();
             reply = ask(keeper, maker, 0, 20);
             assert_true(is_cosigned(keeper, &reply));
             damage(at, is_cut != 0);
@@ -268,8 +242,8 @@ static void what_cannot_be_remembered_is_not_cosigned(void **unused)
     (void)unused;
 
     /* Its folder is gone from under it: root may write anywhere else. */
-    empty_folder(state);
-    assert_int_equal(rmdir(state), 0);
+    forget();
+    assert_int_equal(rmdir(folder.memory), 0);
     reply = ask(keeper, maker, 0, 20);
     assert_int_equal(reply.status, 500);
     assert_int_equal(reply.err.rc, SG_E_UNAVAILABLE);
@@ -283,8 +257,9 @@ static void two_processes_do_not_share_a_folder(void **unused)
     (void)unused;
 
     assert_non_null(keeper);
-    assert_int_equal(sg_witness_keeper_open(key_file, state, &trusted, 1, &second, NULL),
-                     SG_E_CONFLICT);
+    assert_int_equal(
+        sg_witness_keeper_open(folder.key, folder.memory, &folder.trusted, 1, &second, NULL),
+        SG_E_CONFLICT);
 }
 
 static void a_key_of_the_other_kind_is_none(void **unused)
@@ -294,13 +269,14 @@ static void a_key_of_the_other_kind_is_none(void **unused)
     char path[80];
     (void)unused;
 
-    snprintf(path, sizeof(path), "%s/log.key", folder);
+    snprintf(path, sizeof(path), "%s/log.key", folder.path);
     assert_int_equal(sg_note_private_new(SG_SLICE(ORIGIN), SG_NOTE_ED25519, &secret, NULL), SG_OK);
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     const struct sg_slice bytes = sg_secret_bytes(secret);
     assert_int_equal(write(fd, bytes.ptr, bytes.len), (ssize_t)bytes.len);
     close(fd);
-    assert_int_equal(sg_witness_keeper_open(path, state, &trusted, 1, &keeper, NULL), SG_E_INVALID);
+    assert_int_equal(sg_witness_keeper_open(path, folder.memory, &folder.trusted, 1, &keeper, NULL),
+                     SG_E_INVALID);
 }
 
 int main(void)

@@ -1,13 +1,9 @@
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "gateway/rpc/rpc.h"
 #include "gateway/witness/service.h"
 #include "proto/h1/h1.h"
-#include "tests/support/audit_maker.h"
-#include "tests/support/unit.h"
+#include "tests/unit/gateway/witness/folder.h"
 
 /*
  * Requests to a witness on their way between the loop and the one thread that cosigns: the real
@@ -25,7 +21,7 @@ struct client {
 };
 
 static struct audit_maker *maker, *stranger, *thief, *forked;
-static char folder[64];
+static struct folder folder;
 static struct sg_witness_keeper *keeper;
 static struct sg_witness_service *service;
 static struct sg_loop *loop;
@@ -156,10 +152,6 @@ static void run_until_told(unsigned wanted)
 
 static int set_up(void **state)
 {
-    static const char *keys[1];
-    static char log_key[512], key_file[96], memory[96];
-    SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
-    struct sg_buf key;
     (void)state;
 
     maker = audit_maker_new(ORIGIN, 7);
@@ -171,25 +163,10 @@ static int set_up(void **state)
     audit_maker_grow(thief, 3);
     stranger = audit_maker_new("stranger.example/1", 8);
     audit_maker_grow(stranger, 3);
-    snprintf(folder, sizeof(folder), "/tmp/sealgate-witness-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    snprintf(key_file, sizeof(key_file), "%s/key", folder);
-    snprintf(memory, sizeof(memory), "%s/memory", folder);
+    folder_make(&folder, ORIGIN, maker);
     assert_int_equal(
-        sg_note_private_new(SG_SLICE("witness.example/w1"), SG_NOTE_COSIGNATURE, &secret, NULL),
+        sg_witness_keeper_open(folder.key, folder.memory, &folder.trusted, 1, &keeper, NULL),
         SG_OK);
-    const int fd = open(key_file, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    const struct sg_slice bytes = sg_secret_bytes(secret);
-    assert_int_equal(write(fd, bytes.ptr, bytes.len), (ssize_t)bytes.len);
-    close(fd);
-    sg_buf_init(&key, sizeof(log_key) - 1);
-    sg_note_key_write(audit_maker_key(maker), &key);
-    memcpy(log_key, key.ptr, key.len);
-    log_key[key.len] = '\0';
-    sg_buf_done(&key);
-    keys[0] = log_key;
-    const struct sg_witness_trusted trusted = {.origin = ORIGIN, .keys = keys, .key_count = 1};
-    assert_int_equal(sg_witness_keeper_open(key_file, memory, &trusted, 1, &keeper, NULL), SG_OK);
     assert_int_equal(sg_loop_new(&sg_clock_system, &loop, NULL), SG_OK);
     const struct sg_witness_service_options options = {
         .loop = loop, .clock = &clock_held, .keeper = keeper, .told = on_told};
@@ -201,7 +178,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    char command[96];
     (void)state;
     release_thread();
     sg_witness_service_free(service);
@@ -211,8 +187,7 @@ static int tear_down(void **state)
     audit_maker_free(forked);
     audit_maker_free(thief);
     audit_maker_free(stranger);
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(&folder);
     return 0;
 }
 
