@@ -130,6 +130,8 @@ static void on_message(void *arg, struct sg_rpc_client_call *rpc, struct sg_slic
     struct sealgate_call *call = arg;
     void *body;
 
+    /* Now, not at the call's end: a stream may have none before its connection is lost. */
+    sg_client_conn_answered(call->client, call->conn);
     if (call->spoilt.code != SEALGATE_OK || call->is_cancelled)
         return;
     if (call->body != NULL) {

@@ -186,7 +186,7 @@ static inline enum sealgate_outcome sg_client_undone(const struct sealgate_call 
 
 /* The end of a call: takes it off its list, runs its callback, frees it. `error` NULL: success. */
 void sg_client_call_finish(struct sealgate_call *call, const struct sealgate_error *error);
-/* The connection `conn` answered a call. */
+/* The connection `conn` answered a call, be it by one message of a stream: its endpoint works. */
 void sg_client_conn_answered(struct sealgate_client *client, const struct sg_conn *conn);
 /* Starts a waiting call on a ready connection, or ends it. SG_E_LIMIT and SG_E_UNAVAILABLE leave it
  * waiting. */

@@ -489,6 +489,19 @@ static void each_leaf_comes_once_whatever_happens_to_the_watch(void **state)
         }
 }
 
+/* What brings leaves works, however often it is cut: nothing is held against the endpoint. */
+static void a_watch_that_is_cut_again_and_again_goes_on_at_once(void **state)
+{
+    const int64_t since_ns = sg_mono_ns(&sg_clock_system);
+    struct watch watch = {.step = 1, .until = 210};
+    (void)state;
+    watch_from("audit/cuts", &watch, SEALGATE_EVENT_UNSET);
+    assert_int_equal(watch.next, 210);
+    assert_int_equal(watch.error.code, SEALGATE_CANCELLED);
+    /* 29 cuts of 50 to 100 ms each; the waits of an endpoint that fails grow to 5 s. */
+    assert_true(sg_mono_ns(&sg_clock_system) - since_ns < TIMEOUT_MS * SG_NS_PER_MS);
+}
+
 static void a_watch_of_what_is_not_the_log_ends(void **state)
 {
     static const struct {
@@ -565,6 +578,7 @@ int main(void)
         cmocka_unit_test(no_byte_of_what_is_kept_may_differ),
         cmocka_unit_test(a_checkpoint_is_held_against_one_that_was_kept),
         cmocka_unit_test(each_leaf_comes_once_whatever_happens_to_the_watch),
+        cmocka_unit_test(a_watch_that_is_cut_again_and_again_goes_on_at_once),
         cmocka_unit_test(a_watch_of_what_is_not_the_log_ends),
         cmocka_unit_test(a_watch_outlives_a_server_that_is_away_for_a_while),
         cmocka_unit_test(a_watch_ends_when_its_time_is_up),
