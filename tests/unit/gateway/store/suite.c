@@ -125,8 +125,7 @@ static enum sg_rc check_leaf(void *arg, uint64_t seq, struct sg_slice record, st
     return SG_OK;
 }
 
-/* Reads and judges the leaves from `first` on; returns how many the log has. */
-static uint64_t check_leaves(struct sg_store *store, const struct sg_store_log *log, uint64_t first)
+uint64_t suite_check_leaves(struct sg_store *store, const struct sg_store_log *log, uint64_t first)
 {
     struct check check = {log, first};
     assert_ok(
@@ -137,7 +136,7 @@ static uint64_t check_leaves(struct sg_store *store, const struct sg_store_log *
 void suite_check(struct sg_store *store, const struct sg_store_log *log, uint64_t first,
                  uint64_t size)
 {
-    assert_int_equal(check_leaves(store, log, first), size);
+    assert_int_equal(suite_check_leaves(store, log, first), size);
 }
 
 pid_t suite_appender(const char *url, uint64_t first_key, int *ret_fd)
@@ -779,7 +778,7 @@ static void two_processes_that_append_overwrite_nothing(void **state)
     suite->store = suite_open(suite->url);
     uint64_t size = suite_size(suite->store);
     assert_true(size >= count + 1 && size <= count + 3);
-    assert_true(check_leaves(suite->store, &suite->log, 0) >= size); /* see below */
+    assert_true(suite_check_leaves(suite->store, &suite->log, 0) >= size); /* see below */
 }
 
 static void a_killed_process_loses_nothing_that_it_acknowledged(void **state)
@@ -797,7 +796,7 @@ static void a_killed_process_loses_nothing_that_it_acknowledged(void **state)
         uint64_t size = suite_size(store);
         assert_true((int64_t)size > last);
         /* A server may not have noticed that who asked is dead, and write its leaf only now. */
-        assert_true(check_leaves(store, &suite->log, 0) >= size);
+        assert_true(suite_check_leaves(store, &suite->log, 0) >= size);
         sg_store_close(store);
     }
     suite->store = suite_open(suite->url);

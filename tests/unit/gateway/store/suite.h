@@ -28,6 +28,9 @@ struct sg_store_group *suite_group(const struct sg_store_log *log, uint64_t old_
                                    uint64_t key);
 /* Appends so many leaves, which must work. */
 void suite_append(struct store_suite *suite, struct sg_store *store, size_t count, uint64_t key);
+/* Judges the leaves from `first` on, each as suite_group() makes it; returns the number behind the
+ * last. */
+uint64_t suite_check_leaves(struct sg_store *store, const struct sg_store_log *log, uint64_t first);
 /* The log has exactly `size` leaves from `first` on, each as suite_group() makes it. */
 void suite_check(struct sg_store *store, const struct sg_store_log *log, uint64_t first,
                  uint64_t size);

@@ -140,9 +140,11 @@ static void a_server_that_is_killed_loses_nothing_that_was_acknowledged(void **s
         assert_true(WIFSIGNALED(status));
         int64_t last = suite_last_told(fd);
         struct sg_store *store = suite_open(suite->url);
-        uint64_t size = suite_size(store);
-        assert_true(last > 0 && (int64_t)size > last);
-        suite_check(store, &suite->log, 0, size);
+        /* The server may yet be at what the killed one sent last. */
+        uint64_t before = suite_size(store);
+        uint64_t count = suite_check_leaves(store, &suite->log, 0);
+        assert_true(last > 0 && (int64_t)before > last);
+        assert_in_range(count, before, suite_size(store));
         sg_store_close(store);
     }
 }
