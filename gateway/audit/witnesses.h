@@ -10,7 +10,7 @@
  * this is how a store is found out that was put back together with its anchor.
  *
  * A thread of its own, with a connection of its own to the store: nothing that signs waits for it,
- * and a witness that is away costs nothing but its signatures.
+ * and a witness that is away, or whose address is not found, costs nothing but its signatures.
  *
  * Thread: one at a time, but for what says otherwise.
  */
@@ -62,7 +62,8 @@ void sg_witnesses_free(struct sg_witnesses *witnesses);
 SG_DEFINE_AUTO(struct sg_witnesses, sg_witnesses_free);
 
 /*
- * Sends the log to each witness once, before anything is signed. Blocks, for some seconds at most.
+ * Sends the log to each witness once, before anything is signed. Blocks, for some seconds at most
+ * but for finding their addresses (gateway/fetch/fetch.h); nobody is served yet.
  *
  * Errors: SG_E_CONFLICT STORE_ROLLED_BACK, a witness denies; SG_E_UNAVAILABLE, with `is_required`:
  * one did not cosign.

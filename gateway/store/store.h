@@ -11,7 +11,9 @@
  * PostgreSQL are behind it, and nobody above knows which.
  *
  * A store that is open is one connection. Thread: one at a time for each; every call blocks, so
- * none is made on the loop. Everything that SG_OK is returned for is on the disk.
+ * none is made on the loop: those of the log's writer, its reader and the witnesses have threads of
+ * their own. A call has its time limit, but for finding PostgreSQL's address by its name, which the
+ * C library may take its own time for. Everything that SG_OK is returned for is on the disk.
  *
  * Several processes may be open on one store: two gateways while one takes over from the other,
  * and gateways with a log each on one PostgreSQL. A log that somebody else has appended to is told
