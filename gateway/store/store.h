@@ -11,9 +11,8 @@
  * PostgreSQL are behind it, and nobody above knows which.
  *
  * A store that is open is one connection. Thread: one at a time for each; every call blocks, so
- * none is made on the loop: those of the log's writer, its reader and the witnesses have threads of
- * their own. A call has its time limit, but for finding PostgreSQL's address by its name, which the
- * C library may take its own time for. Everything that SG_OK is returned for is on the disk.
+ * none is made on the loop, and one that has to find PostgreSQL's address by its name for as long
+ * as the C library takes. Everything that SG_OK is returned for is on the disk.
  *
  * Several processes may be open on one store: two gateways while one takes over from the other,
  * and gateways with a log each on one PostgreSQL. A log that somebody else has appended to is told
@@ -22,8 +21,7 @@
  * Errors of all calls: SG_E_UNAVAILABLE STORE_UNAVAILABLE, the store is away, try again (the
  * connection is made anew by the next call); SG_E_UNAVAILABLE STORE_FULL, there is no room;
  * SG_E_CONFLICT AUDIT_NOT_INITIALISED, there is none yet; STORE_SCHEMA, another version, `sealgated
- * migrate`; SG_E_INTERNAL STORE_BROKEN, it
- * is not what was written.
+ * migrate`; SG_E_INTERNAL STORE_BROKEN, it is not what was written.
  */
 struct sg_store;
 
