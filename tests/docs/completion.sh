@@ -30,9 +30,9 @@ offers "--subject" keys csr --su
 offers "text json" info --output ""
 offers "" sign --key ""
 offers "" nonsense --
-cd "$(mktemp -d)"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
 touch document.pdf
 offers document.pdf sign --file docu
-rm document.pdf
-rmdir "$PWD"
 exit $failed

@@ -23,7 +23,7 @@ npm_install() {
     mkdir -p "$work"
     cp "$from/package.json" "$from/package-lock.json" "$work/"
     cmp -s "$work/package-lock.json" "$work/node_modules/.installed" && return
-    log=$(mktemp)
+    log=$work/npm.log
     if ! (cd "$work" && npm ci --no-audit --no-fund --ignore-scripts) >"$log" 2>&1; then
         if grep -qE 'ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|E50[0-9]' "$log"; then
             skip "the npm registry cannot be reached: $(grep -m1 -E 'code|errno' "$log" || true)"
@@ -41,7 +41,8 @@ go_run() {
     local log
     # Debian's is too old for what is wanted here, so ops/deps does not install it.
     command -v go >/dev/null || skip "go is missing"
-    log=$(mktemp)
+    mkdir -p "$work"
+    log=$work/go.$BASHPID.log
     # A toolchain of another version would be a download of its own.
     if ! GOTOOLCHAIN=local GOFLAGS=${GOFLAGS:-} "$@" 2>"$log"; then
         if grep -qE 'no such host|connection refused|i/o timeout|network is unreachable|TLS handshake timeout|: 50[0-9] ' "$log"; then
