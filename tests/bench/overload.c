@@ -12,9 +12,13 @@
  * begun, good, refused (RESOURCE_EXHAUSTED or UNAVAILABLE with a RetryInfo), bare (the same without
  * one), late (DEADLINE_EXCEEDED), failed (all else), held (not begun for want of a stream, which an
  * open loop must not see), seconds, and the time that refusals took: p50 and p99, from the moment
- * at which the call was due to begin, so that slowness of this program counts against it.
+ * at which the call was due to begin, so that slowness of this program counts against it. How much
+ * of that was this program's own is begin_p99_ms: from when a call was due until it was begun.
  */
 #include <getopt.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/crc32c.h"
 #include "base/queue.h"
@@ -30,7 +34,8 @@ enum {
     WARM_MS = 1000,
     PROBE_MS = 5,
     PROBES_MAX = 1 << 18, /* of a --ms of 1000000, and some */
-    TICK_MS = 1,
+    STEP_US = 500,        /* calls that are due within so long begin together */
+    IDLE_MS = 1,          /* how soon something is looked for that is not due at a time */
 };
 
 struct call {
@@ -52,14 +57,14 @@ static struct {
     int64_t ms, timeout_ms, rate, closed;
     uint8_t request[512];
     size_t request_len;
-    struct sg_timer timer;
+    struct sg_watch timer; /* a timerfd: the loop's own timers are of whole milliseconds */
     int64_t begin_ns, first_ns, last_ns; /* what is due from first to last counts */
     int64_t due;                         /* calls that were due so far, in an open loop */
     size_t open;
     struct call *unused;
     uint64_t begun, good, refused, bare, late, failed, held;
-    uint32_t refusals_us[CALLS_MAX];
-    size_t refusal_count;
+    uint32_t refusals_us[CALLS_MAX], begins_us[CALLS_MAX];
+    size_t refusal_count, begin_count;
 } load;
 
 /* Whoever asks for health: one check after the other, the next due when it is due. */
@@ -165,6 +170,8 @@ static void begin_call(struct conn *conn, int64_t due_ns)
     conn->open++;
     load.open++;
     load.begun += call->counts;
+    if (call->counts && load.begin_count < CALLS_MAX)
+        load.begins_us[load.begin_count++] = (uint32_t)((now_ns() - due_ns) / 1000);
     sg_hook_arm(load.all.loop, &conn->bench.flush);
 }
 
@@ -217,14 +224,39 @@ static void ask_health(int64_t now)
     sg_hook_arm(load.all.loop, &probe.bench.flush);
 }
 
-static void on_tick(void *arg)
+/* The next time at which something is to begin. */
+static int64_t next_ns(int64_t now)
 {
-    (void)arg;
-    struct sg_err err;
+    int64_t due_ns = now + IDLE_MS * SG_NS_PER_MS;
+
+    if (now >= load.last_ns) /* nothing more begins */
+        return due_ns;
+    if (load.rate > 0) {
+        const int64_t call_ns = load.begin_ns + load.due * SG_NS_PER_S / load.rate;
+        due_ns = call_ns < due_ns ? call_ns : due_ns;
+    }
+    if (!probe.is_asking && probe.due_ns < due_ns)
+        due_ns = probe.due_ns;
+    return due_ns > now + STEP_US * 1000 ? due_ns : now + STEP_US * 1000;
+}
+
+static void set_timer(int64_t due_ns)
+{
+    const struct itimerspec at = {
+        .it_value = {.tv_sec = due_ns / SG_NS_PER_S, .tv_nsec = due_ns % SG_NS_PER_S}};
+    if (timerfd_settime(load.timer.fd, TFD_TIMER_ABSTIME, &at, NULL) != 0)
+        bench_die("could not set a timer: %m");
+}
+
+static void on_tick(void *arg, uint32_t events)
+{
+    (void)arg, (void)events;
+    uint64_t times;
     const int64_t now = now_ns();
 
+    if (read(load.timer.fd, &times, sizeof(times)) != (ssize_t)sizeof(times))
+        return;
     ask_health(now);
-
     if (now >= load.last_ns && load.open == 0 &&
         !probe.is_asking) { /* each ends, by its deadline at the latest */
         sg_loop_stop(load.all.loop);
@@ -241,7 +273,7 @@ static void on_tick(void *arg)
         if (!begin_somewhere(due_ns))
             load.held++;
     }
-    bench_must(sg_timer_set(load.all.loop, &load.timer, now + TICK_MS * SG_NS_PER_MS, &err), &err);
+    set_timer(next_ns(now));
 }
 
 static void on_conn_ready(struct bench_conn *bench)
@@ -254,8 +286,12 @@ static void on_conn_ready(struct bench_conn *bench)
     probe.due_ns = load.begin_ns;
     load.first_ns = load.begin_ns + WARM_MS * SG_NS_PER_MS;
     load.last_ns = load.first_ns + load.ms * SG_NS_PER_MS;
-    load.timer = (struct sg_timer){.fn = on_tick};
-    bench_must(sg_timer_set(load.all.loop, &load.timer, load.begin_ns, &err), &err);
+    load.timer = (struct sg_watch){
+        .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), .fn = on_tick, .events = EPOLLIN};
+    if (load.timer.fd < 0)
+        bench_die("could not make a timer: %m");
+    bench_must(sg_watch_add(load.all.loop, &load.timer, &err), &err);
+    set_timer(load.begin_ns);
 }
 
 static int ascending(const void *a, const void *b)
@@ -294,7 +330,7 @@ int main(int argc, char **argv)
         {0},
     };
     const char *pki = NULL, *key = NULL;
-    int64_t port = 0, connections = 8;
+    int64_t port = 0, connections = 16;
     struct sg_err err;
 
     load.ms = 3000;
@@ -328,14 +364,17 @@ int main(int argc, char **argv)
     bench_conn_open(&load.all, &probe.bench, 2);
     bench_must(sg_loop_run(load.all.loop, &err), &err);
     qsort(load.refusals_us, load.refusal_count, sizeof(load.refusals_us[0]), ascending);
+    qsort(load.begins_us, load.begin_count, sizeof(load.begins_us[0]), ascending);
     qsort(probe.took_us, probe.count, sizeof(probe.took_us[0]), ascending);
     printf("begun=%llu good=%llu refused=%llu bare=%llu late=%llu failed=%llu held=%llu "
-           "seconds=%.3f refusal_p50_ms=%.3f refusal_p99_ms=%.3f checks=%zu health_p50_ms=%.3f "
+           "seconds=%.3f begin_p99_ms=%.3f refusal_p50_ms=%.3f refusal_p99_ms=%.3f checks=%zu "
+           "health_p50_ms=%.3f "
            "health_p99_ms=%.3f\n",
            (unsigned long long)load.begun, (unsigned long long)load.good,
            (unsigned long long)load.refused, (unsigned long long)load.bare,
            (unsigned long long)load.late, (unsigned long long)load.failed,
            (unsigned long long)load.held, (double)load.ms / 1000.0,
+           percentile_ms(load.begins_us, load.begin_count, 99),
            percentile_ms(load.refusals_us, load.refusal_count, 50),
            percentile_ms(load.refusals_us, load.refusal_count, 99), probe.count,
            percentile_ms(probe.took_us, probe.count, 50),
