@@ -91,10 +91,10 @@ class Callers:
         good = sum(from_ns <= call.end_ns < to_ns and not failed(call) for call in reversed(self.read()[-200000:]))
         return good * NS / (to_ns - from_ns)
 
-    def back_ms(self, end_ns, full, until_ns):
-        """From `end_ns` to the first 200 ms in which 0.9 of the full rate was reached; None: never."""
+    def back_ms(self, end_ns, full, until_ns, latency_ms=20):
+        """From `end_ns` to the first 200 ms (four signatures of a slow token) in which 0.9 of the full rate was reached; None: never."""
         ends = sorted(call.end_ns for call in self.between(end_ns, until_ns) if not failed(call) and call.end_ns >= end_ns)
-        window = 200_000_000
+        window = max(200, 4 * latency_ms) * 1_000_000
         first = last = 0
         for start in range(end_ns, until_ns - window + 1, 10_000_000):
             while first < len(ends) and ends[first] < start:
