@@ -34,6 +34,8 @@ struct sg_loop {
     /* The loop's thread. */
     bool is_stopping, is_firing;
     int64_t now_ns;
+    void (*on_turn)(void *arg, int64_t took_ns);
+    void *on_turn_arg;
 
     struct slot *slots;
     size_t slot_cap, watch_count;
@@ -116,6 +118,13 @@ void sg_loop_stop(struct sg_loop *loop)
 {
     assert_thread(loop);
     loop->is_stopping = true;
+}
+
+void sg_loop_tell_turns(struct sg_loop *loop, void (*fn)(void *arg, int64_t took_ns), void *arg)
+{
+    assert_thread(loop);
+    loop->on_turn = fn;
+    loop->on_turn_arg = arg;
 }
 
 /* Watches -------------------------------------------------------------------------------- */
@@ -444,6 +453,8 @@ static enum sg_rc turn(struct sg_loop *loop, int timeout_ms, struct sg_err *err)
     run_watches(loop, count);
     run_timers(loop);
     run_hooks(loop);
+    if (loop->on_turn != NULL)
+        loop->on_turn(loop->on_turn_arg, sg_mono_ns(loop->clock) - loop->now_ns);
     return SG_OK;
 }
 

@@ -33,6 +33,11 @@ void sg_loop_stop(struct sg_loop *loop);
  * of the turn. */
 int64_t sg_loop_now(const struct sg_loop *loop);
 
+/* Tells how long each turn took, without its wait: so long may have waited what came meanwhile.
+ * `fn` runs when all else of the turn is done, and leaves the loop as it is. NULL: nobody is told.
+ */
+void sg_loop_tell_turns(struct sg_loop *loop, void (*fn)(void *arg, int64_t took_ns), void *arg);
+
 /* A descriptor: `fn` gets the EPOLL* bits that are ready. Level-triggered. EPOLLERR and EPOLLHUP
  * come unasked, turn after turn: whoever does not act on them must remove the watch. */
 struct sg_watch {

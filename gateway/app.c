@@ -424,6 +424,7 @@ static void stop(struct sg_app *app)
     sg_metrics_http_free(app->metrics_http);
     sg_app_each_net(app, sg_net_free);
     if (app->loop != NULL) {
+        sg_loop_tell_turns(app->loop, NULL, NULL); /* the metrics go before it */
         sg_app_end_life(app);
         sg_timer_cancel(app->loop, &app->crl_timer);
         sg_timer_cancel(app->loop, &app->audit_timer);

@@ -80,6 +80,11 @@ static bool is_healthy(void *arg)
     return app->phase == SG_APP_SERVING || app->phase == SG_APP_STARTING;
 }
 
+static void on_turn(void *arg, int64_t took_ns)
+{
+    sg_metrics_observe(arg, SG_METRIC_LOOP_TURN_SECONDS, 0, 0, took_ns);
+}
+
 enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err)
 {
     const size_t token_count = app->config->token_count;
@@ -104,10 +109,12 @@ enum sg_rc sg_app_start_metrics(struct sg_app *app, struct sg_err *err)
                                            .witness_count = witness_count};
     enum sg_rc rc = sg_metrics_new(&names, &app->metrics, err);
     free(tokens);
-    if (rc == SG_OK)
-        sg_metrics_set(app->metrics, SG_METRIC_START_TIME, 0, 0,
-                       sg_wall_ns(&sg_clock_system) / SG_NS_PER_S);
-    return rc;
+    if (rc != SG_OK)
+        return rc;
+    sg_metrics_set(app->metrics, SG_METRIC_START_TIME, 0, 0,
+                   sg_wall_ns(&sg_clock_system) / SG_NS_PER_S);
+    sg_loop_tell_turns(app->loop, on_turn, app->metrics);
+    return SG_OK;
 }
 
 enum sg_rc sg_app_serve_metrics(struct sg_app *app, int listener, struct sg_err *err)

@@ -38,6 +38,45 @@ static void alarm_set(struct alarm *alarm, char letter, int64_t due_ns)
     assert_int_equal(sg_timer_set(loop, &alarm->timer, due_ns, NULL), SG_OK);
 }
 
+/* Turns ---------------------------------------------------------------------------------- */
+
+static int64_t told_ns;
+
+static void turn_told(void *arg, int64_t took_ns)
+{
+    assert_ptr_equal(arg, &told_ns);
+    tell('t');
+    told_ns = took_ns;
+}
+
+static void takes_seven(void *arg)
+{
+    (void)arg;
+    tell('h');
+    fake_ns += 7;
+}
+
+static void a_turn_is_told_with_its_hooks_and_without_its_wait(void **state)
+{
+    (void)state;
+    struct sg_hook hook = {.fn = takes_seven};
+    struct alarm alarm;
+
+    sg_loop_tell_turns(loop, turn_told, &told_ns);
+    alarm_set(&alarm, 'a', 2000);
+    fake_ns = 3000; /* waited for, or spent elsewhere */
+    sg_hook_arm(loop, &hook);
+    one_turn();
+    assert_string_equal(story, "aht");
+    assert_int_equal(told_ns, 7);
+    one_turn();
+    assert_string_equal(story, "ahtt");
+    assert_int_equal(told_ns, 0);
+    sg_loop_tell_turns(loop, NULL, NULL);
+    one_turn();
+    assert_string_equal(story, "ahtt");
+}
+
 static void timers_ring_in_order_and_not_before_they_are_due(void **state)
 {
     (void)state;
@@ -436,6 +475,7 @@ static void no_memory_is_told_and_nothing_is_left_behind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        LOOP_TEST(a_turn_is_told_with_its_hooks_and_without_its_wait),
         LOOP_TEST(timers_ring_in_order_and_not_before_they_are_due),
         LOOP_TEST(a_timer_moves_when_it_is_set_again),
         LOOP_TEST(a_cancelled_timer_does_not_ring_even_when_due_in_this_turn),
