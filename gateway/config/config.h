@@ -31,7 +31,7 @@ struct sg_config_token {
     const char *socket;    /* unix socket of its token process */
     const char *state_dir; /* keeps the PIN latch */
     int64_t workers;       /* 0: cores for SoftHSM, 32 for others */
-    int64_t queue_max;     /* signatures that may wait in the gateway */
+    int64_t queue_max;     /* signatures of one class of cost that may wait in the gateway */
     int64_t hang_ms;
     const char *user; /* the token process runs as this user; NULL: as the gateway */
     bool allow_extractable;

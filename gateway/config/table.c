@@ -99,7 +99,7 @@ static const struct sg_field token_fields[] = {
     {FIELD(sg_config_token, workers, INT), .min = 0, .max = 256, .def = 0,
      .help = "Sessions that sign at once, at most; 0: as many as there are cores for SoftHSM, 32 for any other token."},
     {FIELD(sg_config_token, queue_max, INT), .min = 1, .max = 65536, .def = 1024,
-     .help = "Signatures that may wait in the gateway for this token; more are refused with a delay."},
+     .help = "Signatures of each class of cost (EC and Ed25519, RSA-2048, longer RSA) that may wait in the gateway for this token; more are refused with a delay."},
     {FIELD(sg_config_token, hang_ms, INT), .min = 100, .max = 600000, .def = 5000,
      .help = "A call into the module that takes longer means that it hangs, in milliseconds."},
     {FIELD(sg_config_token, user, TEXT), .max = 32, .example = "sealgate-token", .def_help = "the gateway's user",
