@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "formats/audit/checkpoint.h"
 #include "formats/audit/epoch.h"
 #include "gateway/administrators.h"
+#include "gateway/audit/anchor.h"
 #include "gateway/audit/create.h"
 #include "gateway/key_file.h"
 #include "gateway/trust.h"
@@ -87,6 +89,69 @@ static enum sg_rc set_names(const struct sg_config *config, const struct sg_init
     return SG_OK;
 }
 
+/*
+ * That no log is made in the place of one that was lost: it would promise a second history by the
+ * same key, and take the anchor, which alone remembers the first. An anchor of leaf 0 alone, or an
+ * empty one, is what an attempt before this one left.
+ */
+static enum sg_rc check_anchor(const struct sg_config *config, const struct sg_store_log *log,
+                               struct sg_err *err)
+{
+    SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
+    SG_AUTO(sg_anchor_close) struct sg_anchor *anchor = NULL;
+    const char *path = config->audit_anchor_file;
+    struct sg_tree_head head = {0};
+    struct stat st;
+
+    if (stat(path, &st) != 0 ? errno == ENOENT : st.st_size == 0)
+        return SG_OK;
+    SG_TRY(sg_anchor_open(path, &anchor, err));
+    enum sg_rc rc = sg_key_file_read(config->audit_key_file, &signer, err);
+    if (rc == SG_OK)
+        rc = sg_anchor_read(anchor, sg_slice_str(log->origin), sg_note_signer_key(signer), &head,
+                            err);
+    if (rc == SG_E_NOT_FOUND)
+        return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
+                         "\"%.100s\" is the anchor of another log, or by a key that is not there",
+                         path);
+    SG_TRY(rc);
+    if (head.size > 1)
+        return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
+                         "the store has no log \"%s\", and its anchor remembers %llu leaves of it: "
+                         "put the store back",
+                         log->name, (unsigned long long)head.size);
+    return SG_OK;
+}
+
+static enum sg_rc check_new(const struct sg_config *config, const struct sg_init_options *options,
+                            struct sg_store_log *log, struct sg_err *err)
+{
+    SG_TRY(set_names(config, options, log, err));
+    return check_anchor(config, log, err);
+}
+
+/* Errors: SG_E_NOT_FOUND: there is no such log. */
+static enum sg_rc find_log(const struct sg_config *config, struct sg_store **ret_store,
+                           struct sg_store_log *log, struct sg_err *err)
+{
+    SG_TRY(sg_store_open(config->store, ret_store, err));
+    return sg_store_find_log(*ret_store, config->audit_log, log, err);
+}
+
+/* Before a store is made: one that is put back wants its place empty. */
+static enum sg_rc check_store(const struct sg_config *config, const struct sg_init_options *options,
+                              struct sg_err *err)
+{
+    SG_AUTO(sg_store_close) struct sg_store *store = NULL;
+    struct sg_store_log log = {0};
+    struct sg_err why = {0};
+
+    enum sg_rc rc = find_log(config, &store, &log, &why);
+    if (rc == SG_E_NOT_FOUND || why.reason == SG_R_AUDIT_NOT_INITIALISED)
+        return check_new(config, options, &log, err);
+    return SG_OK; /* whatever else is wrong is found again, or mended by migrating */
+}
+
 enum sg_rc sg_init(const struct sg_config *config, const struct sg_init_options *options,
                    struct sg_buf *report, struct sg_err *err)
 {
@@ -96,14 +161,14 @@ enum sg_rc sg_init(const struct sg_config *config, const struct sg_init_options 
     unsigned version = 0;
 
     SG_TRY(check(options, err));
+    SG_TRY(check_store(config, options, err));
     SG_TRY(sg_file_make_folder(config->audit_key_file, err));
     SG_TRY(sg_file_make_folder(config->audit_anchor_file, err));
     SG_TRY(sg_store_migrate(config->store, &version, err));
-    SG_TRY(sg_store_open(config->store, &store, err));
-    enum sg_rc rc = sg_store_find_log(store, config->audit_log, &log, err);
+    enum sg_rc rc = find_log(config, &store, &log, err);
     const bool is_new = rc == SG_E_NOT_FOUND;
     if (is_new)
-        rc = set_names(config, options, &log, err);
+        rc = check_new(config, options, &log, err);
     SG_TRY(rc);
     SG_TRY(sg_key_file_make(config->audit_key_file, log.origin, SG_NOTE_ED25519, &signer, err));
     if (is_new)

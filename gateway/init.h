@@ -17,7 +17,8 @@ struct sg_init_options {
 enum { SG_INIT_ADMINISTRATORS_MAX = 16 };
 
 /* Appends what people should keep: the log's public key, and what was made. What is there already
- * is kept, and a log that is complete is not made again (SG_OK). */
+ * is kept, and a log that is complete is not made again (SG_OK). Errors: SG_E_CONFLICT,
+ * STORE_ROLLED_BACK: the log is not in the store, and its anchor remembers it: nothing is made. */
 SG_MUST_USE enum sg_rc sg_init(const struct sg_config *config,
                                const struct sg_init_options *options, struct sg_buf *report,
                                struct sg_err *err);

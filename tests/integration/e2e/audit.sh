@@ -112,6 +112,26 @@ cp -a "$work/later" "$dir/store"
 mv "$dir/audit/anchor" "$work/anchor"
 refused "an anchor that is gone" STORE_ROLLED_BACK
 mv "$work/anchor" "$dir/audit/anchor"
+
+# Where the whole store is gone, no log is made that would promise a second history, and what remembers the first stays.
+cp -a "$dir/audit" "$work/remembered"
+not_made() { # WHAT TEXT
+    if "$SEALGATE_BUILD/bin/sealgated" init --config "$dir/sealgate.yaml" --origin sealgate.example \
+        --administrator "$dir/audit/first-administrator.pem" --administrator "$dir/audit/second-administrator.pem" >refused.log 2>&1; then
+        fail "$1: a log is made"
+    fi
+    grep -q "$2" refused.log || fail "$1: $(tail -n 1 refused.log)"
+    [ ! -e "$dir/store" ] || fail "$1: there is a store now"
+    ok "$1: $(tail -n 1 refused.log)"
+}
+rm -rf "$dir/store"
+not_made "a store that is gone" "its anchor remembers [0-9]* leaves"
+mv "$dir/audit/log.key" "$work/log.key"
+not_made "a store and its key that are gone" "by a key that is not there"
+[ ! -e "$dir/audit/log.key" ] || fail "there is another key now"
+mv "$work/log.key" "$dir/audit/log.key"
+diff -r "$work/remembered" "$dir/audit" || fail "what remembers the log was changed"
+
 # Whatever is changed in the store is named by a proof of all of it; what the end of the log rests on, at
 # the start too.
 change() { # SQL
