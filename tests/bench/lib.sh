@@ -13,6 +13,8 @@ programs=$build/bench
 # In a build with the sanitizer, too, the token process is not to unwind every call (tests/support/leaks.c).
 export ASAN_OPTIONS=${ASAN_OPTIONS:-fast_unwind_on_malloc=1}
 work=$(mktemp -d "${TMPDIR:-/tmp}/sealgate-bench.XXXXXX")
+# However early one ends, what it stops is a gateway of its own, not the one under .dev/.
+export SEALGATE_DEV_DIR=$work/dev
 pids=()
 
 # bench_end: called however the benchmark ends; stops what it started and removes its files.
