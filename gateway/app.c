@@ -100,7 +100,7 @@ static void on_rpc_error(void *arg, const char *request_id, const char *method,
     } else if (err->rc == SG_E_DENIED) {
         level = SG_LOG_INFO;
         limit = &app->denied;
-    } else if (err->rc == SG_E_INTERNAL) {
+    } else if (err->rc == SG_E_INTERNAL && err->reason != SG_R_MALFORMED_MESSAGE) {
         level = SG_LOG_ERROR;
         limit = &app->internal;
     }

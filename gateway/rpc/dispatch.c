@@ -167,7 +167,7 @@ static void count_unbegun(struct sg_rpc *rpc, const struct sg_call *call, const 
     count_protocol(rpc, call);
     if (rpc->deps.metrics != NULL)
         sg_metrics_add(rpc->deps.metrics, SG_METRIC_RPCS, method == NULL ? 0 : method->id,
-                       sg_rpc_code(err), 1);
+                       sg_grpc_code_of(err->rc), 1);
 }
 
 /* Who calls ---------------------------------------------------------------------------------- */

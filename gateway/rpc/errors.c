@@ -10,13 +10,6 @@ static const char domain[] = "sealgate";
 /* Without advice of its own an UNAVAILABLE still says when to come again. */
 enum { RETRY_MS_DEFAULT = 200, DETAILS_MAX = 5 };
 
-enum sg_grpc_code sg_rpc_code(const struct sg_err *err)
-{
-    if (err->reason == SG_R_MALFORMED_REQUEST)
-        return SG_GRPC_INTERNAL;
-    return sg_grpc_code_of(err->rc);
-}
-
 /* The reason as the client sees it: every class has a word, also where the cause has none. */
 static enum sg_reason reason_of(const struct sg_err *err)
 {
@@ -76,6 +69,8 @@ static const char *const told[SG_R_COUNT] = {
 
 const char *sg_rpc_public_message(const struct sg_err *err)
 {
+    if (err->reason == SG_R_MALFORMED_MESSAGE)
+        return err->msg; /* INTERNAL as gRPC has it, and the caller's all the same */
     switch (err->rc) {
     case SG_E_INVALID:
     case SG_E_UNAUTHENTICATED:
@@ -205,7 +200,7 @@ Google__Rpc__Status *sg_rpc_status_new(struct sg_arena *arena, const struct sg_r
         return NULL;
 
     google__rpc__status__init(status);
-    status->code = (int32_t)sg_rpc_code(&error->err);
+    status->code = (int32_t)sg_grpc_code_of(error->err.rc);
     status->details = details;
     status->message = copy_text(arena, sg_rpc_public_message(&error->err));
     if (status->message == NULL ||

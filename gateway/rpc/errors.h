@@ -33,8 +33,4 @@ const char *sg_rpc_public_message(const struct sg_err *err);
 Google__Rpc__Status *sg_rpc_status_new(struct sg_arena *arena, const struct sg_rpc_error *error,
                                        const char *request_id);
 
-/* The code of an error: its class's, but for malformed messages, which gRPC's statuscodes.md wants
- * to be INTERNAL. */
-enum sg_grpc_code sg_rpc_code(const struct sg_err *err);
-
 #endif

@@ -137,7 +137,7 @@ void sg_rpc_fail(struct sg_rpc *rpc, struct sg_call *call, const struct sg_rpc_e
     struct sg_arena *arena = sg_call_arena(call);
     const char *request_id = sg_rpc_request_id(call, arena);
     const Google__Rpc__Status *full = sg_rpc_status_new(arena, error, request_id);
-    struct sg_status status = {.code = sg_rpc_code(&error->err)};
+    struct sg_status status = {.code = sg_grpc_code_of(error->err.rc)};
 
     sg_rpc_note_refusal(rpc, call, request_id, &error->err);
     /* Without memory for details the code alone must do. */

@@ -277,7 +277,7 @@ enum sg_rc sg_call_set_coding(struct sg_call *call, struct sg_slice coding, stru
     if (call->is_gzip || sg_slice_is(coding, "identity"))
         return SG_OK;
     call->offer_coding = true;
-    return SG_FAIL(err, SG_E_UNSUPPORTED, 0, "messages may be coded as identity or gzip only");
+    return SG_REFUSE(err, SG_R_CODING_NOT_SERVED, "messages may be coded as identity or gzip only");
 }
 
 /* JSON becomes the bytes that another client would have sent. */
@@ -314,7 +314,8 @@ void sg_call_deliver(struct sg_call *call, const struct sg_frame *frame)
     if (call->is_gzip)
         rc = sg_gunzip(frame->body, &plain, &err);
     else
-        rc = SG_FAIL(&err, SG_E_INTERNAL, 0, "message is compressed, but no coding was named");
+        rc = SG_REFUSE(&err, SG_R_MALFORMED_MESSAGE,
+                       "message is compressed, but no coding was named");
     if (rc == SG_OK)
         deliver_plain(call, sg_buf_slice(&plain));
     else

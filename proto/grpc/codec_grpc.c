@@ -25,7 +25,7 @@ enum sg_rc sg_grpc_begin(struct sg_call *call, int64_t *ret_timeout_ns, struct s
 
 static enum sg_rc fail_count(const struct sg_call *call, struct sg_err *err)
 {
-    return SG_FAIL(err, SG_E_UNSUPPORTED, 0, "%s takes exactly one message", call->method->name);
+    return SG_REFUSE(err, SG_R_MESSAGE_COUNT, "%s takes exactly one message", call->method->name);
 }
 
 /* Keeps the one message of a call until half-close: a second one would make both void. */
@@ -60,7 +60,7 @@ static enum sg_rc read_only(struct sg_call *call, struct sg_slice bytes, bool is
     if (!is_end)
         return SG_OK;
     if (!call->has_message && !sg_frame_reader_is_between(&call->reader))
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "request ended inside a message");
+        return SG_REFUSE(err, SG_R_MALFORMED_MESSAGE, "request ended inside a message");
     if (!call->has_message)
         return fail_count(call, err);
     sg_call_deliver(call, &call->only);
@@ -85,7 +85,7 @@ static enum sg_rc read_stream(struct sg_call *call, struct sg_slice bytes, bool 
     if (!is_end || call->is_finished)
         return SG_OK;
     if (!sg_frame_reader_is_between(&call->reader))
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "request ended inside a message");
+        return SG_REFUSE(err, SG_R_MALFORMED_MESSAGE, "request ended inside a message");
     sg_call_half_close(call);
     return SG_OK;
 }

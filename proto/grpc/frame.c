@@ -6,7 +6,8 @@ static enum sg_rc check_prefix(const uint8_t *prefix, size_t body_bytes_max, str
     uint32_t body_len = sg_be32(prefix + 1);
 
     if (prefix[0] > 1)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not read message: its flag is %u", prefix[0]);
+        return SG_REFUSE(err, SG_R_MALFORMED_MESSAGE, "could not read message: its flag is %u",
+                         prefix[0]);
     if (body_len > body_bytes_max)
         return SG_REFUSE(err, SG_R_MESSAGE_TOO_LARGE,
                          "message of %u bytes is over the limit of %zu", body_len, body_bytes_max);

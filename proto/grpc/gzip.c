@@ -36,8 +36,8 @@ static enum sg_rc inflate_all(z_stream *zs, struct sg_buf *out, struct sg_err *e
         if (rv == Z_MEM_ERROR)
             return SG_FAIL(err, SG_E_LIMIT, 0, "could not inflate message: out of memory");
         if (rv != Z_OK)
-            return SG_FAIL(err, SG_E_INTERNAL, 0, "could not inflate message: %s",
-                           zs->msg == NULL ? "cut short" : zs->msg);
+            return SG_REFUSE(err, SG_R_MALFORMED_MESSAGE, "could not inflate message: %s",
+                             zs->msg == NULL ? "cut short" : zs->msg);
     }
 }
 
@@ -54,7 +54,7 @@ enum sg_rc sg_gunzip(struct sg_slice in, struct sg_buf *out, struct sg_err *err)
 
     enum sg_rc rc = inflate_all(&zs, out, err);
     if (rc == SG_OK && zs.avail_in > 0)
-        rc = SG_FAIL(err, SG_E_INTERNAL, 0, "could not inflate message: bytes follow it");
+        rc = SG_REFUSE(err, SG_R_MALFORMED_MESSAGE, "could not inflate message: bytes follow it");
     inflateEnd(&zs);
     return rc;
 }

@@ -459,6 +459,8 @@ static enum sg_rc read_and_put(struct walk *walk, const ProtobufCMessageDescript
 {
     json_error_t error;
     struct level outermost = {NULL, desc, NULL, 1};
+    if (text.len == 0)
+        return SG_REFUSE(walk->err, SG_R_MALFORMED_REQUEST, "not JSON: there is nothing");
     json_t *tree = json_loadb((const char *)text.ptr, text.len,
                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (is_exhausted)

@@ -53,7 +53,7 @@ static enum sg_rc refuse(const struct walk *walk, const struct level *level, enu
 static enum sg_rc malformed(const struct walk *walk, const struct level *level, const char *name,
                             const char *what)
 {
-    return refuse(walk, level, SG_R_MALFORMED_REQUEST, name, 0, what);
+    return refuse(walk, level, SG_R_MALFORMED_MESSAGE, name, 0, what);
 }
 
 static enum sg_rc count(struct walk *walk, size_t elements)
@@ -148,7 +148,7 @@ static enum sg_rc check_message(struct walk *walk, struct level *level, struct s
         if (field == NULL && walk->limits->strict)
             return refuse(walk, level, SG_R_UNKNOWN_FIELD, NULL, tag >> 3, "unknown field");
         if (!sg_pb_take_value(&wire, tag & 7, &value))
-            return refuse(walk, level, SG_R_MALFORMED_REQUEST, field != NULL ? field->name : NULL,
+            return refuse(walk, level, SG_R_MALFORMED_MESSAGE, field != NULL ? field->name : NULL,
                           tag >> 3, "a value is cut short or of no known kind");
         if (field != NULL)
             SG_TRY(check_field(walk, level, field, tag & 7, value));

@@ -30,7 +30,8 @@ struct sg_pb_limits {
  * Whether `wire` is a well-formed message of type `desc` within the limits. What it accepts,
  * protobuf-c can unpack; only memory can fail. Field order and padded varints are not judged.
  *
- * Errors:  SG_E_INVALID  MALFORMED_REQUEST or UNKNOWN_FIELD; the message names the field
+ * Errors:  SG_E_INTERNAL  MALFORMED_MESSAGE, as gRPC's statuscodes.md has it;
+ *          SG_E_INVALID  UNKNOWN_FIELD; the message names the field
  *          SG_E_LIMIT    MESSAGE_TOO_LARGE: more elements than allowed
  */
 SG_MUST_USE enum sg_rc sg_pb_precheck(const ProtobufCMessageDescriptor *desc, struct sg_slice wire,

@@ -16,8 +16,8 @@ static const struct {
 } statuses[] = {
     {SG_GRPC_INVALID_ARGUMENT,
      "The request is wrong as it stands. Do not repeat it unchanged (`CRC_MISMATCH` apart)."},
-    {SG_GRPC_UNAUTHENTICATED, "The gateway does not accept the client certificate. Do not repeat "
-                              "the call with the same certificate."},
+    {SG_GRPC_UNAUTHENTICATED, "The gateway does not accept who asks: the client certificate, or "
+                              "the bearer token. Do not repeat the call with the same one."},
     {SG_GRPC_PERMISSION_DENIED, "The caller is known and may not do this. Do not repeat."},
     {SG_GRPC_NOT_FOUND, "There is no such thing, or the caller may not know of it. Do not repeat."},
     {SG_GRPC_FAILED_PRECONDITION,
@@ -26,10 +26,12 @@ static const struct {
      "A limit was reached and nothing was signed. With RetryInfo: repeat after its delay."},
     {SG_GRPC_UNAVAILABLE,
      "The token or the gateway is away. With RetryInfo: repeat after its delay."},
-    {SG_GRPC_DEADLINE_EXCEEDED, "The time ran out and the outcome is unknown. A repeated signing "
-                                "call may sign a second time."},
+    {SG_GRPC_DEADLINE_EXCEEDED, "The time ran out and the outcome is unknown. Repeat a signing "
+                                "call with its `request_id`; without one it may sign a "
+                                "second time."},
     {SG_GRPC_UNIMPLEMENTED, "This server does not offer it. Do not repeat."},
-    {SG_GRPC_INTERNAL, "A fault of the gateway or the token. Tell the operator."},
+    {SG_GRPC_INTERNAL, "A fault of the gateway or the token: tell the operator. "
+                       "`MALFORMED_MESSAGE` alone is the caller's, as gRPC has it."},
 };
 
 /* Returns how many reasons stand under the status. */

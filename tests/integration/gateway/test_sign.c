@@ -322,12 +322,12 @@ static void bytes_that_are_no_request_are_refused_as_such(void **state)
         enum sg_grpc_code code;
         const char *reason;
     } rows[] = {
-        {"a cut field", {(const uint8_t *)"\x0a\x7fx", 3}, SG_GRPC_INTERNAL, "MALFORMED_REQUEST"},
-        {"not UTF-8", {(const uint8_t *)"\x0a\x01\xff", 3}, SG_GRPC_INTERNAL, "MALFORMED_REQUEST"},
+        {"a cut field", {(const uint8_t *)"\x0a\x7fx", 3}, SG_GRPC_INTERNAL, "MALFORMED_MESSAGE"},
+        {"not UTF-8", {(const uint8_t *)"\x0a\x01\xff", 3}, SG_GRPC_INTERNAL, "MALFORMED_MESSAGE"},
         {"NUL in a string",
          {(const uint8_t *)"\x0a\x02x\0", 4},
          SG_GRPC_INTERNAL,
-         "MALFORMED_REQUEST"},
+         "MALFORMED_MESSAGE"},
         {"an unknown field",
          {(const uint8_t *)"\xf8\x06\x01", 3},
          SG_GRPC_INVALID_ARGUMENT,

@@ -201,7 +201,7 @@ static void a_message_that_is_none_ends_the_stream_and_its_items_end_too(void **
     RIG_UNTIL(rig, rig->job_count == 1);
     rig_send_bytes(test->call, SG_SLICE("\x0a\x7fx"), false);
     end(test, SG_GRPC_INTERNAL);
-    assert_string_equal(test->call->reason, "MALFORMED_REQUEST");
+    assert_string_equal(test->call->reason, "MALFORMED_MESSAGE");
     rig_settle(rig);
     const size_t errors = rig->errors;
     rig_jobs(rig, WITH_TOKEN_LOST);

@@ -495,7 +495,7 @@ static void what_cannot_be_watched_is_refused(void **state)
     end(watch_log(client, "", 0, &filter), SG_GRPC_RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE");
     struct rig_call *call = rig_begin(client, WATCH_LEAVES, 0);
     rig_send_bytes(call, SG_SLICE("\xff"), true);
-    end(call, SG_GRPC_INTERNAL, "MALFORMED_REQUEST");
+    end(call, SG_GRPC_INTERNAL, "MALFORMED_MESSAGE");
 }
 
 static void without_a_log_there_is_nothing_to_watch(void **state)

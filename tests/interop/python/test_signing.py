@@ -119,7 +119,7 @@ class Signing(unittest.TestCase):
                         sign(request, timeout=10)
                     self.assertEqual(caught.exception.code(), code)
                     self.assertIn(details_of(caught.exception)[1].reason,
-                                  ("FIELD_REQUIRED", "ALGORITHM_NOT_ALLOWED", "MALFORMED_REQUEST"))
+                                  ("FIELD_REQUIRED", "ALGORITHM_NOT_ALLOWED", "MALFORMED_MESSAGE"))
                 else:
                     self.refused(code, reason, sign, request)
 

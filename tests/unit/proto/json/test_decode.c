@@ -108,7 +108,7 @@ static const struct {
     enum sg_reason reason;
     const char *says; /* part of the message */
 } refused[] = {
-    {"no JSON", "", SG_R_MALFORMED_REQUEST, "not JSON"},
+    {"no JSON", "", SG_R_MALFORMED_REQUEST, "nothing"},
     {"cut", "{\"anInt32\":1", SG_R_MALFORMED_REQUEST, "line 1"},
     {"something behind", "{} {}", SG_R_MALFORMED_REQUEST, "not JSON"},
     {"a list", "[]", SG_R_MALFORMED_REQUEST, "not an object"},

@@ -69,54 +69,54 @@ static const struct {
     {"a string", SIGN, WIRE("\x0a\x04prod"), 0, 0},
     {"a string of three scripts", SIGN, WIRE("\x72\x0ck\xc3\xbd thay \xe7\x8e\xba"), 0, 0},
     {"a string at the end of Unicode", SIGN, WIRE("\x0a\x04\xf4\x8f\xbf\xbf"), 0, 0},
-    {"a NUL in a string", SIGN, WIRE("\x0a\x09prod\0evil"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
+    {"a NUL in a string", SIGN, WIRE("\x0a\x09prod\0evil"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
     {"a NUL in bytes", SIGN, WIRE("\x1a\x03\0\0\0"), 0, 0},
-    {"a surrogate", SIGN, WIRE("\x0a\x03\xed\xa0\x80"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
-    {"an overlong slash of two bytes", SIGN, WIRE("\x0a\x02\xc0\xaf"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
-    {"an overlong slash of three bytes", SIGN, WIRE("\x0a\x03\xe0\x80\xaf"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
-    {"above Unicode", SIGN, WIRE("\x0a\x04\xf4\x90\x80\x80"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
+    {"a surrogate", SIGN, WIRE("\x0a\x03\xed\xa0\x80"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
+    {"an overlong slash of two bytes", SIGN, WIRE("\x0a\x02\xc0\xaf"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
+    {"an overlong slash of three bytes", SIGN, WIRE("\x0a\x03\xe0\x80\xaf"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
+    {"above Unicode", SIGN, WIRE("\x0a\x04\xf4\x90\x80\x80"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
     {"a sequence cut off by the string's end", SIGN, WIRE("\x0a\x01\xc3\x12\x00"),
-     SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
-    {"Latin-1", SIGN, WIRE("\x0a\x01\xe9"), SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
+     SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
+    {"Latin-1", SIGN, WIRE("\x0a\x01\xe9"), SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
 
     {"a message in a message", SIGN, WIRE("\x12\x05\x08\x01\x12\x01x"), 0, 0},
-    {"a NUL in a string inside", BATCH, WIRE("\x0a\x03\x0a\x01\0"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
+    {"a NUL in a string inside", BATCH, WIRE("\x0a\x03\x0a\x01\0"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
     {"an inner message longer than the outer", SIGN, WIRE("\x12\x06\x08\x01\x12\x01x"),
-     SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
+     SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
     {"an inner value that reaches beyond its message", SIGN, WIRE("\x12\x03\x12\x02x\x28\x01"),
-     SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
-    {"a length near 2^31", SIGN, WIRE("\x0a\xff\xff\xff\xff\x07"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
-    {"a length near 2^32", SIGN, WIRE("\x0a\xff\xff\xff\xff\x0f"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
+     SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
+    {"a length near 2^31", SIGN, WIRE("\x0a\xff\xff\xff\xff\x07"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
+    {"a length near 2^32", SIGN, WIRE("\x0a\xff\xff\xff\xff\x0f"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
     {"a length of six bytes", SIGN, WIRE("\x0a\x84\x80\x80\x80\x80\x00prod"),
-     SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
+     SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
 
     {"a varint", SIGN, WIRE("\x28\x01"), 0, 0},
     {"a negative enum of ten bytes", SIGN, WIRE("\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), 0,
      0},
     {"a varint of 65 bits", SIGN, WIRE("\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
-     SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
+     SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
     {"a varint of eleven bytes", SIGN, WIRE("\x28\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"),
-     SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
+     SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
     {"fixed32", SIGN, WIRE("\x25\1\2\3\4"), 0, 0},
-    {"fixed32 cut short", SIGN, WIRE("\x25\1\2\3"), SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
-    {"a string as a varint", SIGN, WIRE("\x08\x01"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
-    {"a number as bytes", SIGN, WIRE("\x2a\x01\x01"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
-    {"a tag and no more", SIGN, WIRE("\x0a"), SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
-    {"field 0", SIGN, WIRE("\x02\x00"), SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
-    {"a tag of more than 32 bits", SIGN, WIRE("\x8a\x80\x80\x80\x10\x00"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
-    {"a group", SIGN, WIRE("\x0b\x0c"), SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
-    {"wire type 7", SIGN, WIRE("\x0f\x00"), SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
+    {"fixed32 cut short", SIGN, WIRE("\x25\1\2\3"), SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
+    {"a string as a varint", SIGN, WIRE("\x08\x01"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
+    {"a number as bytes", SIGN, WIRE("\x2a\x01\x01"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
+    {"a tag and no more", SIGN, WIRE("\x0a"), SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
+    {"field 0", SIGN, WIRE("\x02\x00"), SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
+    {"a tag of more than 32 bits", SIGN, WIRE("\x8a\x80\x80\x80\x10\x00"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
+    {"a group", SIGN, WIRE("\x0b\x0c"), SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
+    {"wire type 7", SIGN, WIRE("\x0f\x00"), SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
 
     {"an unknown varint", SIGN, WIRE("\xa0\x06\x01"), 0, SG_R_UNKNOWN_FIELD},
     {"an unknown string with a NUL", SIGN, WIRE("\xa2\x06\x01\0"), 0, SG_R_UNKNOWN_FIELD},
@@ -124,25 +124,25 @@ static const struct {
      WIRE("\xa1\x06"
           "12345678"),
      0, SG_R_UNKNOWN_FIELD},
-    {"an unknown group", SIGN, WIRE("\xa3\x06\xa4\x06"), SG_R_MALFORMED_REQUEST,
+    {"an unknown group", SIGN, WIRE("\xa3\x06\xa4\x06"), SG_R_MALFORMED_MESSAGE,
      SG_R_UNKNOWN_FIELD},
     {"an unknown field inside", SIGN, WIRE("\x12\x03\xa0\x06\x01"), 0, SG_R_UNKNOWN_FIELD},
     {"an unknown field cut short", SIGN,
      WIRE("\xa1\x06"
           "1234567"),
-     SG_R_MALFORMED_REQUEST, SG_R_UNKNOWN_FIELD},
+     SG_R_MALFORMED_MESSAGE, SG_R_UNKNOWN_FIELD},
 
     {"a string twice", SIGN,
      WIRE("\x0a\x01"
           "a\x0a\x01"
           "b"),
-     0, SG_R_MALFORMED_REQUEST},
-    {"a message twice", SIGN, WIRE("\x3a\x02\x08\x01\x3a\x03\x12\x01x"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
+     0, SG_R_MALFORMED_MESSAGE},
+    {"a message twice", SIGN, WIRE("\x3a\x02\x08\x01\x3a\x03\x12\x01x"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
     {"a message after another member of its oneof", SIGN, WIRE("\x1a\x01x\x12\x02\x08\x01"),
-     SG_R_MALFORMED_REQUEST, SG_R_MALFORMED_REQUEST},
-    {"two members of a oneof", SIGN, WIRE("\x12\x02\x08\x01\x1a\x01x"), 0, SG_R_MALFORMED_REQUEST},
-    {"one member of a oneof twice", SIGN, WIRE("\x1a\x01x\x1a\x01x"), 0, SG_R_MALFORMED_REQUEST},
+     SG_R_MALFORMED_MESSAGE, SG_R_MALFORMED_MESSAGE},
+    {"two members of a oneof", SIGN, WIRE("\x12\x02\x08\x01\x1a\x01x"), 0, SG_R_MALFORMED_MESSAGE},
+    {"one member of a oneof twice", SIGN, WIRE("\x1a\x01x\x1a\x01x"), 0, SG_R_MALFORMED_MESSAGE},
     {"members of two oneofs", SIGN, WIRE("\x1a\x01x\x25\1\2\3\4"), 0, 0},
     {"the same field in two items", BATCH,
      WIRE("\x0a\x03\x0a\x01"
@@ -153,17 +153,17 @@ static const struct {
     {"packed numbers", NUMBERS, WIRE("\x12\x03\x01\xff\x01"), 0, 0},
     {"the same not packed", NUMBERS, WIRE("\x10\x01\x10\xff\x01"), 0, 0},
     {"packed none", NUMBERS, WIRE("\x12\x00"), 0, 0},
-    {"a packed number cut short", NUMBERS, WIRE("\x12\x02\x01\xff"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
+    {"a packed number cut short", NUMBERS, WIRE("\x12\x02\x01\xff"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
     {"packed booleans", NODE, WIRE("\x12\x02\x00\x01"), 0, 0},
-    {"a packed boolean of two bytes", NODE, WIRE("\x12\x02\x80\x01"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
-    {"a packed boolean 2", NODE, WIRE("\x12\x01\x02"), SG_R_MALFORMED_REQUEST,
-     SG_R_MALFORMED_REQUEST},
+    {"a packed boolean of two bytes", NODE, WIRE("\x12\x02\x80\x01"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
+    {"a packed boolean 2", NODE, WIRE("\x12\x01\x02"), SG_R_MALFORMED_MESSAGE,
+     SG_R_MALFORMED_MESSAGE},
 
     {"a map", INFO, WIRE("\x1a\x06\x0a\x01k\x12\x01v\x1a\x06\x0a\x01k\x12\x01v"), 0, 0},
     {"a map entry with two keys", INFO, WIRE("\x1a\x06\x0a\x01k\x0a\x01v"), 0,
-     SG_R_MALFORMED_REQUEST},
+     SG_R_MALFORMED_MESSAGE},
 };
 
 static enum sg_reason judge(const ProtobufCMessageDescriptor *desc, struct sg_slice wire,
@@ -232,7 +232,7 @@ static void depth_is_counted_from_the_outermost(void **state)
     struct sg_pb_limits limits = {.depth_max = 4, .elements_max = 100};
     assert_int_equal(judge(BATCH, wire, &limits, &err), SG_R_NONE);
     limits.depth_max = 3;
-    assert_int_equal(judge(BATCH, wire, &limits, &err), SG_R_MALFORMED_REQUEST);
+    assert_int_equal(judge(BATCH, wire, &limits, &err), SG_R_MALFORMED_MESSAGE);
     assert_string_equal(err.msg, "nested too deep: \"items.request.digest\" of a SignRequest");
 }
 
@@ -257,7 +257,7 @@ static void a_message_of_ten_thousand_levels_is_refused(void **state)
     }
     struct sg_err err;
     struct sg_slice wire = sg_slice_of(bytes + start, ROOM - start);
-    assert_int_equal(judge(NODE, wire, &sg_pb_limits_default, &err), SG_R_MALFORMED_REQUEST);
+    assert_int_equal(judge(NODE, wire, &sg_pb_limits_default, &err), SG_R_MALFORMED_MESSAGE);
 }
 
 static void elements_are_counted_at_all_levels(void **state)
