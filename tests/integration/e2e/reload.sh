@@ -26,7 +26,7 @@ shows "$old" || fail "the certificate that is shown is not the one in the file"
 # One connection that signs all the time, before, while and after.
 : >connections
 before=$(accepted)
-sealgate bench --key dev-p256 --connections 1 --concurrency 2 --duration 4 --output json >bench.json &
+sealgate bench --key dev-p256 --connections 1 --concurrency 2 --duration 8 --output json >bench.json &
 load=$!
 sleep 1
 pki_issue "$dir/pki" server server
