@@ -34,8 +34,8 @@ static void help(const struct sg_command *command)
 {
     (void)fputs("Usage: sealgate ", stdout);
     print_name(command, stdout);
-    (void)printf(" %s\n%c%s.\n", command->synopsis, command->summary[0] - 'a' + 'A',
-                 command->summary + 1);
+    (void)printf("%s%s\n%c%s.\n", command->synopsis[0] != '\0' ? " " : "", command->synopsis,
+                 command->summary[0] - 'a' + 'A', command->summary + 1);
     if (command->text[0] != '\0')
         (void)printf("\n%s", command->text);
     if (command->options[0].name != NULL) {
@@ -138,10 +138,13 @@ int main(int argc, char **argv)
     }
     cli.command = find(argc, words, &used);
     if (cli.command == NULL) {
-        if (argc > 0)
-            (void)fprintf(stderr, "sealgate: there is no command \"%.60s%s%.60s\"\n", words[0],
-                          argc > 1 ? " " : "", argc > 1 ? words[1] : "");
-        overview(stderr);
+        if (argc > 0) /* in a few lines, so that it is seen */
+            (void)fprintf(stderr,
+                          "sealgate: there is no command \"%.60s%s%.60s\"\n"
+                          "  next: sealgate --help lists them.\n",
+                          words[0], argc > 1 ? " " : "", argc > 1 ? words[1] : "");
+        else
+            overview(stderr);
         return SG_EXIT_USAGE;
     }
     return (int)run(&cli, argc - used, words + used);

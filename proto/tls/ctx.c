@@ -16,7 +16,11 @@ enum { SECURITY_LEVEL = 2, PEER_CHAIN_BYTES_MAX = 32768 };
 enum sg_rc sg_tls_fail(struct sg_err *err, enum sg_rc rc, const char *where, const char *what,
                        const char *name)
 {
-    unsigned long code = ERR_peek_last_error();
+    /* Of a file that cannot be opened the first error has errno, and those behind it say "system
+     * lib". */
+    unsigned long code = ERR_peek_error();
+    if (ERR_GET_LIB(code) != ERR_LIB_SYS)
+        code = ERR_peek_last_error();
     const char *reason = ERR_GET_LIB(code) == ERR_LIB_SYS ? strerror(ERR_GET_REASON(code))
                                                           : ERR_reason_error_string(code);
     ERR_clear_error();

@@ -29,6 +29,7 @@ for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" 
     "audit tail" "audit show" "audit find" "audit export" "audit checkpoint"; do
     ends 0 $command --help
     says out "^Usage: sealgate $command"
+    ! grep -q "^Usage.* $" "$work/out" || { echo "sealgate $command: a blank behind its usage"; failed=1; }
     says out "Exit codes:"
     says out "--endpoint"
     silent err
@@ -42,6 +43,8 @@ ends 2
 says err "Usage:"
 ends 2 sing
 says err 'no command "sing"'
+says err "sealgate --help"
+[ "$(wc -l <"$work/err")" -le 3 ] || { echo "a screen of help hides: $(head -n 1 "$work/err")"; failed=1; }
 ends 2 keys lst
 ends 2 sign --kez x
 says err 'no option "--kez"'

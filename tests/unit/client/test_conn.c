@@ -73,6 +73,7 @@ static void options_that_cannot_work_are_refused_at_once(void **state)
         assert_int_equal(sealgate_client_new(&options, &client, &error), SEALGATE_INVALID_ARGUMENT);
         assert_string_equal(error.reason, "BAD_OPTIONS");
         assert_non_null(strstr(error.message, "/nonexistent.pem"));
+        assert_non_null(strstr(error.message, "No such file"));
     }
     options = test_server_options(server);
     options.key_file = NULL;
