@@ -11,9 +11,11 @@ enum { SEED_BYTES = 32, PUBLIC_BYTES = 32, SIGNATURE_BYTES = 64 };
 
 static const char prefix[] = "PRIVATE+KEY+";
 
+/* Setting a context up for the key costs a gateway half of what the signature does, and OpenSSL
+ * does not promise that one signs twice: so each signature is made by a copy of one that has not.
+ */
 struct sg_note_signer {
-    EVP_PKEY *pkey;
-    EVP_MD_CTX *ctx;
+    EVP_MD_CTX *fresh, *ctx;
     struct sg_note_key *key;
 };
 
@@ -40,10 +42,14 @@ static enum sg_rc signer_of_seed(struct sg_slice name, enum sg_note_kind kind,
 
     if (signer == NULL)
         return SG_FAIL(err, SG_E_INTERNAL, 0, "could not make a note signer: out of memory");
-    signer->pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, SEED_BYTES);
+    signer->fresh = EVP_MD_CTX_new();
     signer->ctx = EVP_MD_CTX_new();
-    if (signer->pkey == NULL || signer->ctx == NULL ||
-        EVP_PKEY_get_raw_public_key(signer->pkey, public_key, &len) != 1)
+    EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, SEED_BYTES);
+    const bool is_made = signer->fresh != NULL && signer->ctx != NULL && pkey != NULL &&
+                         EVP_PKEY_get_raw_public_key(pkey, public_key, &len) == 1 &&
+                         EVP_DigestSignInit(signer->fresh, NULL, NULL, NULL, pkey) == 1;
+    EVP_PKEY_free(pkey); /* the context holds it */
+    if (!is_made)
         return by_openssl("make a note signer", err);
     SG_TRY(sg_note_key_new(name, kind, public_key, &signer->key, err));
     *ret = SG_STEAL(signer);
@@ -142,7 +148,7 @@ void sg_note_signer_free(struct sg_note_signer *signer)
         return;
     sg_note_key_free(signer->key);
     EVP_MD_CTX_free(signer->ctx);
-    EVP_PKEY_free(signer->pkey);
+    EVP_MD_CTX_free(signer->fresh);
     free(signer);
 }
 
@@ -162,8 +168,7 @@ static enum sg_rc sign(struct sg_note_signer *signer, enum sg_note_kind kind, ui
     sg_buf_init(&tbs, SG_NOTE_BYTES_MAX + 64);
     sg_note_tbs(kind, time, text, &tbs);
     enum sg_rc rc = sg_buf_check(&tbs, err);
-    if (rc == SG_OK && (EVP_MD_CTX_reset(signer->ctx) != 1 ||
-                        EVP_DigestSignInit(signer->ctx, NULL, NULL, NULL, signer->pkey) != 1 ||
+    if (rc == SG_OK && (EVP_MD_CTX_copy_ex(signer->ctx, signer->fresh) != 1 ||
                         EVP_DigestSign(signer->ctx, signature, &len, tbs.ptr, tbs.len) != 1 ||
                         len != SIGNATURE_BYTES))
         rc = by_openssl("sign a note", err);
