@@ -315,7 +315,7 @@ static enum sg_rc give_receipt(struct sg_audit_writer *writer, struct sg_audit_e
     struct sg_audit_receipt *receipt = &entry->receipt;
 
     SG_TRY(sg_log_tree_prove_leaf(writer->tree, receipt->index, &receipt->proof, err));
-    snprintf(receipt->log, sizeof(receipt->log), "%s", writer->log.name);
+    memcpy(receipt->log, writer->log.name, sizeof(receipt->log));
     receipt->epoch = writer->log.epoch;
     receipt->checkpoint = sg_audit_note_hold(note);
     receipt->record = entry->bytes;
