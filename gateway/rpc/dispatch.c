@@ -493,7 +493,10 @@ enum sg_rc sg_rpc_find_key(struct sg_rpc *rpc, struct sg_call *call, const char 
     if (key == NULL || version > SG_KEY_VERSION)
         return SG_REFUSE(err, SG_R_KEY_NOT_FOUND, "there is no \"%s\" for this caller", name);
     *ret = key;
-    if (ret_rule != NULL)
-        snprintf(ret_rule, SG_RULE_LEN_MAX + 1, "%s", decision.rule);
+    if (ret_rule != NULL) {
+        size_t len = strlen(decision.rule);
+        SG_ASSERT(len <= SG_RULE_LEN_MAX); /* the list's bound */
+        memcpy(ret_rule, decision.rule, len + 1);
+    }
     return SG_OK;
 }

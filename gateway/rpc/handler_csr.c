@@ -66,10 +66,10 @@ static void reply(struct csr *csr)
     sg_pem_encode("CERTIFICATE REQUEST", sg_buf_slice(&csr->der), &pem);
     response.csr.data = csr->der.ptr;
     response.csr.len = csr->der.len;
-    response.key_version = sg_rpc_version_name(arena, csr->key);
+    response.key_version = csr->key->version_name;
     response.pem = pem.failed ? NULL : sg_arena_strdup(arena, sg_buf_slice(&pem));
     sg_buf_done(&pem);
-    if (response.key_version != NULL && response.pem != NULL)
+    if (response.pem != NULL)
         sg_rpc_reply(csr->rpc, csr->call, &response.base, true);
     else
         sg_rpc_fail_memory(csr->rpc, csr->call);
@@ -91,20 +91,16 @@ static void on_recorded(struct sg_audit_entry *entry)
 /* It is a signature by the key, so it is in the log before it is released. */
 static enum sg_rc record(struct csr *csr, struct sg_err *err)
 {
-    struct sg_arena *arena = sg_call_arena(csr->call);
     const struct sg_rpc_deps *deps = &csr->rpc->deps;
     uint8_t hash[SG_DIGEST_BYTES_MAX];
     struct sg_audit_record record = {.event = SG_AUDIT_CSR,
                                      .time_ns = sg_wall_ns(deps->clock),
                                      .rule_set = sg_slice_str(sg_rpc_rule_set),
                                      .rule = sg_slice_str(csr->rule)};
-    const char *version = sg_rpc_version_name(arena, csr->key);
 
-    if (version == NULL)
-        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory to record a certificate request");
     SG_TRY(sg_digest_of(SG_DIGEST_SHA256, sg_buf_slice(&csr->der), hash, err));
     sg_rpc_begin_record(csr->call, &record);
-    record.key_version = sg_slice_str(version);
+    record.key_version = sg_slice_str(csr->key->version_name);
     record.public_key_sha256 =
         sg_slice_of(csr->key->public_key_sha256, sizeof(csr->key->public_key_sha256));
     record.document_digest_alg = SG_DIGEST_SHA256;

@@ -57,8 +57,8 @@ static bool fill_names(struct sg_arena *arena, const struct sg_key *key, Sealgat
     size_t cap = strlen(key->name) + sizeof("keys/");
 
     out->name = sg_arena_alloc(arena, cap);
-    out->primary_version = sg_rpc_version_name(arena, key);
-    if (out->name == NULL || out->primary_version == NULL)
+    out->primary_version = key->version_name;
+    if (out->name == NULL)
         return false;
     snprintf(out->name, cap, "keys/%s", key->name);
     return true;
@@ -170,14 +170,14 @@ static void reply_public_key(struct sg_rpc *rpc, struct sg_call *call, const str
 
     sg_buf_init(&pem, PEM_BYTES_MAX);
     sg_pem_encode("PUBLIC KEY", spki, &pem);
-    response.key_version = sg_rpc_version_name(arena, key);
+    response.key_version = key->version_name;
     response.type = (Sealgate__V1__KeyType)key->type;
     response.spki.data = (uint8_t *)(uintptr_t)spki.ptr; /* packing only reads it */
     response.spki.len = spki.len;
     response.spki_crc32c = sg_crc32c(spki);
     response.pem = pem.failed ? NULL : sg_arena_strdup(arena, sg_buf_slice(&pem));
     sg_buf_done(&pem);
-    if (response.key_version != NULL && response.pem != NULL)
+    if (response.pem != NULL)
         sg_rpc_reply(rpc, call, &response.base, true);
     else
         sg_rpc_fail_memory(rpc, call);

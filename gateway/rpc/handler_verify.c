@@ -70,11 +70,7 @@ static void reply(struct verify *verify)
     response.algorithm = &algorithm;
     response.key_type = (Sealgate__V1__KeyType)sg_public_key_type(public_key(verify));
     if (verify->key != NULL)
-        response.key_version = sg_rpc_version_name(sg_call_arena(verify->call), verify->key);
-    if (response.key_version == NULL) {
-        sg_rpc_fail_memory(verify->rpc, verify->call);
-        return;
-    }
+        response.key_version = verify->key->version_name;
     sg_rpc_reply(verify->rpc, verify->call, &response.base, true);
 }
 

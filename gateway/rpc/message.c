@@ -192,15 +192,6 @@ enum sg_rc sg_rpc_encoding(int wire, enum sg_sig_encoding *ret, struct sg_err *e
     return SG_OK;
 }
 
-char *sg_rpc_version_name(struct sg_arena *arena, const struct sg_key *key)
-{
-    size_t cap = strlen(key->name) + sizeof("keys//versions/1");
-    char *name = sg_arena_alloc(arena, cap);
-    if (name != NULL)
-        snprintf(name, cap, "keys/%s/versions/%d", key->name, SG_KEY_VERSION);
-    return name;
-}
-
 Google__Protobuf__Timestamp *sg_rpc_timestamp(struct sg_arena *arena, int64_t wall_ns)
 {
     Google__Protobuf__Timestamp *time = sg_arena_alloc(arena, sizeof(*time));

@@ -174,9 +174,6 @@ Sealgate__V1__KeyState sg_rpc_key_state(enum sg_hsm_key_state state);
 SG_MUST_USE enum sg_rc sg_rpc_page_start(const struct sg_keys *keys, const char *token, size_t *ret,
                                          struct sg_err *err);
 
-/* "keys/{key}/versions/1" in the arena; NULL: no memory. */
-char *sg_rpc_version_name(struct sg_arena *arena, const struct sg_key *key);
-
 /* Time as google.protobuf.Timestamp or Duration in the arena; NULL: no memory. */
 struct Google__Protobuf__Timestamp *sg_rpc_timestamp(struct sg_arena *arena, int64_t wall_ns);
 struct Google__Protobuf__Duration *sg_rpc_duration(struct sg_arena *arena, int64_t ns);

@@ -326,9 +326,8 @@ Sealgate__V1__SignResponse *sg_sign_response_new(struct sg_rpc *rpc, struct sg_a
     algorithm->digest = (Sealgate__V1__DigestAlgorithm)op->digest_alg;
     response->algorithm = algorithm;
     response->encoding = (Sealgate__V1__SignatureEncoding)op->encoding;
-    response->key_version = signing->key_version.len > 0
-                                ? sg_arena_strdup(arena, signing->key_version)
-                                : sg_rpc_version_name(arena, plan->request.key);
+    response->key_version = signing->is_replayed ? sg_arena_strdup(arena, signing->key_version)
+                                                 : plan->request.key->version_name;
     response->replayed = signing->is_replayed;
     if (signing->receipt != NULL &&
         (response->receipt = sg_rpc_receipt_new(arena, signing->receipt)) == NULL)

@@ -42,7 +42,8 @@ bool sg_sign_plan_deny(struct sg_rpc *rpc, const struct sg_sign_plan *plan,
 /* The error of a signing that was not signed; its receipt is the caller's to tell. */
 struct sg_rpc_error sg_signing_error(const struct sg_signing *signing);
 
-/* The answer, in `arena`; it borrows nothing but the plan's rule. NULL: no memory. */
+/* The answer, in `arena`; it borrows nothing but the plan's rule and its key's name. NULL: no
+ * memory. */
 Sealgate__V1__SignResponse *sg_sign_response_new(struct sg_rpc *rpc, struct sg_arena *arena,
                                                  const struct sg_sign_plan *plan,
                                                  const struct sg_signing *signing,

@@ -47,6 +47,15 @@ static enum sg_rc read_pinned(const char *path, struct sg_buf *spki, struct sg_e
     return sg_pem_decode("PUBLIC KEY", sg_slice_of(pem, len), spki, err);
 }
 
+static char *version_name_new(const char *name)
+{
+    size_t size = strlen(name) + sizeof("keys//versions/1");
+    char *version_name = malloc(size);
+    if (version_name != NULL)
+        snprintf(version_name, size, "keys/%s/versions/%d", name, SG_KEY_VERSION);
+    return version_name;
+}
+
 /* Where it is besides its first token. */
 static enum sg_rc take_copies(const struct sg_config *config, const struct sg_config_key *from,
                               struct sg_hsm_copy_config copies[SG_HSM_COPIES_MAX],
@@ -100,11 +109,14 @@ static enum sg_rc add_key(struct sg_keys *keys, const struct sg_config *config,
         rc = sg_hsm_add_key(keys->hsm, &hsm_key, &key->hsm, err);
     }
     sg_buf_done(&spki);
-    if (rc == SG_OK) {
-        key->on = tokens_of(&hsm_key);
-        keys->count++;
-    }
-    return rc;
+    if (rc != SG_OK)
+        return rc;
+    key->on = tokens_of(&hsm_key);
+    key->version_name = version_name_new(key->name);
+    if (key->version_name == NULL)
+        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate a key's name");
+    keys->count++;
+    return SG_OK;
 }
 
 enum sg_rc sg_keys_new(const struct sg_config *config, struct sg_hsm *hsm, struct sg_keys **ret,
@@ -136,8 +148,10 @@ void sg_keys_free(struct sg_keys *keys)
 {
     if (keys == NULL)
         return;
-    for (size_t i = 0; i < keys->count; i++)
+    for (size_t i = 0; i < keys->count; i++) {
         sg_public_key_free(keys->keys[i].public_key);
+        free(keys->keys[i].version_name);
+    }
     free(keys->by_hsm);
     free(keys);
 }

@@ -15,11 +15,12 @@
 struct sg_keys;
 
 struct sg_key {
-    const char *name; /* without "keys/" */
-    size_t index;     /* of this list, sorted by name */
-    size_t hsm;       /* of the engine */
-    size_t token;     /* the first that has it: its place in the configuration */
-    uint64_t on;      /* all that have it: bit 1 << place */
+    const char *name;   /* without "keys/" */
+    char *version_name; /* of its one version: "keys/{name}/versions/1"; the list's */
+    size_t index;       /* of this list, sorted by name */
+    size_t hsm;         /* of the engine */
+    size_t token;       /* the first that has it: its place in the configuration */
+    uint64_t on;        /* all that have it: bit 1 << place */
     const struct sg_config_token *tokens; /* the configuration's; NULL in tests */
     enum sg_key_type type;
     uint32_t schemes, digests; /* bit 1 << enum */

@@ -1,6 +1,5 @@
 #include "gateway/service/signing.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/service/denials.h"
@@ -12,8 +11,6 @@ enum {
 
 _Static_assert((int)SG_REQUEST_KEY_BYTES == (int)SG_STORE_REQUEST_KEY_BYTES,
                "what is looked up is what was written");
-
-static const char key_version_form[] = "keys/%s/versions/%d";
 
 struct sg_signings {
     struct sg_signing_options options;
@@ -29,7 +26,6 @@ struct sg_evidence {
     struct sg_audit_entry entry;
     struct sg_audit_record *record;
     struct sg_audit_record told; /* of a replayed one, in the receipt's bytes */
-    char key_version[128];
 
     /* With an id. */
     bool has_id;
@@ -231,7 +227,7 @@ static void on_recorded(struct sg_audit_entry *entry)
     if (entry->outcome == SG_AUDIT_WRITTEN) {
         signing->is_signed = true;
         signing->receipt = &entry->receipt;
-        signing->key_version = sg_slice_str(evidence->key_version);
+        signing->key_version = evidence->record->key_version;
     } else if (entry->outcome == SG_AUDIT_FAILED ||
                replay(signing, &entry->receipt, &err) != SG_OK) {
         fail_signing(signing, &err, entry->retry_ms);
@@ -369,10 +365,8 @@ static void describe(struct sg_evidence *evidence, const struct sg_sign_op *op)
 {
     struct sg_audit_record *record = evidence->record;
 
-    snprintf(evidence->key_version, sizeof(evidence->key_version), key_version_form, op->key->name,
-             SG_KEY_VERSION);
     record->event = SG_AUDIT_SIGNATURE;
-    record->key_version = sg_slice_str(evidence->key_version);
+    record->key_version = sg_slice_str(op->key->version_name);
     record->scheme = op->scheme;
     record->encoding = op->encoding;
     record->digest_alg = op->digest_alg;

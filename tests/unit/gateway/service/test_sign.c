@@ -63,7 +63,9 @@ static int setup(void **state)
     uint8_t *der = NULL;
     int len = i2d_PUBKEY(rig.pkey, &der);
     assert_true(len > 0);
+    static char version_name[] = "keys/test/versions/1";
     rig.key = (struct sg_key){.name = "test",
+                              .version_name = version_name,
                               .type = SG_KEY_EC_P256,
                               .schemes = 1u << SG_SCHEME_ECDSA,
                               .digests = 1u << SG_DIGEST_SHA256 | 1u << SG_DIGEST_SHA384,

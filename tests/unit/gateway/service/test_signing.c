@@ -58,7 +58,9 @@ static void make_key(struct rig *rig)
     assert_non_null(rig->pkey);
     int len = i2d_PUBKEY(rig->pkey, &der);
     assert_true(len > 0);
+    static char version_name[] = "keys/seal/versions/1";
     rig->key = (struct sg_key){.name = "seal",
+                               .version_name = version_name,
                                .type = SG_KEY_EC_P256,
                                .schemes = 1u << SG_SCHEME_ECDSA,
                                .digests = 1u << SG_DIGEST_SHA256,
