@@ -17,8 +17,11 @@
 #include "gateway/main_archive.h"
 #include "gateway/main_epoch.h"
 #include "gateway/main_store.h"
+#include "gateway/trust.h"
 #include "gateway/user.h"
 #include "hsm/token.h"
+#include "methods.h"
+#include "proto/tls/tls.h"
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -450,10 +453,50 @@ static int run_command(const struct arguments *arguments, const struct sg_config
     return EXIT_FAILED;
 }
 
+/* That the gateway would start with these certificates, of its own and of clients' CAs. */
+static enum sg_rc check_tls(const struct sg_config *config, struct sg_err *err)
+{
+    SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
+    static const char *const alpn[] = {"h2"};
+    struct sg_tls_ctx *ctx = NULL;
+    const struct sg_tls_server_options options = {.cert_file = config->tls_certificate_file,
+                                                  .key_file = config->tls_key_file,
+                                                  .alpn = alpn,
+                                                  .alpn_count = SG_COUNT(alpn)};
+
+    if (config->client_ca_count > 0) /* a witness's has none */
+        SG_TRY(sg_trust_of(config, &trust, err));
+    SG_TRY(sg_tls_server_ctx_new(&options, &ctx, err));
+    sg_tls_ctx_free(ctx);
+    return SG_OK;
+}
+
+static bool is_served(const char *name)
+{
+    for (size_t i = 0; i < sg_methods.count; i++)
+        if (strcmp(sg_methods.methods[i].service, name) == 0 ||
+            strcmp(sg_methods.methods[i].path + 1, name) == 0)
+            return true;
+    return false;
+}
+
+/* A start takes what a newer program serves, so that a configuration can be there before it. */
+static enum sg_rc check_methods(const struct sg_config *config, struct sg_err *err)
+{
+    for (size_t i = 0; i < config->caller_count; i++)
+        for (size_t j = 0; j < config->callers[i].method_count; j++)
+            if (!is_served(config->callers[i].methods[j]))
+                return SG_FAIL(err, SG_E_INVALID, 0,
+                               "caller \"%.60s\": there is no service and no method \"%.90s\"",
+                               config->callers[i].name, config->callers[i].methods[j]);
+    return SG_OK;
+}
+
 static int check_config(const char *path, const struct sg_config *config)
 {
     struct sg_err err = {0};
-    if (sg_main_check_store(config, &err) != SG_OK) {
+    if (check_methods(config, &err) != SG_OK || check_tls(config, &err) != SG_OK ||
+        sg_main_check_store(config, &err) != SG_OK) {
         print_error(&err);
         return EXIT_FAILED;
     }

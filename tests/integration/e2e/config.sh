@@ -7,6 +7,10 @@ sealgated=$SEALGATE_BUILD/bin/sealgated
 
 $sealgated --check-config --config "$dir/sealgate.yaml" || fail "a good configuration is refused"
 ok "good configuration"
+printf 'tls_certificate_file: pki/server.pem\ntls_key_file: pki/server.key\nwitness_listen: "127.0.0.1:8445"\nwitness_folder: witness\n' \
+    >"$dir/witness.yaml"
+$sealgated --check-config --config "$dir/witness.yaml" || fail "a witness's configuration is refused"
+ok "a witness's configuration"
 
 # refused NAME SED-EXPRESSION TEXT: the file so changed is refused, and the complaint names TEXT.
 refused() {
@@ -24,6 +28,9 @@ refused "a file that is not there" 's/server\.pem/none.pem/' none.pem
 refused "a key on a token that is not there" '0,/token: softhsm/s//token: nowhere/' nowhere
 refused "a caller's key that is not there" 's/keys: \[dev-p256\]/keys: [dev-p257]/' dev-p257
 refused "a caller's CA that is not there" '0,/ca: dev-ca/s//ca: other-ca/' other-ca
+refused "a method that is none" 's,KeyService/GetKey$,KeyService/GetKeys,' KeyService/GetKeys
+refused "a key of another certificate" 's,pki/server\.key,pki/dev.key,' dev.key
+refused "a CA that is none" 's,file: pki/ca\.pem,file: pki/ca.crl,' ca.crl
 refused "a key without its id" '0,/    id: .*/s///' id
 if $sealgated --check-config --config "$dir/none.yaml" >said 2>&1; then fail "no file is accepted"; fi
 ok "no file: $(head -n 1 said)"
