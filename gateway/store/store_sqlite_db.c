@@ -206,6 +206,9 @@ static enum sg_rc open_uri(struct sg_sqlite *sqlite, const char *query, struct s
     sqlite3_limit(sqlite->db, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    /* We make neither: one that is there is somebody's who wants the log to be another. */
+    sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
     return SG_OK;
 }
 

@@ -234,6 +234,34 @@ static void write_file(const char *path, const char *bytes)
     fclose(file);
 }
 
+static enum sg_rc any_leaf(void *arg, uint64_t seq, struct sg_slice record, struct sg_err *err)
+{
+    (void)arg, (void)seq, (void)record, (void)err;
+    return SG_OK;
+}
+
+/* What somebody has put into the file, to be done there when we write, or to be read in its place.
+ */
+static void triggers_and_views_of_others_do_nothing(void **state)
+{
+    struct store_suite *suite = *state;
+    suite_append(suite, suite->store, 3, 1);
+    sg_store_close(SG_STEAL(suite->store));
+    sql(suite, "store.db",
+        "CREATE TRIGGER t AFTER INSERT ON leaves BEGIN DELETE FROM leaves WHERE id % 256 = 2; END");
+    suite->store = suite_open(suite->url);
+    suite_append(suite, suite->store, 3, 100);
+    suite_check(suite->store, &suite->log, 0, 7);
+    sg_store_close(SG_STEAL(suite->store));
+    sql(suite, "store.db",
+        "DROP TRIGGER t; ALTER TABLE leaves RENAME TO kept;"
+        "CREATE VIEW leaves AS SELECT * FROM kept");
+    if (sg_store_open(suite->url, &suite->store, NULL) == SG_OK)
+        assert_int_not_equal(
+            sg_store_read_leaves(suite->store, suite->log.id, 0, UINT64_MAX, any_leaf, NULL, NULL),
+            SG_OK);
+}
+
 static void a_file_that_is_no_database_is_broken(void **state)
 {
     struct store_suite *suite = *state;
@@ -673,6 +701,7 @@ int main(int argc, char **argv)
         COUNTED(a_full_disk_is_told_and_gone_on_from),
         COUNTED(a_disk_that_fails_to_sync_acknowledges_nothing),
         SUITE_TEST(a_store_of_the_future_is_used_where_it_serves_us),
+        SUITE_TEST(triggers_and_views_of_others_do_nothing),
         SUITE_TEST(a_file_that_is_no_database_is_broken),
         SUITE_TEST(garbage_in_the_file_is_an_error_and_no_crash),
         SUITE_TEST(another_file_in_its_place_is_not_written_past),
