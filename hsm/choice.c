@@ -131,7 +131,7 @@ enum sg_rc sg_choice_explain(const struct sg_engine_key *key, int64_t *ret_retry
         return SG_REFUSE(err, SG_R_TOKEN_PIN, "could not use token \"%s\": it refused its PIN",
                          latched->name);
     SG_ASSERT(draining != NULL); /* a key of which some copy is not unusable */
-    return SG_REFUSE(err, SG_R_TOKEN_BREAKER_OPEN, "could not use token \"%s\": it is drained",
+    return SG_REFUSE(err, SG_R_TOKEN_DRAINED, "could not use token \"%s\": it is drained",
                      draining->name);
 }
 
@@ -171,6 +171,8 @@ enum sg_rc sg_choice_submit(struct sg_engine_key *key, struct sg_hsm_job *job, s
     struct sg_copy *copy = NULL;
     enum rank rank = RANK_NONE;
 
+    if (job->deadline_ns != 0 && job->deadline_ns <= now)
+        return SG_REFUSE(err, SG_R_DEADLINE, "could not sign: the deadline has passed");
     job->tried = job->barred = 0;
     SG_TRY(admit(key, job, now, &copy, &rank, err));
     job->barred = 0;

@@ -50,6 +50,7 @@ static const char *const told[SG_R_COUNT] = {
     [SG_R_ALGORITHM_NOT_SUPPORTED] = "the key's token cannot do this algorithm",
     [SG_R_TOKEN_LOST] = "the key's token is away",
     [SG_R_TOKEN_BREAKER_OPEN] = "the key's token is down",
+    [SG_R_TOKEN_DRAINED] = "the key's token is out of service for a while",
     [SG_R_TOKEN_PIN] = "the key's token refused its PIN",
     [SG_R_DRAINING] = "this instance is shutting down",
     [SG_R_HSM_TIMEOUT] = "the key's token did not answer in time",

@@ -407,6 +407,18 @@ static void what_a_token_had_when_it_died_the_other_signs(void **state)
     end(&rig);
 }
 
+static void a_call_whose_time_is_up_already_is_told_so(void **state)
+{
+    struct rig rig;
+    struct sg_err err;
+    int64_t retry_ms;
+    (void)state;
+    begin(&rig);
+    assert_int_equal(try_submit(&rig, 0, -1, &retry_ms, &err), SG_E_TIMEOUT);
+    assert_int_equal(err.reason, SG_R_DEADLINE);
+    end(&rig);
+}
+
 static void with_no_token_left_a_call_is_refused_at_once_until_one_is_back(void **state)
 {
     struct rig rig;
@@ -732,7 +744,7 @@ static void a_drained_token_ends_what_it_is_at_and_gets_no_more(void **state)
 
     sg_hsm_drain(rig.hsm, B);
     assert_int_equal(try_submit(&rig, 0, 0, &retry_ms, &err), SG_E_UNAVAILABLE);
-    assert_non_null(strstr(err.msg, "drained"));
+    assert_int_equal(err.reason, SG_R_TOKEN_DRAINED);
     sg_hsm_resume(rig.hsm, A);
     submit(&rig, 0, 0);
     assert_int_equal(held(&rig, A), 1);
@@ -772,6 +784,7 @@ int main(void)
         cmocka_unit_test(a_fault_of_the_request_is_told_and_not_tried_again),
         cmocka_unit_test(a_token_without_room_is_left_alone_for_a_while),
         cmocka_unit_test(what_a_token_had_when_it_died_the_other_signs),
+        cmocka_unit_test(a_call_whose_time_is_up_already_is_told_so),
         cmocka_unit_test(with_no_token_left_a_call_is_refused_at_once_until_one_is_back),
         cmocka_unit_test(a_token_that_waits_to_be_probed_is_asked_when_another_fails),
         cmocka_unit_test(tokens_that_are_all_away_do_not_wake_each_other),
