@@ -409,19 +409,31 @@ static enum sg_exit judge_export(struct judge *judge, const char *path, int fd)
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
+static bool begins_with(int fd, const char *text)
+{
+    char begin[32];
+    const size_t len = strlen(text);
+
+    return pread(fd, begin, len, 0) == (ssize_t)len && memcmp(begin, text, len) == 0;
+}
+
 static enum sg_exit judge_file(struct judge *judge, const char *path)
 {
-    static const char export[] = "sealgate-audit-export";
-    char begin[sizeof(export) - 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     enum sg_exit code;
 
     if (fd < 0)
         return sg_cli_fail(judge->cli, SG_EXIT_FILE, "FILE_NOT_READ", "could not read %s: %s", path,
                            strerror(errno));
-    bool is_export = pread(fd, begin, sizeof(begin), 0) == (ssize_t)sizeof(begin) &&
-                     memcmp(begin, export, sizeof(begin)) == 0;
-    code = is_export ? judge_export(judge, path, fd) : judge_receipt(judge, path);
+    if (begins_with(fd, "sealgate-audit-export"))
+        code = judge_export(judge, path, fd);
+    else if (begins_with(fd, "SQLite format 3"))
+        code = sg_cli_fail(judge->cli, SG_EXIT_FILE, "FILE_NOT_READ",
+                           "%s is a database: a whole store is proved by `sealgated verify` where "
+                           "the gateway is, and its leaves by `sealgate audit export`",
+                           path);
+    else
+        code = judge_receipt(judge, path);
     (void)close(fd);
     return code;
 }

@@ -81,6 +81,8 @@ find receipts -empty -delete
 count=$(find receipts -type f | wc -l)
 [ "$count" -gt 5 ] || fail "only $count of 30 were signed"
 sealgate audit verify receipts/* --log-key "$key" >/dev/null || fail "a receipt is not proved"
+! sealgate audit verify "$dir/store/store.db" --log-key "$key" 2>error || fail "a store is proved as a file"
+grep -q 'sealgated verify' error || fail "nobody says what proves a store: $(cat error)"
 for receipt in receipts/*; do
     leaf=$(sed -n 's/^index //p' "$receipt")
     now=$(post AuditService/GetReceipt '{"name":"audit/main/leaves/'"$leaf"'"}')
