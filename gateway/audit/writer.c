@@ -42,12 +42,14 @@ static enum sg_rc check_size(const struct sg_audit_writer *writer, uint64_t size
 {
     struct sg_store_log log;
 
-    /* Read behind the checkpoint, so it may have grown since, and nothing else. */
+    /* One was read before the checkpoint and one behind it: it may have grown, and nothing else. */
     SG_TRY(sg_store_find_log(writer->store, writer->log.name, &log, err));
-    if (log.id == writer->log.id && log.size < size)
+    const bool is_short = log.id == writer->log.id && log.size < size;
+    if (is_short || writer->log.size > size)
         return SG_REFUSE(err, SG_R_STORE_BROKEN,
                          "log \"%s\": it has %llu leaves and a checkpoint of %llu", log.name,
-                         (unsigned long long)log.size, (unsigned long long)size);
+                         (unsigned long long)(is_short ? log.size : writer->log.size),
+                         (unsigned long long)size);
     return SG_OK;
 }
 

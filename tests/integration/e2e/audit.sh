@@ -172,3 +172,8 @@ unproved "a leaf, replaced by another" .
 change "UPDATE logs SET checkpoint = flip(checkpoint, length(checkpoint) - 9)"
 unproved "the checkpoint, changed" "checkpoint"
 refused "the checkpoint, changed" STORE_BROKEN
+change "UPDATE logs SET size = size + 1"
+unproved "a leaf too many" .
+refused "a leaf too many" STORE_BROKEN
+change "UPDATE logs SET size = size - 1"
+refused "a leaf too few" STORE_BROKEN
