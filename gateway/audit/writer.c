@@ -317,6 +317,7 @@ static enum sg_rc give_receipt(struct sg_audit_writer *writer, struct sg_audit_e
     struct sg_audit_receipt *receipt = &entry->receipt;
 
     SG_TRY(sg_log_tree_prove_leaf(writer->tree, receipt->index, &receipt->proof, err));
+    _Static_assert(sizeof(receipt->log) == sizeof(writer->log.name), "a name, NUL and all");
     memcpy(receipt->log, writer->log.name, sizeof(receipt->log));
     receipt->epoch = writer->log.epoch;
     receipt->checkpoint = sg_audit_note_hold(note);
