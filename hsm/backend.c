@@ -385,7 +385,7 @@ static void finish_hopeless(struct sg_backend *backend, struct sg_hsm_job *job)
 /* The token's next, of those that it may be asked now. */
 static struct sg_hsm_job *next_job(struct sg_backend *backend, int64_t now)
 {
-    return sg_lane_pop(backend->lanes, backend->workers, sg_window_packet_ns(), now);
+    return sg_lane_pop(backend->lanes, backend->workers, SG_JOB_PACKET_NS, now);
 }
 
 /* One that left its lane: sent, if it still can be. */

@@ -167,8 +167,6 @@ void sg_probe_abandon(struct sg_backend *backend);
 bool sg_window_has_room(const struct sg_backend *backend);
 /* For so much that sending it is worth while; an idle worker has it for a single job. */
 bool sg_window_has_room_for_packet(const struct sg_backend *backend);
-/* What a worker is to be busy with for a packet. */
-int64_t sg_window_packet_ns(void);
 /* Puts a job among those that leave at the next flush. There is a place. */
 void sg_window_put(struct sg_backend *backend, struct sg_copy *copy, struct sg_hsm_job *job,
                    int64_t now);

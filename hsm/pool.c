@@ -15,8 +15,6 @@ enum {
     CONNS_MAX = 16,      /* gateways, and those that are just being replaced */
     TURN_PACKETS = 16,   /* taken from one connection before others get a look */
     SEND_WAIT_MS = 1000, /* a gateway that reads no answers for so long is given up */
-    HOLD_NS = 4000000,   /* an answer, for the next */
-    FAST_NS = 500000,    /* to make an answer that may be held */
 };
 #define STOP_DATA UINT64_MAX
 
@@ -117,7 +115,7 @@ static int64_t next_takes(struct thread *thread, int64_t took_ns)
 static bool may_hold(const struct thread *thread, int64_t next_ns, int64_t now)
 {
     return thread->answers.len + thread->pool->config.answer_max <= SG_JOB_PACKET_MAX &&
-           next_ns <= FAST_NS && now - thread->held_since_ns + next_ns <= HOLD_NS;
+           next_ns <= SG_JOB_FAST_NS && now - thread->held_since_ns + next_ns <= SG_JOB_PACKET_NS;
 }
 
 /* Judges and answers one message. False: the connection is over. */

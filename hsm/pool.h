@@ -10,8 +10,8 @@
  * packet off the socket, so the kernel's queue is the only queue, and no more is dealt out in
  * advance to a thread that may be stuck in a call than the gateway puts into one packet.
  *
- * Answers that took a moment only (half a millisecond) wait for each other for a few more while
- * there is more to answer, and leave in one packet: each wakes the gateway, and at thousands of
+ * Answers that took a moment only (SG_JOB_FAST_NS) wait for each other for a few more while there
+ * is more to answer, and leave in one packet: each wakes the gateway, and at thousands of
  * signatures a second to be woken for each costs it more than to handle them.
  *
  * Each thread waits on an epoll of its own with EPOLLEXCLUSIVE, so that a message wakes one of

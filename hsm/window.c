@@ -12,25 +12,18 @@ static const int64_t suspicious_ns = 250 * SG_NS_PER_MS;
 static const int64_t full_pause_ns = 100 * SG_NS_PER_MS;
 
 /*
- * Two packets for each worker: the one it is at, and the next. A packet holds one job, or where
- * signatures are so fast that being woken for each would cost as much as making it, as many as a
- * worker does in four milliseconds when nothing else wants its processor; that is also what a job
- * can lose by not waiting here. They leave when there is room for a whole packet, since otherwise
- * each answer would bring forth a packet of one.
+ * Two packets for each worker: the one it is at, and the next. A packet holds one job, or of fast
+ * signatures as many as a worker does in SG_JOB_PACKET_NS when nothing else wants its processor.
+ * They leave when there is room for a whole packet, since otherwise each answer would bring forth a
+ * packet of one.
  */
 enum { PACKETS = 2, GROUP_MAX = 32 };
-static const int64_t packet_ns = 4 * SG_NS_PER_MS, fast_ns = SG_NS_PER_MS / 2;
 
 /* What a signature by this key is expected to take; one that is not fast fills a packet alone. */
 static int64_t cost_ns(const struct sg_backend *backend, const struct sg_engine_key *key)
 {
     int64_t brisk = backend->brisk_ns[key->type];
-    return brisk > 0 && brisk <= fast_ns ? brisk : packet_ns;
-}
-
-int64_t sg_window_packet_ns(void)
-{
-    return packet_ns;
+    return brisk > 0 && brisk <= SG_JOB_FAST_NS ? brisk : SG_JOB_PACKET_NS;
 }
 
 static bool has_room_for(const struct sg_backend *backend, int64_t work_ns)
@@ -39,7 +32,7 @@ static bool has_room_for(const struct sg_backend *backend, int64_t work_ns)
     if (backend->in_flight >= SG_PLACES_MAX)
         return false;
     return backend->in_flight < packets ||
-           backend->in_flight_ns + work_ns <= (int64_t)packets * packet_ns;
+           backend->in_flight_ns + work_ns <= (int64_t)packets * SG_JOB_PACKET_NS;
 }
 
 bool sg_window_has_room(const struct sg_backend *backend)
@@ -49,7 +42,7 @@ bool sg_window_has_room(const struct sg_backend *backend)
 
 bool sg_window_has_room_for_packet(const struct sg_backend *backend)
 {
-    return has_room_for(backend, packet_ns);
+    return has_room_for(backend, SG_JOB_PACKET_NS);
 }
 
 static size_t div_up(size_t a, size_t b)
@@ -64,7 +57,7 @@ static size_t div_up(size_t a, size_t b)
 static size_t group_of(const struct sg_backend *backend)
 {
     size_t share = div_up(backend->put_count, backend->workers);
-    size_t max = (size_t)(packet_ns / backend->put_slowest_ns);
+    size_t max = (size_t)(SG_JOB_PACKET_NS / backend->put_slowest_ns);
     if (max > GROUP_MAX)
         max = GROUP_MAX;
     if (max > share)
