@@ -2,8 +2,12 @@
 
 #include "base/clock.h"
 
-/* A class counts as active for so long after it was. */
-static const int64_t lately_ns = SG_NS_PER_S;
+/*
+ * What a class needed counts for one to two such windows. Two, so that there is always a whole one
+ * behind it: a peak that was forgotten at once would be what the class needs at that moment, which
+ * is mostly less, and its next few jobs would wait for costly ones.
+ */
+static const int64_t peak_window_ns = SG_NS_PER_S / 2;
 
 enum sg_cost sg_cost_of(enum sg_key_type type)
 {
@@ -23,25 +27,31 @@ enum sg_cost sg_cost_of(enum sg_key_type type)
     return SG_COST_LOW;
 }
 
-static bool is_lately(const struct sg_lane *lane, int64_t now)
+static size_t larger(size_t a, size_t b)
 {
-    return lane->peak_ns != 0 && now - lane->peak_ns < lately_ns;
+    return a > b ? a : b;
 }
 
 /* What it needs now, or lately did; 0: it is not active. */
 static size_t need_of(const struct sg_lane *lane, int64_t now)
 {
-    size_t busy = sg_lane_waiting(lane) + lane->in_flight;
-    return is_lately(lane, now) && lane->peak > busy ? lane->peak : busy;
+    size_t need = sg_lane_waiting(lane) + lane->in_flight;
+    if (lane->window_ns != 0 && now - lane->window_ns < 2 * peak_window_ns)
+        need = larger(need, lane->peak);
+    if (lane->window_ns != 0 && now - lane->window_ns < peak_window_ns)
+        need = larger(need, lane->peak_before);
+    return need;
 }
 
 static void note_peak(struct sg_lane *lane, int64_t now)
 {
-    size_t busy = sg_lane_waiting(lane) + lane->in_flight;
-    if (busy >= lane->peak || !is_lately(lane, now)) {
-        lane->peak = busy;
-        lane->peak_ns = now;
+    if (lane->window_ns == 0 || now - lane->window_ns >= peak_window_ns) {
+        bool is_next = lane->window_ns != 0 && now - lane->window_ns < 2 * peak_window_ns;
+        lane->peak_before = is_next ? lane->peak : 0;
+        lane->peak = 0;
+        lane->window_ns = now;
     }
+    lane->peak = larger(lane->peak, sg_lane_waiting(lane) + lane->in_flight);
 }
 
 /* One that was idle, or never was there, must not make up for it: it begins where the others are.

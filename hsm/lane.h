@@ -19,8 +19,9 @@ struct sg_lane {
     int64_t in_flight_ns; /* what they were expected to take, together */
     int64_t used_ns;      /* of the workers' time; counted up to the others' when it was idle */
     int64_t turn_ns;      /* the same before its last job: all that begin now begin there */
-    size_t peak;          /* the most that were waiting or in flight lately */
-    int64_t peak_ns;      /* when that was */
+    /* The most that were waiting or in flight at a time, in this window of time and in the last. */
+    size_t peak, peak_before;
+    int64_t window_ns; /* when this one began; 0: never */
 };
 
 enum sg_cost sg_cost_of(enum sg_key_type type);

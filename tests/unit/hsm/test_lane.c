@@ -39,7 +39,7 @@ static void end(struct rig *rig)
     for (size_t i = 0; i < SG_COST_COUNT; i++) {
         rig->lanes[i].in_flight = 0;
         rig->lanes[i].in_flight_ns = 0;
-        rig->lanes[i].peak_ns = 0;
+        rig->lanes[i].window_ns = 0;
     }
     for (size_t i = 0; i < SG_COST_COUNT; i++)
         for (struct sg_hsm_job *job = sg_lane_pop(rig->lanes, 1 << 20, packet_ns, 1 << 20);
@@ -196,6 +196,27 @@ static void at_most_half_of_the_workers_are_held_back(void **state)
     end(&rig);
 }
 
+/* A class whose need goes up and down keeps what it needs at its most. */
+static void a_peak_outlives_the_window_it_was_in(void **state)
+{
+    struct rig rig = {0};
+    (void)state;
+    for (int64_t round = 0; round < 20; round++) { /* 100 ms: twelve at once, then one */
+        int64_t now = (1 + round * 100) * ms;
+        for (int i = 0; i < 12; i++)
+            push(&rig, SG_COST_LOW, false, now);
+        for (int i = 0; i < 12; i++)
+            assert_int_equal(send(&rig, ms, now), SG_COST_LOW);
+        for (int i = 0; i < 12; i++)
+            sg_lane_left(&rig.lanes[SG_COST_LOW], packet_ns);
+        push(&rig, SG_COST_LOW, false, now + 50 * ms);
+        assert_int_equal(send(&rig, ms, now + 50 * ms), SG_COST_LOW);
+        assert_int_equal(sg_lane_held_back(rig.lanes, SG_COST_HIGH, WORKERS, now + 50 * ms), 12);
+        sg_lane_left(&rig.lanes[SG_COST_LOW], packet_ns);
+    }
+    end(&rig);
+}
+
 static void what_was_a_peak_long_ago_does_not_count(void **state)
 {
     struct rig rig = {0};
@@ -224,6 +245,7 @@ int main(void)
         cmocka_unit_test(alone_a_costly_class_has_no_bound_of_its_own),
         cmocka_unit_test(while_a_cheap_class_is_active_workers_are_held_back_for_it),
         cmocka_unit_test(at_most_half_of_the_workers_are_held_back),
+        cmocka_unit_test(a_peak_outlives_the_window_it_was_in),
         cmocka_unit_test(what_was_a_peak_long_ago_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
