@@ -197,15 +197,26 @@ int64_t sg_backend_wait_ns(const struct sg_backend *backend)
 /* A signature of which nothing is known yet. */
 static const int64_t unknown_ns = SG_NS_PER_MS;
 
+static int64_t usual_or_guess_ns(const struct sg_backend *backend, size_t type)
+{
+    return backend->usual_ns[type] > 0 ? backend->usual_ns[type] : unknown_ns;
+}
+
+/* What is at the token is before it. Of what waits, only its own class is, and of each other as
+ * much as that, for they take turns: else the cheap would go where the costly wait the least, all
+ * to one token, and leave what is held back for them at the others. */
 int64_t sg_backend_expected_ns(const struct sg_backend *backend, enum sg_key_type type)
 {
-    int64_t total_ns = 0;
+    int64_t waiting[SG_COST_COUNT] = {0}, total_ns = 0;
     for (size_t i = 0; i < SG_KEY_TYPE_COUNT; i++) {
-        int64_t usual_ns = backend->usual_ns[i] > 0 ? backend->usual_ns[i] : unknown_ns;
-        total_ns += (int64_t)(backend->queued[i] + backend->sent[i]) * usual_ns;
+        int64_t usual_ns = usual_or_guess_ns(backend, i);
+        waiting[sg_cost_of((enum sg_key_type)i)] += (int64_t)backend->queued[i] * usual_ns;
+        total_ns += (int64_t)backend->sent[i] * usual_ns;
     }
-    return total_ns / (int64_t)workers_of(backend) +
-           (backend->usual_ns[type] > 0 ? backend->usual_ns[type] : unknown_ns);
+    int64_t own_ns = waiting[sg_cost_of(type)];
+    for (size_t i = 0; i < SG_COST_COUNT; i++)
+        total_ns += waiting[i] < own_ns ? waiting[i] : own_ns;
+    return total_ns / (int64_t)workers_of(backend) + usual_or_guess_ns(backend, type);
 }
 
 /*
