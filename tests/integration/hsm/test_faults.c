@@ -230,6 +230,35 @@ static void a_hung_call_costs_the_process_and_no_job(void **state)
     rig_engine_end(&engine);
 }
 
+/* A worker takes its packets itself, so one that hangs gets no more; the process ends in its time.
+ */
+static void while_one_worker_hangs_the_others_sign(void **state)
+{
+    (void)state;
+    enum { OTHERS = 200 };
+    begin(4, true, &(struct rig_limits){.hang_ms = 2000});
+    rig_fault(&rig, "hang", "Sign", "1", NULL);
+    submit(0, 0, 0);
+    rig_pass(&engine, 50);
+    assert_int_equal(engine.done_count, 0);
+
+    int64_t start_ns = rig_now_ns();
+    for (uint64_t tag = 1; tag <= OTHERS; tag++) {
+        submit(tag, tag % 2, 1000);
+        rig_run(&engine, tag, 1000);
+        assert_true(engine.done[tag].job->is_signed);
+    }
+    assert_int_equal(engine.done[0].times, 0);
+    assert_true(rig_now_ns() - start_ns <
+                1900 * SG_NS_PER_MS); /* or it could be the next process */
+    assert_int_equal(token_info().restarts_total, 0);
+
+    rig_run(&engine, 1 + OTHERS, 6000);
+    assert_true(engine.done[0].job->is_signed);
+    assert_int_equal(token_info().restarts_total, 1);
+    rig_engine_end(&engine);
+}
+
 /* Where no gateway looks: the process watches itself, also while it opens the token. */
 static void a_process_whose_module_hangs_ends_itself(void **state)
 {
@@ -729,6 +758,7 @@ int main(void)
         TEST(a_token_that_stays_away_fails_its_jobs_with_a_retry_delay),
         TEST(a_key_that_kills_the_token_twice_is_quarantined),
         TEST(a_hung_call_costs_the_process_and_no_job),
+        TEST(while_one_worker_hangs_the_others_sign),
         TEST(a_process_whose_module_hangs_ends_itself),
         TEST(a_restarted_token_costs_no_job_and_opens_no_breaker),
         TEST(a_token_that_is_down_opens_the_breaker_and_closes_it_when_back),
