@@ -232,6 +232,31 @@ static void the_token_with_less_to_do_is_next(void **state)
     end(&rig);
 }
 
+/* They take turns, so the cheap are not behind them; but behind what is at the token already. */
+static void costly_ones_that_wait_do_not_send_cheap_ones_elsewhere(void **state)
+{
+    struct rig rig;
+    (void)state;
+    begin(&rig);
+    teach(&rig);
+    struct sg_backend *a = rig.hsm->backends[A], *b = rig.hsm->backends[B];
+    a->usual_ns[SG_KEY_RSA_4096] = b->usual_ns[SG_KEY_RSA_4096] = 50 * SG_NS_PER_MS;
+    a->queued[SG_KEY_RSA_4096] = 60;
+    b->queued[SG_KEY_RSA_4096] = 20;
+    for (int i = 0; i < 6; i++)
+        submit(&rig, 0, 0);
+    assert_int_equal(held(&rig, A), 3);
+    assert_int_equal(held(&rig, B), 3);
+
+    a->queued[SG_KEY_RSA_4096] = b->queued[SG_KEY_RSA_4096] = 0;
+    b->sent[SG_KEY_RSA_4096] = 1;
+    for (int i = 0; i < 2; i++)
+        submit(&rig, 0, 0);
+    assert_int_equal(held(&rig, A), 5);
+    b->sent[SG_KEY_RSA_4096] = 0;
+    end(&rig);
+}
+
 static void a_token_that_was_slow_is_tried_again_now_and_then(void **state)
 {
     struct rig rig;
@@ -777,6 +802,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idle_tokens_take_turns),
         cmocka_unit_test(the_token_with_less_to_do_is_next),
+        cmocka_unit_test(costly_ones_that_wait_do_not_send_cheap_ones_elsewhere),
         cmocka_unit_test(a_token_that_was_slow_is_tried_again_now_and_then),
         cmocka_unit_test(a_copy_with_another_public_key_is_not_used_and_the_other_is),
         cmocka_unit_test(a_key_that_one_token_has_not_told_of_is_signed_by_the_other),
