@@ -95,6 +95,8 @@ static void on_flush(void *arg)
         if (len > 0)
             sg_buf_drop(out, (size_t)len);
     }
+    if (conn->sent != NULL && out->len == 0)
+        conn->sent(conn);
     sg_watch_set(all->loop, &conn->watch, out->len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 

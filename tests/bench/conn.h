@@ -31,6 +31,8 @@ struct bench_conn {
     void (*ready)(struct bench_conn *conn);
     /* Before what there is leaves: start calls; may be NULL. */
     void (*fill)(struct bench_conn *conn);
+    /* Behind that: all that there is to say is the kernel's; may be NULL. */
+    void (*sent)(struct bench_conn *conn);
     /* With HTTP/1.1: what came. What is said is given to `tls`. */
     void (*text)(struct bench_conn *conn, struct sg_slice text);
 };

@@ -75,6 +75,15 @@ median() {
         awk '{ v[NR] = $1 } END { printf "%.3f\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
+# in_time MAX LATE FIGURES: one figure of each round; those of the rounds in which the load itself was late by MAX at
+# most, which LATE says of each.
+in_time() {
+    awk -v max="$1" -v late="$2" -v figures="$3" 'BEGIN {
+        if (split(late, l) != (n = split(figures, f))) exit 2
+        for (i = 1; i <= n; i++) if (l[i] + 0 <= max + 0) print f[i]
+    }'
+}
+
 # machine: what figures depend on, for the head of a table.
 machine() {
     echo "$(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), load $(cut -d' ' -f1-3 /proc/loadavg)"
