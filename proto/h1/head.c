@@ -54,17 +54,96 @@ static bool take_until(struct sg_slice *in, uint8_t end, struct sg_slice *ret)
     return true;
 }
 
-static enum sg_rc parse_request_line(struct sg_slice line, struct sg_h1_head *head,
-                                     struct sg_err *err)
+/* Equal but for the case of ASCII letters; `word` is in lower case. */
+bool sg_h1_is_word(struct sg_slice text, const char *word)
 {
+    if (text.len != strlen(word))
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        if ((c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c) != (uint8_t)word[i])
+            return false;
+    }
+    return true;
+}
+
+static bool has_only(struct sg_slice text, const char *others, bool letters_too)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        const uint8_t c = text.ptr[i], lower = (uint8_t)(c | 0x20);
+        const bool is_alnum =
+            (c >= '0' && c <= '9') || (letters_too && lower >= 'a' && lower <= 'z');
+        if (!is_alnum && (c == '\0' || strchr(others, c) == NULL))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * host [":" port] (RFC 3986 §3.2), of which https must have the host (RFC 9110 §4.2.2). Userinfo is
+ * refused as that clause wants it, and so is "%", which no name in the DNS has.
+ */
+static bool is_authority(struct sg_slice text)
+{
+    enum { PORT_DIGITS_MAX = 5 };
+    size_t port = text.len;
+
+    while (port > 0 && text.ptr[port - 1] >= '0' && text.ptr[port - 1] <= '9')
+        port--;
+    if (port > 0 && text.ptr[port - 1] == ':') {
+        if (text.len - port > PORT_DIGITS_MAX)
+            return false;
+        text.len = port - 1;
+    }
+    if (text.len > 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
+        return has_only(sg_slice_of(text.ptr + 1, text.len - 2), ":.abcdefABCDEF", false);
+    return text.len > 0 && has_only(text, "-._~!$&'()*+,;=", true);
+}
+
+/*
+ * RFC 9112 §3.2.2: a URL in the place of the path, as proxies are sent it, is to be taken. Leaves
+ * the path in `*target`, a "/" where the URL has none, and in `*ret_authority` what is then taken
+ * for the Host. `target` is part of the head, which may be written to.
+ */
+static enum sg_rc split_url(struct sg_slice *target, uint8_t *at, struct sg_slice *ret_authority,
+                            struct sg_err *err)
+{
+    static const char scheme[] = "https://"; /* nothing is served without TLS */
+    const size_t begin = sizeof(scheme) - 1;
+    size_t end = begin;
+
+    if (target->len < begin || !sg_h1_is_word(sg_slice_of(at, begin), scheme))
+        return REFUSE(err, "the request's target is no path, and no URL of https");
+    while (end < target->len && at[end] != '/' && at[end] != '?')
+        end++;
+    *ret_authority = sg_slice_of(at + begin, end - begin);
+    if (!is_authority(*ret_authority))
+        return REFUSE(err, "the URL that the request's target is has no proper host");
+    if (end == target->len || at[end] == '?') { /* room for the "/" is in front of the host */
+        memmove(at + begin - 1, at + begin, end - begin);
+        ret_authority->ptr--;
+        at[--end] = '/';
+    }
+    *target = sg_slice_of(at + end, target->len - end);
+    return SG_OK;
+}
+
+/* *ret_authority: what the target says of the host, {0} when it is a path. */
+static enum sg_rc parse_request_line(uint8_t *bytes, size_t len, struct sg_h1_head *head,
+                                     struct sg_slice *ret_authority, struct sg_err *err)
+{
+    struct sg_slice line = sg_slice_of(bytes, len);
+
+    *ret_authority = (struct sg_slice){0};
     if (!take_until(&line, ' ', &head->method) || !is_token(head->method))
         return REFUSE(err, "the request has no method");
-    if (!take_until(&line, ' ', &head->target) || head->target.len == 0 ||
-        head->target.ptr[0] != '/')
+    if (!take_until(&line, ' ', &head->target) || head->target.len == 0)
         return REFUSE(err, "the request's target is no path");
     for (size_t i = 0; i < head->target.len; i++)
-        if (head->target.ptr[i] <= ' ' || head->target.ptr[i] >= 0x7F)
+        if (head->target.ptr[i] <= ' ' || head->target.ptr[i] >= 0x7F || head->target.ptr[i] == '#')
             return REFUSE(err, "the request's target has a character that none may have");
+    if (head->target.ptr[0] != '/')
+        SG_TRY(split_url(&head->target, bytes + head->method.len + 1, ret_authority, err));
     if (!sg_slice_is(line, "HTTP/1.1"))
         return SG_FAIL(err, SG_E_UNSUPPORTED, 0, "HTTP/1.1 and HTTP/2 are served");
     return SG_OK;
@@ -77,19 +156,6 @@ static struct sg_slice trim(struct sg_slice text)
     while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
         text.len--;
     return text;
-}
-
-/* Equal but for the case of ASCII letters; `word` is in lower case. */
-bool sg_h1_is_word(struct sg_slice text, const char *word)
-{
-    if (text.len != strlen(word))
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        if ((c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c) != (uint8_t)word[i])
-            return false;
-    }
-    return true;
 }
 
 static bool has_word(struct sg_slice list, const char *word)
@@ -184,6 +250,7 @@ enum sg_rc sg_h1_field_parse(uint8_t *line, size_t len, struct sg_h1_field *ret,
 enum sg_rc sg_h1_head_parse(uint8_t *bytes, size_t len, struct sg_h1_head *ret, struct sg_err *err)
 {
     struct seen seen = {0};
+    struct sg_slice authority;
     size_t at = 0;
     ret->field_count = 0;
     ret->content_length = 0;
@@ -197,7 +264,7 @@ enum sg_rc sg_h1_head_parse(uint8_t *bytes, size_t len, struct sg_h1_head *ret, 
         size_t line_len = (size_t)(lf - line) - 1;
         at += line_len + 2;
         if (is_first) {
-            SG_TRY(parse_request_line(sg_slice_of(line, line_len), ret, err));
+            SG_TRY(parse_request_line(line, line_len, ret, &authority, err));
             continue;
         }
         if (line_len == 0)
@@ -216,6 +283,8 @@ enum sg_rc sg_h1_head_parse(uint8_t *bytes, size_t len, struct sg_h1_head *ret, 
         return REFUSE(err, "the request must have one host");
     if (seen.length && seen.coding)
         return REFUSE(err, "content-length beside transfer-encoding");
+    if (authority.len > 0)
+        ret->host = authority;
     return SG_OK;
 }
 

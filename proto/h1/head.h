@@ -35,10 +35,14 @@ SG_MUST_USE enum sg_rc sg_h1_head_find(struct sg_slice bytes, size_t bytes_max, 
                                        size_t *ret_len, struct sg_err *err);
 
 /*
- * Reads a complete head. Names are written in lower case where they stand; `*ret` points into
- * `bytes`.
+ * Reads a complete head. It is written to where it stands (names in lower case, a URL's path);
+ * `*ret` points into `bytes`.
  *
- * Refused: any version but 1.1; a target that is no path; no Host, or two; white space in front of
+ * A target is a path, or a whole URL of https (absolute-form, RFC 9112 §3.2.2): then `target` is
+ * its path, and `host` what it says and not what the field Host says, which must be there once all
+ * the same.
+ *
+ * Refused: any version but 1.1; any other target; no Host, or two; white space in front of
  * a colon or a line (obs-fold); control characters; Content-Length that is not one number, or
  * beside Transfer-Encoding; any coding but one "chunked"; any expectation but 100-continue; more
  * than SG_H1_FIELDS_MAX fields.

@@ -76,6 +76,17 @@ static const struct {
      OK_JSON "content-length: 2\r\n\r\n{}" OK_JSON "content-length: 2\r\n\r\n{}", false},
     {"a GET", "GET /echo.Echo/Read?encoding=json&message=%7B%7D HTTP/1.1\r\nHost: h\r\n\r\n",
      OK_JSON "cache-control: no-store\r\ncontent-length: 2\r\n\r\n{}", false},
+    {"a whole URL, as a proxy is sent it",
+     "POST https://h:1/echo.Echo/Unary HTTP/1.1\r\nHost: other\r\n" JSON
+     "Content-Length: 2\r\n\r\n{}",
+     OK_JSON "content-length: 2\r\n\r\n{}", false},
+    {"a URL without TLS",
+     "POST http://h/echo.Echo/Unary HTTP/1.1\r\nHost: h\r\n" JSON "Content-Length: 2\r\n\r\n{}",
+     "HTTP/1.1 400 Bad Request\r\n" CLOSED, true},
+    {"a stream in both directions, by its URL",
+     "POST https://h/echo.Echo/Bidi HTTP/1.1\r\nHost: h\r\n"
+     "Content-Type: application/connect+json\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 505 HTTP Version Not Supported\r\n" CLOSED, true},
     {"a client that closes", POST("Unary") JSON "Connection: close\r\nContent-Length: 2\r\n\r\n{}",
      OK_JSON "content-length: 2\r\nconnection: close\r\n\r\n{}", true},
     {"an error", POST("Unary") JSON "Content-Length: 17\r\n\r\n{\"name\":\"refuse\"}",

@@ -43,8 +43,12 @@ static const struct {
     {"a tab", SG_SLICE("GET\t/ HTTP/1.1\r\n" HOST END), SG_E_INVALID, NULL, 0, 0, 0, 0},
     {"an empty line in front", SG_SLICE("\r\nGET / HTTP/1.1\r\n" HOST END), SG_E_INVALID, NULL, 0,
      0, 0, 0},
-    {"a whole URL", SG_SLICE("GET https://h/ HTTP/1.1\r\n" HOST END), SG_E_INVALID, NULL, 0, 0, 0,
-     0},
+    {"a target with a fragment", SG_SLICE("GET /#a HTTP/1.1\r\n" HOST END), SG_E_INVALID, NULL, 0,
+     0, 0, 0},
+    {"a target that is a star", SG_SLICE("OPTIONS * HTTP/1.1\r\n" HOST END), SG_E_INVALID, NULL, 0,
+     0, 0, 0},
+    {"a target that is a host", SG_SLICE("CONNECT h:443 HTTP/1.1\r\n" HOST END), SG_E_INVALID, NULL,
+     0, 0, 0, 0},
     {"a target with a NUL", SG_SLICE("GET /\0 HTTP/1.1\r\n" HOST END), SG_E_INVALID, NULL, 0, 0, 0,
      0},
     {"a target with a byte over 0x7F", SG_SLICE("GET /\xff HTTP/1.1\r\n" HOST END), SG_E_INVALID,
@@ -129,6 +133,86 @@ static void heads_follow_the_table(void **state)
         }
         free(copy);
     }
+}
+
+static const struct {
+    const char *url, *host, *target; /* host NULL: it is refused */
+} urls[] = {
+    {"https://h/a.B/C", "h", "/a.B/C"},
+    {"https://h:8443/a?b=/c", "h:8443", "/a?b=/c"},
+    {"https://h:/", "h:", "/"},
+    {"HTTPS://Host.Example/", "Host.Example", "/"},
+    {"https://h//a", "h", "//a"},
+    {"https://h", "h", "/"},
+    {"https://h:1", "h:1", "/"},
+    {"https://h?a=b", "h", "/?a=b"},
+    {"https://h?https://other/", "h", "/?https://other/"},
+    {"https://127.0.0.1:99999/", "127.0.0.1:99999", "/"},
+    {"https://[::1]:443/a", "[::1]:443", "/a"},
+    {"https://[::ffff:1.2.3.4]/", "[::ffff:1.2.3.4]", "/"},
+    {"https://123/", "123", "/"},
+
+    {"http://h/", NULL, NULL}, /* it would be another connection's */
+    {"ftp://h/", NULL, NULL},
+    {"https:/h/", NULL, NULL},
+    {"https:h", NULL, NULL},
+    {"https://", NULL, NULL},
+    {"https:///a", NULL, NULL},
+    {"https://?a", NULL, NULL},
+    {"https://:443/a", NULL, NULL},
+    {"https://user@h/", NULL, NULL},
+    {"https://user:secret@h/", NULL, NULL},
+    {"https://h@/", NULL, NULL},
+    {"https://h/#a", NULL, NULL},
+    {"https://h#/a", NULL, NULL},
+    {"https://h\\a/", NULL, NULL},
+    {"https://h%2fa/", NULL, NULL},
+    {"https://h:443:443/", NULL, NULL},
+    {"https://h:x/", NULL, NULL},
+    {"https://h:123456/", NULL, NULL},
+    {"https://h,other/", "h,other", "/"}, /* a name by RFC 3986, and nobody's in the DNS */
+    {"https://[::1/", NULL, NULL},
+    {"https://::1]/", NULL, NULL},
+    {"https://[]/", NULL, NULL},
+    {"https://[g]/", NULL, NULL},
+    {"https://[::1]a/", NULL, NULL},
+    {"https://\x80/", NULL, NULL},
+    {" https://h/", NULL, NULL},
+    {"https://h/ https://h/", NULL, NULL},
+};
+
+/* RFC 9112 §3.2.2: what Host says is ignored then, but it must be there, and once. */
+static void a_whole_url_is_taken_and_says_which_host(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        bool is_refused;
+    } hosts[] = {
+        {"Host: other\r\n", false}, {"Host: h\r\n", false},           {"", true},
+        {"Host:\r\n", true},        {"Host: h\r\nHost: h\r\n", true},
+    };
+    for (size_t i = 0; i < SG_COUNT(urls); i++)
+        for (size_t k = 0; k < SG_COUNT(hosts); k++) {
+            static struct sg_h1_head head;
+            char text[200];
+            enum sg_rc rc;
+            const int len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\na: b\r\n%s\r\n",
+                                     urls[i].url, hosts[k].fields);
+            uint8_t *copy = malloc((size_t)len);
+            print_message("  %s, %s", urls[i].url, hosts[k].fields);
+            parse(sg_slice_of(text, (size_t)len), &head, &rc, copy);
+            if (urls[i].host == NULL || hosts[k].is_refused) {
+                assert_true(rc == SG_E_INVALID || rc == SG_E_UNSUPPORTED);
+            } else {
+                assert_int_equal(rc, SG_OK);
+                assert_slice_equal(head.host, sg_slice_str(urls[i].host));
+                assert_slice_equal(head.target, sg_slice_str(urls[i].target));
+                assert_slice_equal(head.method, SG_SLICE("GET"));
+                assert_int_equal(head.field_count, 1);
+            }
+            free(copy);
+        }
 }
 
 static void a_head_is_found_when_it_is_complete(void **state)
@@ -248,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_follow_the_table),
+        cmocka_unit_test(a_whole_url_is_taken_and_says_which_host),
         cmocka_unit_test(a_head_is_found_when_it_is_complete),
         cmocka_unit_test(a_line_feed_alone_is_refused_at_once),
         cmocka_unit_test(a_head_has_a_limit),
