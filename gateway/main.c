@@ -14,6 +14,7 @@
 #include "gateway/init.h"
 #include "gateway/key_file.h"
 #include "gateway/launcher.h"
+#include "gateway/lost.h"
 #include "gateway/main_archive.h"
 #include "gateway/main_epoch.h"
 #include "gateway/main_store.h"
@@ -381,6 +382,7 @@ static int run_epoch(const struct arguments *arguments, const struct sg_config *
     }
     if (rc == SG_OK && fflush(stdout) == 0)
         return EXIT_OK;
+    sg_lost_explain(config, &err);
     print_error(&err);
     return EXIT_FAILED;
 }
@@ -411,6 +413,7 @@ static int run_role(const struct arguments *arguments, const struct sg_config *c
         rc = run_token(config, arguments->name, &notify, &err);
     if (rc == SG_OK)
         return EXIT_OK;
+    sg_lost_explain(config, &err);
     sg_log(SG_LOG_ERROR, NULL, "process.failed", SG_F_ERR(&err));
     return EXIT_FAILED;
 }
@@ -449,6 +452,8 @@ static int run_command(const struct arguments *arguments, const struct sg_config
     }
     if (rc == SG_OK && fflush(stdout) == 0)
         return EXIT_OK;
+    if (strcmp(role, "restore") != 0) /* it looks at a copy */
+        sg_lost_explain(config, &err);
     print_error(&err);
     return EXIT_FAILED;
 }

@@ -15,6 +15,7 @@
 #include "gateway/audit/anchor.h"
 #include "gateway/audit/examine.h"
 #include "gateway/audit/verify.h"
+#include "gateway/lost.h"
 #include "gateway/store/store.h"
 #include "gateway/user.h"
 
@@ -146,6 +147,7 @@ enum sg_rc sg_main_check_store(const struct sg_config *config, struct sg_err *er
     enum sg_rc rc = sg_store_open_read(config->store, &store, &why);
     if (rc == SG_OK)
         rc = sg_store_check_safe(store, &why);
+    sg_lost_explain(config, &why);
     if (why.reason == SG_R_AUDIT_NOT_INITIALISED) {
         puts("there is no store yet: sealgated init makes it");
         return SG_OK;

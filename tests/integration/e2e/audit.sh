@@ -128,7 +128,24 @@ not_made() { # WHAT TEXT
 }
 rm -rf "$dir/store"
 not_made "a store that is gone" "its anchor remembers [0-9]* leaves"
+refused "a start without the store" STORE_ROLLED_BACK
+grep -q "the store is lost: its anchor remembers [0-9]* leaves of the log .*main.*: put a copy back" refused.log ||
+    fail "a start without the store: $(tail -n 1 refused.log)"
+if grep -q "sealgated init" refused.log; then fail "it is told to run init, which refuses"; fi
+told() { # WHAT TEXT COMMAND...
+    if "${@:3}" >refused.log 2>&1; then fail "$1: no error"; fi
+    grep -q "$2" refused.log || fail "$1: $(tail -n 1 refused.log)"
+    ok "$1: $(tail -n 1 refused.log)"
+}
+told "--check-config without the store" "the store is lost" "$SEALGATE_BUILD/bin/sealgated" --check-config --config "$dir/sealgate.yaml"
+told "verify without the store" "the store is lost" "$SEALGATE_BUILD/bin/sealgated" verify --config "$dir/sealgate.yaml"
+told "epoch without the store" "the store is lost" \
+    "$SEALGATE_BUILD/bin/sealgated" epoch state --why "It is gone." --config "$dir/sealgate.yaml"
+told "restore from where nothing is" "there is no store in \"$work/none\"" \
+    "$SEALGATE_BUILD/bin/sealgated" restore --from "$work/none" --config "$dir/sealgate.yaml"
 mv "$dir/audit/log.key" "$work/log.key"
+refused "a start without the store and its key" STORE_ROLLED_BACK
+grep -q "whose key is not there" refused.log || fail "a start without the key: $(tail -n 1 refused.log)"
 not_made "a store and its key that are gone" "by a key that is not there"
 [ ! -e "$dir/audit/log.key" ] || fail "there is another key now"
 mv "$work/log.key" "$dir/audit/log.key"

@@ -6,8 +6,9 @@ cd "$work"
 sealgated=$SEALGATE_BUILD/bin/sealgated
 
 # config NAME STORE: a configuration with another store, in $dir.
+# The anchor of the instance's own store would tell that such a store is lost.
 config() {
-    sed -e "s|^store: .*|store: $2|" "$dir/sealgate.yaml" >"$dir/$1.yaml"
+    sed -e "s|^store: .*|store: $2|" -e "s|^audit_anchor_file: .*|audit_anchor_file: anchor-$1|" "$dir/sealgate.yaml" >"$dir/$1.yaml"
     grep -qxF "store: $2" "$dir/$1.yaml" || fail "the configuration has no store"
 }
 # says TEXT COMMAND...: it succeeds, with that text. refuses TEXT COMMAND...: it fails with it.
