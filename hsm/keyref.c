@@ -112,6 +112,8 @@ static enum sg_rc set_path_attr(struct sg_slice name, struct sg_slice value, str
         ref->has |= attrs[i].bit;
         return SG_OK;
     }
+    if (sg_slice_starts(name, SG_SLICE("slot-")))
+        return refuse(name, "is refused: slots change, say token= or serial=", err);
     return refuse(name, "is not something a token is chosen by here", err);
 }
 
@@ -178,6 +180,24 @@ enum sg_rc sg_keyref_parse(struct sg_slice uri, struct sg_keyref *ret, struct sg
         return SG_FAIL(err, SG_E_INVALID, 0, "could not read the pkcs11 URI: an empty query");
     SG_TRY(parse_part(path, ';', set_path_attr, &ref, err));
     SG_TRY(parse_part(rest, '&', set_query_attr, &ref, err));
+    *ret = ref;
+    return SG_OK;
+}
+
+enum sg_rc sg_keyref_parse_token(struct sg_slice uri, struct sg_keyref *ret, struct sg_err *err)
+{
+    const unsigned chooses = SG_KEYREF_TOKEN | SG_KEYREF_SERIAL;
+    const unsigned matched = chooses | SG_KEYREF_MANUFACTURER | SG_KEYREF_MODEL;
+    struct sg_keyref ref;
+
+    SG_TRY(sg_keyref_parse(uri, &ref, err));
+    if ((ref.has & chooses) == 0)
+        return SG_FAIL(err, SG_E_INVALID, 0,
+                       "could not choose a token: its URI has neither token= nor serial=");
+    if ((ref.has & ~matched) != 0)
+        return SG_FAIL(err, SG_E_INVALID, 0,
+                       "could not choose a token: its URI says more than token=, serial=, "
+                       "manufacturer= and model=; a module and keys have settings of their own");
     *ret = ref;
     return SG_OK;
 }

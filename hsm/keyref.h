@@ -52,6 +52,11 @@ struct sg_keyref {
 SG_MUST_USE enum sg_rc sg_keyref_parse(struct sg_slice uri, struct sg_keyref *ret,
                                        struct sg_err *err);
 
+/* The same for a token alone, which it must choose by its label or serial number; what tells a key
+ * or a module is refused, for nothing would look at it. */
+SG_MUST_USE enum sg_rc sg_keyref_parse_token(struct sg_slice uri, struct sg_keyref *ret,
+                                             struct sg_err *err);
+
 /* Appends the one canonical spelling: attributes in the order above, `id` all percent-encoded. */
 void sg_keyref_format(const struct sg_keyref *ref, struct sg_buf *out);
 

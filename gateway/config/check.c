@@ -6,6 +6,7 @@
 #include "formats/audit/note.h"
 #include "gateway/config/address.h"
 #include "gateway/config/url.h"
+#include "hsm/keyref.h"
 
 /* Things that must differ, sorted ---------------------------------------------------------------
  */
@@ -125,6 +126,20 @@ static void check_reference(struct sg_config_bind *bind, const struct entries *n
 
 /* Tokens -------------------------------------------------------------------------------------- */
 
+static void check_token_uri(struct sg_config_bind *bind, struct sg_yaml_pos pos, const char *uri)
+{
+    struct sg_keyref ref;
+    struct sg_err err;
+
+    if (uri == NULL)
+        return;
+    if (strncmp(uri, "pkcs11:", 7) != 0)
+        sg_config_complain(bind, pos,
+                           "\"uri\" must begin with \"pkcs11:\", as in \"pkcs11:token=sealgate\"");
+    else if (sg_keyref_parse_token(sg_slice_str(uri), &ref, &err) != SG_OK)
+        sg_config_complain(bind, pos, "%s", err.msg);
+}
+
 static void check_tokens(struct sg_config_bind *bind, const struct sg_yaml_node *root,
                          const struct sg_config *config)
 {
@@ -133,10 +148,7 @@ static void check_tokens(struct sg_config_bind *bind, const struct sg_yaml_node 
     struct entries states = new_entries(bind, config->token_count);
     for (size_t i = 0; i < config->token_count; i++, node = node->next) {
         const struct sg_config_token *token = &config->tokens[i];
-        if (token->uri != NULL && strncmp(token->uri, "pkcs11:", 7) != 0)
-            sg_config_complain(bind, sg_yaml_pos_of(node, "uri"),
-                               "\"uri\" must begin with \"pkcs11:\", as in "
-                               "\"pkcs11:token=sealgate\"");
+        check_token_uri(bind, sg_yaml_pos_of(node, "uri"), token->uri);
         size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
         if (token->socket != NULL && strlen(token->socket) > room)
             sg_config_complain(bind, sg_yaml_pos_of(node, "socket"),

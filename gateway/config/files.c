@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +62,46 @@ static void check_folder(struct sg_config_bind *bind, const struct sg_yaml_node 
         sg_config_complain(bind, sg_yaml_pos_of(map, name), "\"%.120s\" is not a folder", path);
 }
 
+/* The path without links, as far as it is there. False: it is too long. */
+static bool resolve(const char *path, char ret[PATH_MAX])
+{
+    char there[PATH_MAX], found[PATH_MAX];
+    size_t len = strlen(path);
+
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    const size_t whole = len;
+    for (; len > 0; len--) {
+        if (len < whole && path[len] != '/')
+            continue;
+        if ((size_t)snprintf(there, sizeof(there), "%.*s", (int)len, path) < sizeof(there) &&
+            realpath(there, found) != NULL)
+            break;
+    }
+    return snprintf(ret, PATH_MAX, "%s%.*s", len == 0 ? "" : found, (int)(whole - len),
+                    path + len) < PATH_MAX;
+}
+
+/* What backs up the store's folder, or puts it back, would take the anchor along, which is there to
+ * notice that. */
+static void check_anchor(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                         const struct sg_config *config)
+{
+    static const char sqlite[] = "sqlite:";
+    char store[PATH_MAX], anchor[PATH_MAX];
+
+    if (strncmp(config->store, sqlite, sizeof(sqlite) - 1) != 0 ||
+        !resolve(config->store + sizeof(sqlite) - 1, store) ||
+        !resolve(config->audit_anchor_file, anchor))
+        return;
+    const size_t len = strlen(store);
+    if (strncmp(anchor, store, len) == 0 && anchor[len] == '/')
+        sg_config_complain(bind, sg_yaml_pos_of(root, "audit_anchor_file"),
+                           "\"audit_anchor_file\" is in the store's folder \"%.80s\": with that "
+                           "put back, nobody would notice; keep it on another disk",
+                           store);
+}
+
 static void check_user(struct sg_config_bind *bind, const struct sg_yaml_node *map,
                        const char *user)
 {
@@ -75,6 +118,7 @@ void sg_config_check_files(struct sg_config_bind *bind, const struct sg_yaml_nod
 {
     check_readable(bind, root, "tls_certificate_file", config->tls_certificate_file, 0);
     check_secret(bind, root, "tls_key_file", config->tls_key_file);
+    check_anchor(bind, root, config);
 
     const struct sg_yaml_node *node = sg_yaml_items(root, "client_cas");
     for (size_t i = 0; i < config->client_ca_count; i++, node = node->next) {

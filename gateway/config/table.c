@@ -89,7 +89,7 @@ static const struct sg_field token_fields[] = {
     {FIELD(sg_config_token, module, PATH), .is_required = true, .example = "/usr/lib/softhsm/libsofthsm2.so",
      .help = "The vendor's PKCS#11 module."},
     {FIELD(sg_config_token, uri, TEXT), .is_required = true, .max = 1024, .example = "\"pkcs11:token=sealgate\"",
-     .help = "Which token in it: RFC 7512, by token= and serial=; never by slot."},
+     .help = "Which token in it: RFC 7512, by token= and serial=, manufacturer= and model=; never by slot."},
     {FIELD(sg_config_token, pin_file, SECRET), .is_required = true, .example = "credential:hsm-pin",
      .help = "File with the PIN, or credential:NAME for one of systemd's. Only the token process reads it."},
     {FIELD(sg_config_token, socket, PATH), .is_required = true, .example = "/run/sealgate/hsm.sock",

@@ -55,10 +55,7 @@ enum sg_rc sg_p11_new(const struct sg_p11_config *config, struct sg_p11 **ret, s
     p11->allow_extractable = config->allow_extractable;
     p11->generation = 1;
 
-    SG_TRY(sg_keyref_parse(sg_slice_str(config->uri), &p11->ref, err));
-    if (!(p11->ref.has & (SG_KEYREF_TOKEN | SG_KEYREF_SERIAL)))
-        return SG_FAIL(err, SG_E_INVALID, 0,
-                       "could not choose a token: its URI has neither token= nor serial=");
+    SG_TRY(sg_keyref_parse_token(sg_slice_str(config->uri), &p11->ref, err));
     p11->bucket_count = BUCKETS_FIRST;
     p11->buckets = calloc(p11->bucket_count, sizeof(struct sg_p11_key *));
     if (p11->buckets == NULL)

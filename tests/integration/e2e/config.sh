@@ -31,6 +31,15 @@ refused "a caller's CA that is not there" '0,/ca: dev-ca/s//ca: other-ca/' other
 refused "a method that is none" 's,KeyService/GetKey$,KeyService/GetKeys,' KeyService/GetKeys
 refused "a key of another certificate" 's,pki/server\.key,pki/dev.key,' dev.key
 refused "a CA that is none" 's,file: pki/ca\.pem,file: pki/ca.crl,' ca.crl
+refused "a CA that is a server" 's,file: pki/ca\.pem,file: pki/server.pem,' "not of a CA"
+# What says that it is a CA, and whose key may not sign certificates.
+printf '[req]\ndistinguished_name = dn\n[dn]\n[crls]\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, cRLSign\n' >crls.cnf
+openssl req -x509 -config crls.cnf -extensions crls -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout crls.key \
+    -subj /CN=crls -days 2 -out "$dir/pki/crls-only.pem" 2>/dev/null
+refused "a CA that signs no certificates" 's,file: pki/ca\.pem,file: pki/crls-only.pem,' "not of a CA"
+refused "a token by its slot" '0,/uri: .*/s//uri: "pkcs11:slot-id=0"/' '"slot-id" is refused: slots change, say token= or serial='
+refused "a token's URI with a key in it" '0,/uri: .*/s//uri: "pkcs11:token=sealgate-dev;object=a"/' "says more than token="
+refused "an anchor in the store" 's,^audit_anchor_file: .*,audit_anchor_file: store/anchor,' "is in the store's folder"
 refused "a key without its id" '0,/    id: .*/s///' id
 if $sealgated --check-config --config "$dir/none.yaml" >said 2>&1; then fail "no file is accepted"; fi
 ok "no file: $(head -n 1 said)"

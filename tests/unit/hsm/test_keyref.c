@@ -63,6 +63,40 @@ static void parsing_follows_the_table(void **state)
     }
 }
 
+static const struct {
+    const char *uri, *says; /* NULL: accepted */
+} of_tokens[] = {
+    {"pkcs11:token=a", NULL},
+    {"pkcs11:serial=01", NULL},
+    {"pkcs11:token=a;serial=01;manufacturer=b;model=c", NULL},
+
+    {"pkcs11:", "neither token= nor serial="},
+    {"pkcs11:manufacturer=b;model=c", "neither token= nor serial="},
+    {"pkcs11:token=a;object=b", "says more than token="},
+    {"pkcs11:token=a;id=b", "says more than token="},
+    {"pkcs11:token=a;type=private", "says more than token="},
+    {"pkcs11:token=a?module-path=/m", "says more than token="},
+    {"pkcs11:slot-id=3", "\"slot-id\" is refused: slots change, say token= or serial="},
+    {"pkcs11:token=a;slot-id=3", "\"slot-id\" is refused"},
+    {"pkcs11:slot-description=a", "\"slot-description\" is refused"},
+    {"pkcs11:token=a;library-version=3", "\"library-version\" is not something"},
+    {"pkcs11:token=%", "malformed"},
+};
+
+static void a_token_is_chosen_by_what_is_looked_at(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SG_COUNT(of_tokens); i++) {
+        struct sg_keyref ref;
+        struct sg_err err = {0};
+        print_message("  %s\n", of_tokens[i].uri);
+        enum sg_rc rc = sg_keyref_parse_token(sg_slice_str(of_tokens[i].uri), &ref, &err);
+        assert_int_equal(rc, of_tokens[i].says == NULL ? SG_OK : SG_E_INVALID);
+        if (rc != SG_OK && strstr(err.msg, of_tokens[i].says) == NULL)
+            fail_msg("%s", err.msg);
+    }
+}
+
 static void a_pin_in_a_refused_uri_is_not_in_the_message(void **state)
 {
     (void)state;
@@ -77,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parsing_follows_the_table),
+        cmocka_unit_test(a_token_is_chosen_by_what_is_looked_at),
         cmocka_unit_test(a_pin_in_a_refused_uri_is_not_in_the_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,14 @@ static const struct {
      "tokens:\n" TOKEN("hsm", "/a", "/b") TOKEN("other", "/a", "/d"), 3, 75, "have one socket"},
     {"two tokens with one state", TOKENS,
      "tokens:\n" TOKEN("hsm", "/a", "/b") TOKEN("other", "/c", "/b"), 3, 90, "have one state_dir"},
+    {"a token by its slot", TOKENS,
+     "tokens:\n  - {name: hsm, uri: 'pkcs11:slot-id=1', module: /m, pin_file: p, socket: /s, "
+     "state_dir: /d}\n",
+     2, 22, "\"slot-id\" is refused"},
+    {"a token by nothing", TOKENS,
+     "tokens:\n  - {name: hsm, uri: 'pkcs11:model=m', module: /m, pin_file: p, socket: /s, "
+     "state_dir: /d}\n",
+     2, 22, "neither token= nor serial="},
     {"a URI that is no pkcs11 URI", TOKENS,
      "tokens:\n  - {name: hsm, uri: 'token=t', module: /m, pin_file: p, socket: /s, state_dir: "
      "/d}\n",

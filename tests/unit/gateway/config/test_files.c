@@ -215,6 +215,49 @@ static void a_state_dir_that_is_a_file_is_refused(void **state)
     assert_int_equal(load(in_folder("sealgate.yaml"), report, sizeof(report)), SG_OK);
 }
 
+/* With links followed, whether or not the store is there yet. */
+static void an_anchor_in_the_stores_folder_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *store, *anchor;
+        bool is_good;
+    } rows[] = {
+        {"sqlite:state", "state/anchor", false},
+        {"sqlite:state/", "state/anchor", false},
+        {"sqlite:state", "state/deep/er/anchor", false},
+        {"sqlite:state/deep", "state/deep/anchor", false},
+        {"sqlite:state", "state/../state/anchor", false},
+        {"sqlite:state", "state/../anchor", true},
+        {"sqlite:state", "link/anchor", false},
+        {"sqlite:link", "state/anchor", false},
+        {"sqlite:link/deep", "state/deep/anchor", false},
+        {"sqlite:none", "none/anchor", false},
+        {"sqlite:state", "state-anchor/anchor", true},
+        {"sqlite:state", "anchor", true},
+        {"sqlite:state/deep", "state/anchor", true},
+        {"sqlite:none", "anchor", true},
+        {"postgresql://h/d", "state/anchor", true},
+    };
+    char report[1024], text[sizeof(yaml) + 200];
+
+    assert_int_equal(mkdir(in_folder("state"), 0700), 0);
+    assert_int_equal(symlink("state", in_folder("link")), 0);
+    for (size_t i = 0; i < SG_COUNT(rows); i++) {
+        print_message("  %s, %s\n", rows[i].store, rows[i].anchor);
+        snprintf(text, sizeof(text), "store: %s\naudit_anchor_file: %s\n%s", rows[i].store,
+                 rows[i].anchor, yaml);
+        write_file("sealgate.yaml", text, strlen(text), 0644);
+        enum sg_rc rc = load(in_folder("sealgate.yaml"), report, sizeof(report));
+        if (rc != (rows[i].is_good ? SG_OK : SG_E_INVALID))
+            fail_msg("%s", report);
+        if (rc != SG_OK)
+            assert_non_null(
+                strstr(report, ":2:20: \"audit_anchor_file\" is in the store's folder"));
+    }
+    assert_int_equal(unlink(in_folder("link")), 0);
+}
+
 static void a_user_that_does_not_exist_is_refused(void **state)
 {
     (void)state;
@@ -258,6 +301,7 @@ int main(void)
         TEST(permissions_follow_the_table),
         TEST(what_another_user_keeps_to_itself_is_that_users_own_affair),
         TEST(a_state_dir_that_is_a_file_is_refused),
+        TEST(an_anchor_in_the_stores_folder_is_refused),
         TEST(a_user_that_does_not_exist_is_refused),
         TEST(a_file_that_cannot_be_read_is_an_error),
         TEST(a_file_over_the_limit_is_not_read),
