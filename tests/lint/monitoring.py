@@ -5,7 +5,7 @@
 
 Every metric of ops/monitoring/ is a row of metrics.def with those labels; every value of a label that
 a program of ours chooses (reason, why, state, listener) is one of its values; each metric of the alerts
-is tried by alerts_test.yml. With promtool it also parses each expression of the dashboard.
+is tried by alerts_test.yml; each time that the gateway measures, a histogram, has a panel. With promtool it also parses each expression of the dashboard.
 """
 import json
 import re
@@ -23,11 +23,14 @@ def read(tree, path):
     return (tree / path).read_text()
 
 
+def rows_of(tree):
+    return re.findall(r"^METRIC\(\w+,\s*(\w+),\s*\"(\w+)\",\s*(\w+),\s*(\w+),", read(tree, "gateway/metrics/metrics.def"), re.M)
+
+
 def metrics_of(tree):
     """Name as scraped -> labels."""
     found = {}
-    rows = re.findall(r"^METRIC\(\w+,\s*(\w+),\s*\"(\w+)\",\s*(\w+),\s*(\w+),", read(tree, "gateway/metrics/metrics.def"), re.M)
-    for kind, name, a, b in rows:
+    for kind, name, a, b in rows_of(tree):
         for suffix in SUFFIXES[kind]:
             found[name + suffix] = {label for label in (a, b) if label != "NONE"}
     return found
@@ -90,6 +93,8 @@ def main():
     faults = [fault for where, text in found for fault in judge(where, text, metrics, names, values)]
     if len(alerts) != read(tree, "ops/monitoring/alerts.yml").count("- alert:"):
         faults.append("not every alert could be read")
+    shown = " ".join(text for where, text in found if where.startswith("panel"))
+    faults += [f"no panel shows {name}" for kind, name, _, _ in rows_of(tree) if kind == "HISTOGRAM" and f"{name}_bucket" not in shown]
     tests = read(tree, "ops/monitoring/alerts_test.yml")
     faults += [f"alerts_test.yml does not try {name}" for name in sorted(alerts) if f'alertname="{name}"' not in tests]
     for name, matchers in re.findall(r"series: '(sealgate_\w+|up)\{([^']*)\}'", tests):
