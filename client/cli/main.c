@@ -10,18 +10,27 @@ static void print_name(const struct sg_command *command, FILE *file)
                   command->group == NULL ? "" : " ", command->name);
 }
 
+/* Those of a group; NULL: all. */
+static void list_commands(const char *group, FILE *file)
+{
+    for (size_t i = 0; i < sg_command_count; i++) {
+        const struct sg_command *command = sg_commands[i];
+        char name[40];
+
+        if (group != NULL && (command->group == NULL || strcmp(command->group, group) != 0))
+            continue;
+        (void)snprintf(name, sizeof(name), "%s%s%s", command->group == NULL ? "" : command->group,
+                       command->group == NULL ? "" : " ", command->name);
+        (void)fprintf(file, "  %-18s %s\n", name, command->summary);
+    }
+}
+
 static void overview(FILE *file)
 {
     (void)fputs("Usage: sealgate COMMAND [OPTIONS]\n"
                 "Signs and verifies with keys that a Sealgate gateway guards.\n\nCommands:\n",
                 file);
-    for (size_t i = 0; i < sg_command_count; i++) {
-        char name[40];
-        (void)snprintf(name, sizeof(name), "%s%s%s",
-                       sg_commands[i]->group == NULL ? "" : sg_commands[i]->group,
-                       sg_commands[i]->group == NULL ? "" : " ", sg_commands[i]->name);
-        (void)fprintf(file, "  %-18s %s\n", name, sg_commands[i]->summary);
-    }
+    list_commands(NULL, file);
     (void)fputs("\nsealgate COMMAND --help says more; sealgate --version names the version.\n\n"
                 "Options of every command:\n",
                 file);
@@ -54,6 +63,39 @@ static bool is_group_name(const char *word)
         if (sg_commands[i]->group != NULL && strcmp(sg_commands[i]->group, word) == 0)
             return true;
     return false;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static void group_overview(const char *group, FILE *file)
+{
+    (void)fprintf(file, "Usage: sealgate %s COMMAND [OPTIONS]\n\nCommands:\n", group);
+    list_commands(group, file);
+    (void)fprintf(file, "\nsealgate %s COMMAND --help says more.\n", group);
+}
+
+/* In a few lines, so that it is seen. */
+static enum sg_exit fail_command(int argc, const char *const *words)
+{
+    if (argc == 0) {
+        overview(stderr);
+    } else if (!is_group_name(words[0])) {
+        (void)fprintf(stderr,
+                      "sealgate: there is no command \"%.60s%s%.60s\"\n"
+                      "  next: sealgate --help lists them.\n",
+                      words[0], argc > 1 ? " " : "", argc > 1 ? words[1] : "");
+    } else if (argc == 1 || words[1][0] == '-') {
+        group_overview(words[0], stderr);
+    } else {
+        (void)fprintf(stderr,
+                      "sealgate: there is no command \"%s %.60s\"\n"
+                      "  next: sealgate %s --help lists those of \"%s\".\n",
+                      words[0], words[1], words[0], words[0]);
+    }
+    return SG_EXIT_USAGE;
 }
 
 /* The command that the first words name, and how many words that took; NULL: none. */
@@ -123,29 +165,20 @@ int main(int argc, char **argv)
     int used = 0;
 
     argc--;
-    for (int i = 0; i < argc && i < 2; i++) {
-        bool is_group = i == 1 && is_group_name(words[0]);
-        if ((i == 0 || is_group) &&
-            (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0 ||
-             (i == 0 && strcmp(words[i], "help") == 0))) {
-            overview(stdout);
-            return (int)sg_cli_flush(&cli, SG_EXIT_OK);
-        }
+    if (argc > 0 && (is_help(words[0]) || strcmp(words[0], "help") == 0)) {
+        overview(stdout);
+        return (int)sg_cli_flush(&cli, SG_EXIT_OK);
+    }
+    if (argc > 1 && is_group_name(words[0]) && is_help(words[1])) {
+        group_overview(words[0], stdout);
+        return (int)sg_cli_flush(&cli, SG_EXIT_OK);
     }
     if (argc > 0 && strcmp(words[0], "--version") == 0) {
         (void)printf("sealgate %s\n", sealgate_version());
         return (int)sg_cli_flush(&cli, SG_EXIT_OK);
     }
     cli.command = find(argc, words, &used);
-    if (cli.command == NULL) {
-        if (argc > 0) /* in a few lines, so that it is seen */
-            (void)fprintf(stderr,
-                          "sealgate: there is no command \"%.60s%s%.60s\"\n"
-                          "  next: sealgate --help lists them.\n",
-                          words[0], argc > 1 ? " " : "", argc > 1 ? words[1] : "");
-        else
-            overview(stderr);
-        return SG_EXIT_USAGE;
-    }
+    if (cli.command == NULL)
+        return (int)fail_command(argc, words);
     return (int)run(&cli, argc - used, words + used);
 }

@@ -34,7 +34,26 @@ for command in sign verify "keys list" "keys show" "keys public-key" "keys csr" 
     says out "--endpoint"
     silent err
 done
-ends 0 keys --help
+# A word that only begins commands names these, and those of no other.
+for group in keys tokens token audit; do
+    ends 0 $group --help
+    says out "^Usage: sealgate $group COMMAND"
+    silent err
+    sed -n 's/^  \([a-z]* [a-z-]*\) .*/\1/p' "$work/out" >"$work/listed"
+    ends 0 --help
+    sed -n "s/^  \($group [a-z-]*\) .*/\1/p" "$work/out" | cmp - "$work/listed" || { echo "sealgate $group --help"; failed=1; }
+    [ -s "$work/listed" ] || { echo "sealgate $group --help lists nothing"; failed=1; }
+    for rest in "" "--output json"; do
+        ends 2 $group $rest
+        says err "^Usage: sealgate $group COMMAND"
+        says err "$(sed -n 1p "$work/listed")"
+        silent out
+    done
+    ends 2 $group nothing
+    says err "there is no command \"$group nothing\""
+    says err "sealgate $group --help"
+    silent out
+done
 ends 0 --version
 says out "^sealgate [0-9]"
 
