@@ -174,8 +174,10 @@ static enum sg_rc read_records(struct sg_tls_conn *conn, struct sg_buf *plain, s
         sg_buf_claim(plain, got);
         conn->plain_bytes += got;
         SG_TRY(check_late_handshakes(conn, err));
-        if (result == 1)
+        if (result == 1 && (conn->in.len > 0 || SSL_has_pending(conn->ssl)))
             continue;
+        if (result == 1) /* the next call would find nothing: it costs as much as this one */
+            return SG_OK;
         if (SSL_get_error(conn->ssl, result) == SSL_ERROR_ZERO_RETURN) {
             conn->peer_has_closed = true;
             return SG_OK;
