@@ -132,18 +132,3 @@ enum sg_rc sg_administrators_find(struct sg_slice detail, const struct sg_key_ha
                        peer->uri, peer->ca, count);
     return SG_OK;
 }
-
-struct sg_slice sg_detail_find(struct sg_slice detail, const char *name)
-{
-    const size_t len = strlen(name);
-    struct sg_slice line;
-
-    while (take_line(&detail, &line)) {
-        if (line.len < len + 2 || memcmp(line.ptr, name, len) != 0 ||
-            memcmp(line.ptr + len, ": ", 2) != 0)
-            continue;
-        (void)sg_slice_take(&line, len + 2);
-        return line;
-    }
-    return (struct sg_slice){0};
-}

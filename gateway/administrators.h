@@ -32,7 +32,5 @@ void sg_administrators_copy(struct sg_slice detail, struct sg_buf *out);
 SG_MUST_USE enum sg_rc sg_administrators_find(struct sg_slice detail, const struct sg_key_hash *key,
                                               const struct sg_tls_peer *peer, size_t *ret,
                                               struct sg_err *err);
-/* What stands behind `name` and a colon in a line of its own: "log key"; empty: there is none. */
-struct sg_slice sg_detail_find(struct sg_slice detail, const char *name);
 
 #endif

@@ -52,7 +52,7 @@ static enum sg_rc on_first_leaf(void *arg, uint64_t seq, struct sg_slice bytes, 
 
     SG_TRY(sg_audit_record_parse(bytes, &record, err));
     if (seq == 0)
-        sg_buf_add_slice(arg, sg_detail_find(record.detail, "log key"));
+        sg_buf_add_slice(arg, sg_audit_detail_find(record.detail, "log key"));
     return SG_OK;
 }
 

@@ -414,6 +414,34 @@ struct sg_audit_record *sg_audit_record_copy(const struct sg_audit_record *recor
     return copy;
 }
 
+/* Details ---------------------------------------------------------------------------------- */
+
+static struct sg_slice take_line(struct sg_slice *text)
+{
+    const uint8_t *end = memchr(text->ptr, '\n', text->len);
+    const struct sg_slice line =
+        sg_slice_take(text, end == NULL ? text->len : (size_t)(end - text->ptr));
+
+    if (end != NULL)
+        (void)sg_slice_take(text, 1);
+    return line;
+}
+
+struct sg_slice sg_audit_detail_find(struct sg_slice detail, const char *name)
+{
+    const size_t len = strlen(name);
+
+    while (detail.len > 0) {
+        struct sg_slice line = take_line(&detail);
+        if (line.len < len + 2 || memcmp(line.ptr, name, len) != 0 ||
+            memcmp(line.ptr + len, ": ", 2) != 0)
+            continue;
+        (void)sg_slice_take(&line, len + 2);
+        return line;
+    }
+    return (struct sg_slice){0};
+}
+
 /* Names ------------------------------------------------------------------------------------ */
 
 static const char *const names[SG_AUDIT_EVENT_COUNT] = {

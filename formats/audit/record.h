@@ -82,6 +82,10 @@ SG_MUST_USE enum sg_rc sg_audit_record_parse(struct sg_slice bytes, struct sg_au
 /* A copy in one piece of memory, which free() frees; NULL: no memory. */
 SG_MUST_USE struct sg_audit_record *sg_audit_record_copy(const struct sg_audit_record *record);
 
+/* What stands behind `name` and a colon in the first line of a detail that begins so: "log key". It
+ * borrows; empty: there is none. */
+struct sg_slice sg_audit_detail_find(struct sg_slice detail, const char *name);
+
 /* "signature", "denial"; "" for what is unset or unknown. */
 const char *sg_audit_event_name(enum sg_audit_event event);
 enum sg_audit_event sg_audit_event_find(const char *name);
