@@ -12,6 +12,7 @@
 #include "gateway/administrators.h"
 #include "gateway/audit/create.h"
 #include "gateway/audit/examine.h"
+#include "gateway/certify.h"
 #include "gateway/key_file.h"
 #include "gateway/trust.h"
 
@@ -371,11 +372,13 @@ static enum sg_rc add_checkpoint(const struct old *old, struct sg_store_log *end
 
 static void describe(const struct sg_config *config, const struct old *old,
                      const struct sg_epoch_statement *statement, const struct sg_note_key *key,
-                     struct sg_buf *out)
+                     const struct sg_certification *certification, struct sg_buf *out)
 {
     sg_buf_add_str(out, "log key: ");
     sg_note_key_write(key, out);
     sg_buf_add_str(out, "\n");
+    if (certification != NULL)
+        sg_certification_describe(certification, out);
     sg_administrators_copy(statement->administrators.len > 0 ? statement->administrators
                                                              : sg_buf_slice(&old->beginning),
                            out);
@@ -399,9 +402,11 @@ static struct sg_audit_record approval_record(const struct approved *approved,
     };
 }
 
+/* `certification` NULL: the new key has none. */
 static enum sg_rc begin(const struct sg_config *config, struct old *old, struct sg_slice text,
                         const struct sg_epoch_statement *statement, const struct approved *approved,
-                        struct sg_note_signer *signer, const char *anchor, struct sg_err *err)
+                        const struct sg_certification *certification, struct sg_note_signer *signer,
+                        const char *anchor, struct sg_err *err)
 {
     const int64_t now_ns = sg_wall_ns(&sg_clock_system);
     struct sg_store_log log = {.epoch = old->log.epoch + 1}, ends = old->log;
@@ -413,11 +418,11 @@ static enum sg_rc begin(const struct sg_config *config, struct old *old, struct 
     memcpy(log.name, old->log.name, sizeof(log.name));
     sg_buf_init(&start, SG_AUDIT_TEXT_BYTES_MAX);
     sg_buf_init(&stated, SG_AUDIT_TEXT_BYTES_MAX);
-    describe(config, old, statement, sg_note_signer_key(signer), &start);
+    describe(config, old, statement, sg_note_signer_key(signer), certification, &start);
     sg_buf_add_slice(&stated, text);
     enum sg_rc rc = old->found.is_stored ? add_checkpoint(old, &ends, &stated, err) : SG_OK;
     const struct sg_slice digest = sg_slice_of(hash, sg_digest_len(SG_DIGEST_SHA256));
-    const struct sg_audit_record records[] = {
+    struct sg_audit_record records[] = {
         {.event = SG_AUDIT_LOG_STARTED, .time_ns = now_ns, .detail = sg_buf_slice(&start)},
         {.event = SG_AUDIT_EPOCH_STATED,
          .time_ns = now_ns,
@@ -427,6 +432,8 @@ static enum sg_rc begin(const struct sg_config *config, struct old *old, struct 
         approval_record(&approved[0], digest, now_ns),
         approval_record(&approved[1], digest, now_ns),
     };
+    if (certification != NULL)
+        sg_certification_put(certification, &records[0]);
     const struct sg_audit_beginning beginning = {
         .records = records, .count = SG_COUNT(records), .ends = &ends};
     if (rc == SG_OK)
@@ -475,7 +482,9 @@ static enum sg_rc begin_approved(const struct sg_config *config, struct old *old
                                  struct sg_err *err)
 {
     SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
+    const bool is_certified = sg_certify_token(config) != NULL;
     struct approved approved[SG_EPOCH_APPROVALS] = {0};
+    struct sg_certification certification;
 
     SG_TRY(examine(config, old, err));
     SG_TRY(check_state(old, statement, err));
@@ -486,9 +495,12 @@ static enum sg_rc begin_approved(const struct sg_config *config, struct old *old
     for (size_t i = 0; i < SG_EPOCH_APPROVALS; i++)
         sg_buf_init(&approved[i].certificate, CERTIFICATE_BYTES_MAX);
     enum sg_rc rc = judge_approvals(config, old, text, approvals, approved, err);
+    if (rc == SG_OK && is_certified)
+        rc = sg_certify(config, sg_note_signer_key(signer), &certification, err);
     /* Where a gateway signs meanwhile, its next commit may come in between. */
     for (unsigned tries = 0; rc == SG_OK && tries < TRIES_MAX; tries++) {
-        rc = begin(config, old, text, statement, approved, signer, files->anchor, err);
+        rc = begin(config, old, text, statement, approved, is_certified ? &certification : NULL,
+                   signer, files->anchor, err);
         if (rc != SG_E_CONFLICT || old->found.state != SG_EPOCH_SOUND)
             break;
         if (tries + 1 < TRIES_MAX)
@@ -497,6 +509,15 @@ static enum sg_rc begin_approved(const struct sg_config *config, struct old *old
     for (size_t i = 0; i < SG_EPOCH_APPROVALS; i++)
         sg_buf_done(&approved[i].certificate);
     return rc;
+}
+
+/* By which key the new log's is certified. */
+static enum sg_rc report_certifier(const struct old *old, struct sg_buf *report, struct sg_err *err)
+{
+    struct sg_store_log log;
+
+    SG_TRY(sg_store_find_log(old->store, old->log.name, &log, err));
+    return sg_certify_report(old->store, &log, report, err);
 }
 
 static enum sg_rc accept(const struct sg_config *config, struct old *old, struct sg_slice text,
@@ -520,6 +541,7 @@ static enum sg_rc accept(const struct sg_config *config, struct old *old, struct
     sg_buf_printf(report, "log \"%s\" %s with epoch %u\nits key, for those who verify: %.*s\n",
                   old->log.name, has_begun ? "has begun" : "goes on", (unsigned)statement.new_epoch,
                   (int)statement.new_key.len, (const char *)statement.new_key.ptr);
+    SG_TRY(report_certifier(old, report, err));
     sg_buf_printf(report, "the old key is \"%s\": nothing needs it any more, destroy it\n",
                   files.old_key);
     return sg_buf_check(report, err);

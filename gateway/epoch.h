@@ -35,6 +35,9 @@ enum { SG_EPOCH_APPROVALS = 2 };
  * old log's last checkpoint, and the approvals; and key and anchor take the places of the old ones,
  * which stay as NAME.epoch-N. Killed before its end, it is run again.
  *
+ * Where the configuration has a log_certifier, its token's process must run: it certifies the new
+ * log's key before anything is begun.
+ *
  * Errors: SG_E_CONFLICT: what is found is not what is stated; SG_E_DENIED, SG_E_UNAUTHENTICATED,
  * SG_E_INVALID: an approval does not count.
  */

@@ -11,6 +11,7 @@
 #include "gateway/administrators.h"
 #include "gateway/audit/anchor.h"
 #include "gateway/audit/create.h"
+#include "gateway/certify.h"
 #include "gateway/key_file.h"
 #include "gateway/trust.h"
 
@@ -20,7 +21,9 @@ enum { FIRST_EPOCH = 1 };
 
 /* What the log begins with, for people and for whoever accepts a new epoch. */
 static enum sg_rc describe(const struct sg_config *config, const struct sg_init_options *options,
-                           const struct sg_note_key *key, struct sg_buf *detail, struct sg_err *err)
+                           const struct sg_note_key *key,
+                           const struct sg_certification *certification, struct sg_buf *detail,
+                           struct sg_err *err)
 {
     SG_AUTO(sg_tls_trust_free) struct sg_tls_trust *trust = NULL;
 
@@ -28,6 +31,8 @@ static enum sg_rc describe(const struct sg_config *config, const struct sg_init_
     sg_buf_add_str(detail, "log key: ");
     sg_note_key_write(key, detail);
     sg_buf_add_str(detail, "\n");
+    if (certification != NULL)
+        sg_certification_describe(certification, detail);
     const size_t begin = detail->len;
     for (size_t i = 0; i < options->administrator_count; i++)
         SG_TRY(sg_administrator_add(options->administrators[i], trust, detail, err));
@@ -40,17 +45,22 @@ static enum sg_rc describe(const struct sg_config *config, const struct sg_init_
     return sg_buf_check(detail, err);
 }
 
+/* `certification` NULL: it has none. */
 static enum sg_rc start_log(struct sg_store *store, const struct sg_config *config,
                             const struct sg_init_options *options, struct sg_note_signer *signer,
-                            struct sg_store_log *log, struct sg_err *err)
+                            const struct sg_certification *certification, struct sg_store_log *log,
+                            struct sg_err *err)
 {
     struct sg_buf detail;
 
     sg_buf_init(&detail, SG_AUDIT_TEXT_BYTES_MAX);
-    enum sg_rc rc = describe(config, options, sg_note_signer_key(signer), &detail, err);
-    const struct sg_audit_record record = {.event = SG_AUDIT_LOG_STARTED,
-                                           .time_ns = sg_wall_ns(&sg_clock_system),
-                                           .detail = sg_buf_slice(&detail)};
+    enum sg_rc rc =
+        describe(config, options, sg_note_signer_key(signer), certification, &detail, err);
+    struct sg_audit_record record = {.event = SG_AUDIT_LOG_STARTED,
+                                     .time_ns = sg_wall_ns(&sg_clock_system),
+                                     .detail = sg_buf_slice(&detail)};
+    if (certification != NULL)
+        sg_certification_put(certification, &record);
     const struct sg_audit_beginning beginning = {.records = &record, .count = 1};
     if (rc == SG_OK)
         rc = sg_audit_create(store, log, signer, config->audit_anchor_file, &beginning, err);
@@ -138,7 +148,8 @@ static enum sg_rc find_log(const struct sg_config *config, struct sg_store **ret
     return sg_store_find_log(*ret_store, config->audit_log, log, err);
 }
 
-/* Before a store is made: one that is put back wants its place empty. */
+/* Before a store is made: one that is put back wants its place empty, and where the log's key
+ * cannot be certified there is to be no log. */
 static enum sg_rc check_store(const struct sg_config *config, const struct sg_init_options *options,
                               struct sg_err *err)
 {
@@ -147,8 +158,10 @@ static enum sg_rc check_store(const struct sg_config *config, const struct sg_in
     struct sg_err why = {0};
 
     enum sg_rc rc = find_log(config, &store, &log, &why);
-    if (rc == SG_E_NOT_FOUND || why.reason == SG_R_AUDIT_NOT_INITIALISED)
-        return check_new(config, options, &log, err);
+    if (rc == SG_E_NOT_FOUND || why.reason == SG_R_AUDIT_NOT_INITIALISED) {
+        SG_TRY(check_new(config, options, &log, err));
+        return sg_certify_token(config) == NULL ? SG_OK : sg_certify_check(config, err);
+    }
     return SG_OK; /* whatever else is wrong is found again, or mended by migrating */
 }
 
@@ -157,6 +170,8 @@ enum sg_rc sg_init(const struct sg_config *config, const struct sg_init_options 
 {
     SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
     SG_AUTO(sg_store_close) struct sg_store *store = NULL;
+    const struct sg_certification *certified = NULL;
+    struct sg_certification certification;
     struct sg_store_log log = {0};
     unsigned version = 0;
 
@@ -171,12 +186,17 @@ enum sg_rc sg_init(const struct sg_config *config, const struct sg_init_options 
         rc = check_new(config, options, &log, err);
     SG_TRY(rc);
     SG_TRY(sg_key_file_make(config->audit_key_file, log.origin, SG_NOTE_ED25519, &signer, err));
+    if (is_new && sg_certify_token(config) != NULL) {
+        SG_TRY(sg_certify(config, sg_note_signer_key(signer), &certification, err));
+        certified = &certification;
+    }
     if (is_new)
-        SG_TRY(start_log(store, config, options, signer, &log, err));
+        SG_TRY(start_log(store, config, options, signer, certified, &log, err));
     sg_buf_printf(report, "%s the audit log \"%s\", origin %s\nits key, for those who verify: ",
                   is_new ? "made" : "kept", log.name, log.origin);
     sg_note_key_write(sg_note_signer_key(signer), report);
     sg_buf_add_str(report, "\n");
+    SG_TRY(sg_certify_report(store, &log, report, err));
     return sg_buf_check(report, err);
 }
 

@@ -32,6 +32,7 @@ static const char usage[] =
     "       sealgated backup --to FOLDER --config FILE\n"
     "       sealgated restore --from FOLDER --config FILE\n"
     "       sealgated archive --to FOLDER [--before TIME] [--leaves N] --config FILE\n"
+    "       sealgated verify [--certified-by FILE] --config FILE\n"
     "       sealgated --check-config --config FILE\n"
     "       sealgated init --config FILE --administrator FILE --administrator FILE\n"
     "       sealgated init witness --config FILE [--origin NAME]\n"
@@ -67,6 +68,7 @@ static const char usage[] =
     "  --before TIME   archive: leaves before 2027-01-31T00:00:00Z, or older than 90d, 12h, 600s\n"
     "  --leaves N      archive: at most so many, the oldest\n"
     "  --from FOLDER   the copy that restore puts back\n"
+    "  --certified-by FILE  verify: what certified the log's key: certificate or public key\n"
     "  --check-config  reads and checks the configuration, says what is wrong with it, and ends\n"
     "  --example       prints a commented example of the configuration\n"
     "  --help-config   explains every option of the configuration\n"
@@ -89,6 +91,7 @@ struct arguments {
     const char *to, *from;            /* folders of backup and restore */
     struct sg_main_archive archive;
     struct sg_main_epoch epoch;
+    const char *certified_by;                                            /* for verify */
     const char *origin, *administrators[SG_INIT_ADMINISTRATORS_MAX + 1]; /* for init */
     size_t administrator_count;
     bool check_config, example, help_config, help, version;
@@ -134,6 +137,7 @@ static const char **place_of(struct arguments *arguments, const char *word, size
         {"--to", &arguments->to},
         {"--from", &arguments->from},
         {"--origin", &arguments->origin},
+        {"--certified-by", &arguments->certified_by},
         {"--before", &arguments->archive.before},
         {"--leaves", &arguments->archive.leaves},
         {"--why", &arguments->epoch.why},
@@ -444,7 +448,7 @@ static int run_command(const struct arguments *arguments, const struct sg_config
             return fail_usage("whereto? sealgated archive --to FOLDER", NULL);
         rc = sg_main_archive(config, &archive, &err);
     } else if (strcmp(role, "verify") == 0) {
-        rc = sg_main_verify(config, &err);
+        rc = sg_main_verify(config, arguments->certified_by, &err);
     } else if (strcmp(role, "migrate") == 0) {
         rc = sg_main_migrate(config, &err);
     } else {
@@ -536,6 +540,8 @@ int main(int argc, char **argv)
     if ((arguments.to != NULL && strcmp(role, "backup") != 0 && strcmp(role, "archive") != 0) ||
         (arguments.from != NULL && strcmp(role, "restore") != 0))
         return fail_usage("--to goes with backup and archive, --from with restore", NULL);
+    if (arguments.certified_by != NULL && strcmp(role, "verify") != 0)
+        return fail_usage("--certified-by goes with verify", NULL);
 
     SG_AUTO(sg_config_free) const struct sg_config *config = load(arguments.config);
     if (config == NULL)

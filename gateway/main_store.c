@@ -15,6 +15,8 @@
 #include "gateway/audit/anchor.h"
 #include "gateway/audit/examine.h"
 #include "gateway/audit/verify.h"
+#include "gateway/certify.h"
+#include "gateway/key_file.h"
 #include "gateway/lost.h"
 #include "gateway/store/store.h"
 #include "gateway/user.h"
@@ -185,10 +187,23 @@ static void print_archived(const struct sg_audit_verified *verified)
                verified->first);
 }
 
+/* `certifier` empty: nobody asks who certified its key. */
+static enum sg_rc verify_certified(struct sg_store *store, const struct sg_store_log *log,
+                                   const struct sg_note_key *key, struct sg_slice certifier,
+                                   struct sg_err *err)
+{
+    if (certifier.len == 0)
+        return SG_OK;
+    SG_TRY(sg_certify_verify(store, log, key, certifier, err));
+    printf("  its key is certified by the key that was given\n");
+    return SG_OK;
+}
+
 /* An epoch that has ended, by what the next one, which was proved, says of it. A broken one is what
  * two administrators accepted. */
 static enum sg_rc verify_ended(struct sg_store *store, const struct sg_store_log *log,
-                               const struct sg_audit_ended *ended, struct sg_err *err)
+                               const struct sg_audit_ended *ended, struct sg_slice certifier,
+                               struct sg_err *err)
 {
     const struct sg_tree_head *head = ended->is_stored ? &ended->head : NULL;
     struct sg_audit_verified verified;
@@ -203,9 +218,12 @@ static enum sg_rc verify_ended(struct sg_store *store, const struct sg_store_log
         printf("proved: log %s, epoch %" PRIu32 ", %" PRIu64 " leaves, origin %s, ended: %s\n",
                log->name, log->epoch, verified.size, log->origin,
                sg_epoch_state_name(ended->state));
-    if (rc == SG_OK)
+    if (rc == SG_OK) {
         print_archived(&verified);
-    else if (ended->state == SG_EPOCH_BROKEN && why.reason == SG_R_STORE_BROKEN)
+        /* It may be older than the certifier: the newest epoch is what has to have it. */
+        if (verify_certified(store, log, ended->key, certifier, &why) != SG_OK)
+            printf("  not certified: %s\n", why.msg);
+    } else if (ended->state == SG_EPOCH_BROKEN && why.reason == SG_R_STORE_BROKEN)
         printf("not proved, as was accepted: log %s, epoch %" PRIu32 ": %s\n", log->name,
                log->epoch, why.msg);
     else if (err != NULL)
@@ -214,21 +232,23 @@ static enum sg_rc verify_ended(struct sg_store *store, const struct sg_store_log
 }
 
 /* Every epoch before `log`, the newest of them first. */
-static enum sg_rc verify_before(struct sg_store *store, struct sg_store_log log, struct sg_err *err)
+static enum sg_rc verify_before(struct sg_store *store, struct sg_store_log log,
+                                struct sg_slice certifier, struct sg_err *err)
 {
     while (log.epoch > 1) {
         struct sg_audit_ended ended;
         SG_TRY(sg_audit_ended_read(store, &log, &ended, err));
         enum sg_rc rc = sg_store_find_epoch(store, log.name, ended.epoch, &log, err);
         if (rc == SG_OK)
-            rc = verify_ended(store, &log, &ended, err);
+            rc = verify_ended(store, &log, &ended, certifier, err);
         sg_note_key_free(ended.key);
         SG_TRY(rc);
     }
     return SG_OK;
 }
 
-enum sg_rc sg_main_verify(const struct sg_config *config, struct sg_err *err)
+static enum sg_rc verify(const struct sg_config *config, struct sg_slice certifier,
+                         struct sg_err *err)
 {
     SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
     SG_AUTO(sg_store_close) struct sg_store *store = NULL;
@@ -244,5 +264,34 @@ enum sg_rc sg_main_verify(const struct sg_config *config, struct sg_err *err)
     printf("proved: log %s, %" PRIu64 " leaves, origin %s, anchor at %" PRIu64 "\n", log.name,
            verified.size, log.origin, anchored.size);
     print_archived(&verified);
-    return verify_before(store, log, err);
+    SG_TRY(verify_certified(store, &log, sg_note_signer_key(signer), certifier, err));
+    return verify_before(store, log, certifier, err);
+}
+
+static enum sg_rc read_certifier(const char *path, struct sg_buf *spki, struct sg_err *err)
+{
+    struct sg_err why = {0};
+    struct sg_buf file;
+
+    sg_buf_init(&file, SG_CERTIFIER_FILE_BYTES_MAX);
+    enum sg_rc rc = sg_file_read(path, &file, err);
+    if (rc == SG_OK && sg_certifier_read(sg_buf_slice(&file), spki, &why) != SG_OK)
+        rc = SG_FAIL(err, SG_E_INVALID, 0, "could not use \"%.100s\": %s", path, why.msg);
+    sg_buf_done(&file);
+    return rc;
+}
+
+enum sg_rc sg_main_verify(const struct sg_config *config, const char *certified_by,
+                          struct sg_err *err)
+{
+    enum sg_rc rc = SG_OK;
+    struct sg_buf spki;
+
+    sg_buf_init(&spki, SG_CERTIFIER_FILE_BYTES_MAX);
+    if (certified_by != NULL) /* as who started it, who may read it */
+        rc = read_certifier(certified_by, &spki, err);
+    if (rc == SG_OK)
+        rc = verify(config, sg_buf_slice(&spki), err);
+    sg_buf_done(&spki);
+    return rc;
 }

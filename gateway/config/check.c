@@ -248,21 +248,64 @@ static size_t count_ids(const struct sg_config *config)
     for (size_t i = 0; i < config->key_count; i++)
         count += config->keys[i].copy_count;
     for (size_t i = 0; i < config->token_count; i++)
-        count += config->tokens[i].probe_key_count;
+        count += config->tokens[i].probe_key_count + config->tokens[i].log_certifier_count;
     return count;
 }
 
-static void add_probe_ids(const struct sg_yaml_node *root, const struct sg_config *config,
-                          struct entries *ids)
+static void add_own(const struct sg_yaml_node *node, const char *list, const char *token,
+                    const struct sg_config_own_key *keys, size_t count, struct entries *ids)
+{
+    const struct sg_yaml_node *item = sg_yaml_items(node, list);
+    for (size_t i = 0; i < count; i++, item = item->next)
+        if (keys[i].id.len > 0)
+            add_entry(ids, sg_slice_str(token), keys[i].id, list, sg_yaml_pos_of(item, "id"));
+}
+
+static void add_own_ids(const struct sg_yaml_node *root, const struct sg_config *config,
+                        struct entries *ids)
 {
     const struct sg_yaml_node *node = sg_yaml_items(root, "tokens");
     for (size_t i = 0; i < config->token_count; i++, node = node->next) {
         const struct sg_config_token *token = &config->tokens[i];
-        const struct sg_yaml_node *item = sg_yaml_items(node, "probe_keys");
-        for (size_t j = 0; j < token->probe_key_count; j++, item = item->next)
-            if (token->probe_keys[j].id.len > 0)
-                add_entry(ids, sg_slice_str(token->name), token->probe_keys[j].id, "probe_keys",
-                          sg_yaml_pos_of(item, "id"));
+        add_own(node, "probe_keys", token->name, token->probe_keys, token->probe_key_count, ids);
+        add_own(node, "log_certifier", token->name, token->log_certifier,
+                token->log_certifier_count, ids);
+    }
+}
+
+static bool has_id(const struct sg_config_key *key, struct sg_slice id)
+{
+    for (size_t i = 0; i < key->copy_count; i++)
+        if (sg_slice_eq(key->copies[i].id, id))
+            return true;
+    return sg_slice_eq(key->id, id);
+}
+
+/* Tokens are copied with their ids, so a key of its id on any of them may be the same key; and what
+ * certifies signs nothing for callers. */
+static void check_certifier(struct sg_config_bind *bind, const struct sg_yaml_node *root,
+                            const struct sg_config *config)
+{
+    const struct sg_yaml_node *node = sg_yaml_items(root, "tokens");
+    const struct sg_config_token *certifies = NULL;
+
+    for (size_t i = 0; i < config->token_count; i++, node = node->next) {
+        const struct sg_config_token *token = &config->tokens[i];
+        if (token->log_certifier_count == 0)
+            continue;
+        const struct sg_yaml_pos pos = sg_yaml_pos_of(node, "log_certifier");
+        if (certifies != NULL)
+            sg_config_complain(bind, pos,
+                               "one key certifies the audit log's, and \"%.64s\" has one already",
+                               certifies->name == NULL ? "" : certifies->name);
+        certifies = token;
+        const struct sg_slice id = token->log_certifier[0].id;
+        for (size_t j = 0; id.len > 0 && j < config->key_count; j++)
+            if (has_id(&config->keys[j], id))
+                sg_config_complain(bind, pos,
+                                   "\"log_certifier\" has the id of key \"%.64s\", and a key that "
+                                   "certifies must sign nothing else: give it another",
+                                   config->keys[j].name == NULL ? "" : config->keys[j].name);
     }
 }
 
@@ -291,7 +334,8 @@ static void check_keys(struct sg_config_bind *bind, const struct sg_yaml_node *r
                       sg_yaml_pos_of(node, "id"));
         check_copies(bind, node, tokens, key, &ids);
     }
-    add_probe_ids(root, config, &ids);
+    add_own_ids(root, config, &ids);
+    check_certifier(bind, root, config);
     refuse_same(bind, &ids, "have one id on one token");
 }
 

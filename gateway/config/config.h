@@ -35,13 +35,17 @@ struct sg_config_token {
     int64_t hang_ms;
     const char *user; /* the token process runs as this user; NULL: as the gateway */
     bool allow_extractable;
-    const struct sg_config_probe_key *probe_keys; /* what it proves itself with; nobody's own */
+    const struct sg_config_own_key *probe_keys; /* what it proves itself with; nobody's own */
     size_t probe_key_count;
+    const struct sg_config_own_key *log_certifier; /* certifies the audit log's key; one at most */
+    size_t log_certifier_count;                    /* of all tokens together 1 at most */
 };
 
-struct sg_config_probe_key {
+/* A key that is no caller's. */
+struct sg_config_own_key {
     struct sg_slice id; /* CKA_ID */
     enum sg_key_type type;
+    enum sg_key_origin origin; /* of a log_certifier */
 };
 
 /* The same key on another token. */

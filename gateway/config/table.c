@@ -76,12 +76,22 @@ static const struct sg_field ca_fields[] = {
     .count_offset = offsetof(struct holder, count), .items = &(list)
 
 static const struct sg_field probe_key_fields[] = {
-    {FIELD(sg_config_probe_key, id, HEX), .is_required = true, .min = 1, .max = 64, .example = "\"ff01\"",
+    {FIELD(sg_config_own_key, id, HEX), .is_required = true, .min = 1, .max = 64, .example = "\"ff01\"",
      .help = "CKA_ID, in hexadecimal."},
-    {FIELD(sg_config_probe_key, type, CHOICE), .is_required = true, .word = key_type_word, .example = "ec-p256",
+    {FIELD(sg_config_own_key, type, CHOICE), .is_required = true, .word = key_type_word, .example = "ec-p256",
      .help = "What it must be on the token."},
 };
-static const struct sg_list probe_key_list = {LIST(sg_config_token, sg_config_probe_key, probe_keys, probe_key_count, probe_key_fields)};
+static const struct sg_list probe_key_list = {LIST(sg_config_token, sg_config_own_key, probe_keys, probe_key_count, probe_key_fields)};
+
+static const struct sg_field log_certifier_fields[] = {
+    {FIELD(sg_config_own_key, id, HEX), .is_required = true, .min = 1, .max = 64, .example = "\"fe01\"",
+     .help = "CKA_ID, in hexadecimal."},
+    {FIELD(sg_config_own_key, type, CHOICE), .is_required = true, .word = key_type_word, .example = "ec-p256",
+     .help = "What it must be on the token."},
+    {FIELD(sg_config_own_key, origin, CHOICE), .words = origin_words, .def = SG_ORIGIN_GENERATED,
+     .help = "How it came to be on this token, as of other keys."},
+};
+static const struct sg_list log_certifier_list = {LIST(sg_config_token, sg_config_own_key, log_certifier, log_certifier_count, log_certifier_fields)};
 
 static const struct sg_field token_fields[] = {
     {FIELD(sg_config_token, name, NAME), .is_required = true, .example = "hsm",
@@ -109,6 +119,9 @@ static const struct sg_field token_fields[] = {
     {ITEMS(sg_config_token, probe_keys, probe_key_count, probe_key_list), .max = 6,
      .def_help = "it is only asked whether it is there",
      .help = "Keys on it, of nobody, by which it must prove that it signs before it is used and while it is idle; one of each type that is wanted."},
+    {ITEMS(sg_config_token, log_certifier, log_certifier_count, log_certifier_list), .max = 1,
+     .def_help = "nothing certifies it",
+     .help = "A key on it, of nobody and for nothing else, that certifies the key of the audit log when sealgated init and sealgated epoch accept make one: the token's process must run then. One, on one token."},
 };
 
 static const struct sg_field copy_fields[] = {

@@ -21,8 +21,9 @@ approve() { # NAME OUT [STATEMENT]: as client NAME of the development CA
     sealgate audit approve "${3:-statement}" --cert "$dir/pki/$1.pem" --cert-key "$dir/pki/$1.key" --out "$2" 2>shown ||
         { cat shown; fail "$1 cannot approve"; }
 }
+accept() { "$top/ops/dev" with-token "$sealgated" epoch accept "$@"; } # its token certifies the new key
 refused() { # TEXT APPROVAL APPROVAL
-    if $sealgated epoch accept --config "$config" --statement statement --approval "$2" --approval "$3" >said 2>&1; then
+    if accept --config "$config" --statement statement --approval "$2" --approval "$3" >said 2>&1; then
         fail "accepted: $2 $3"
     fi
     has "$1" said
@@ -64,7 +65,7 @@ ok "two administrators approve"
 
 # One is not enough, and one person twice is one, by another certificate too; nobody else counts, nor
 # whom a CRL names, nor another statement.
-$sealgated epoch accept --config "$config" --statement statement --approval first >said 2>&1 && fail "one is enough"
+accept --config "$config" --statement statement --approval first >said 2>&1 && fail "one is enough"
 has "by what?" said
 refused "both approvals are of one administrator" first first
 cp "$dir/pki/first-administrator.pem" kept.pem
@@ -96,10 +97,10 @@ has "reason=STORE_ROLLED_BACK" refused.log
 ok "and it still signs nothing"
 
 # Both: by the renewed certificate, whose key leaf 0 does not know, and by openssl.
-$sealgated epoch accept --config "$config" --statement statement --approval renewed --approval second.openssl >said
+accept --config "$config" --statement statement --approval renewed --approval second.openssl >said
 cat said
 has "its key, for those who verify: $new_key" said
-$sealgated epoch accept --config "$config" --statement statement --approval renewed --approval second.openssl >said
+accept --config "$config" --statement statement --approval renewed --approval second.openssl >said
 has "has begun" said
 ok "two accept, and accepting again changes nothing"
 [ -f "$dir/audit/log.key.epoch-1" ] && [ -f "$dir/audit/anchor.epoch-1" ] || fail "the old key and anchor are gone"
@@ -151,7 +152,7 @@ third_key=$(sed -n 's/^new-log-key //p' statement)
 sealgate bench --key dev-p256 --concurrency 8 --duration 4 >bench.out 2>&1 &
 load=$!
 sleep 1
-$sealgated epoch accept --config "$config" --statement statement --approval first --approval second >said
+accept --config "$config" --statement statement --approval first --approval second >said
 wait "$load" || true # its calls failed from then on
 if sign no "$new_key" --timeout 5 2>said; then fail "the ended log takes signatures"; fi
 has STORE_ROLLED_BACK said
@@ -204,7 +205,7 @@ has "state broken" statement
 has "found: log \"main\": there is no leaf 100" said
 approve first-administrator first
 approve second-administrator second
-$sealgated epoch accept --config "$config" --statement statement --approval first --approval second >said
+accept --config "$config" --statement statement --approval first --approval second >said
 "$top/ops/dev" up >/dev/null 2>&1
 sign mended "$(sed -n 's/^new-log-key //p' statement)"
 $sealgated verify --config "$config" | tee said
@@ -240,7 +241,7 @@ refused "none of the 2 administrators" first third
 sed '/third-administrator/d' statement >changed
 ! sealgate audit approve changed --cert "$dir/pki/first-administrator.pem" --cert-key "$dir/pki/first-administrator.key" --out no 2>said ||
     fail "one administrator is approved"
-$sealgated epoch accept --config "$config" --statement statement --approval first --approval second >said
+accept --config "$config" --statement statement --approval first --approval second >said
 "$top/ops/dev" up >/dev/null 2>&1
 post AuditService/GetReceipt '{"name":"audit/main/leaves/0"}' | python3 -c 'import base64, json, sys
 sys.stdout.buffer.write(base64.b64decode(json.load(sys.stdin)["record"]))' >leaf0
@@ -251,7 +252,7 @@ $sealgated epoch state --config "$config" --why "Once more." >statement 2>said
 for name in first second third fourth; do approve $name-administrator $name; done
 refused "none of the 2 administrators" first second
 refused "none of the 2 administrators" third second
-$sealgated epoch accept --config "$config" --statement statement --approval third --approval fourth >said
+accept --config "$config" --statement statement --approval third --approval fourth >said
 "$top/ops/dev" up >/dev/null 2>&1
 sign handed-over "$(sed -n 's/^new-log-key //p' statement)"
 $sealgated verify --config "$config" | tee said

@@ -172,6 +172,32 @@ static const struct {
      "tokens:\n  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
      "     socket: /s, state_dir: /d, probe_keys: [{id: aa, type: ec-p256}]}\n",
      5, 33, "have one id on one token"},
+    {"a log's certifier with the id of a key", TOKENS,
+     "tokens:\n  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
+     "     socket: /s, state_dir: /d, log_certifier: [{id: aa, type: ec-p256}]}\n",
+     5, 33, "have one id on one token"},
+    {"a log's certifier with the id of a key on another token, which may be the same", TOKENS,
+     "tokens:\n" TOKEN(
+         "hsm", "/s",
+         "/d") "  - {name: b, module: /m, uri: 'pkcs11:token=u', pin_file: p,\n"
+               "     socket: /t, state_dir: /e, log_certifier: [{id: aa, type: ec-p256}]}\n",
+     4, 48, "a key that certifies must sign nothing else"},
+    {"a log's certifier with the id of a probe key", TOKENS,
+     "tokens:\n  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
+     "     socket: /s, state_dir: /d, probe_keys: [{id: 01, type: ec-p256}],\n"
+     "     log_certifier: [{id: 01, type: ec-p256}]}\n",
+     4, 27, "have one id on one token"},
+    {"a log's certifier on each of two tokens", TOKENS,
+     "tokens:\n  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
+     "     socket: /s, state_dir: /d, log_certifier: [{id: 01, type: ec-p256}]}\n"
+     "  - {name: b, module: /m, uri: 'pkcs11:token=u', pin_file: p,\n"
+     "     socket: /t, state_dir: /e, log_certifier: [{id: 02, type: ec-p256}]}\n",
+     5, 48, "\"hsm\" has one already"},
+    {"two log's certifiers on one token", TOKENS,
+     "tokens:\n  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
+     "     socket: /s, state_dir: /d, log_certifier: [{id: 01, type: ed25519},\n"
+     "     {id: 02, type: ed25519}]}\n",
+     3, 48, "may have 1"},
     {"seven probe keys", TOKENS,
      "tokens:\n  - {name: hsm, module: /m, uri: 'pkcs11:token=t', pin_file: p,\n"
      "     socket: /s, state_dir: /d, probe_keys: [{id: 01, type: ed25519},\n"

@@ -40,6 +40,7 @@ static const char whole[] =
     "    probe_keys:\n"
     "      - {id: ff01, type: ec-p256}\n"
     "      - {id: ff02, type: rsa-2048}\n"
+    "    log_certifier: [{id: fe01, type: ed25519, origin: cloned}]\n"
     "keys:\n"
     "  - {name: rsa, token: hsm, id: 0aFF, type: rsa-2048, default_scheme: rsa-pss,\n"
     "     public_key_file: rsa.pem}\n"
@@ -148,6 +149,12 @@ static void copies_and_probe_keys_are_read_as_the_file_says(void **state)
     assert_int_equal(spare->probe_key_count, 2);
     assert_slice_equal(spare->probe_keys[1].id, SG_SLICE("\xff\x02"));
     assert_int_equal(spare->probe_keys[1].type, SG_KEY_RSA_2048);
+    assert_int_equal(config->tokens[0].log_certifier_count, 0);
+    assert_int_equal(spare->log_certifier_count, 1);
+    assert_slice_equal(spare->log_certifier[0].id, SG_SLICE("\xfe\x01"));
+    assert_int_equal(spare->log_certifier[0].type, SG_KEY_ED25519);
+    assert_int_equal(spare->log_certifier[0].origin, SG_ORIGIN_CLONED);
+    assert_int_equal(spare->probe_keys[0].origin, SG_ORIGIN_GENERATED);
 
     const struct sg_config_key *rsa = &config->keys[0], *ed = rsa + 3, *three = rsa + 4;
     assert_int_equal(rsa->origin, SG_ORIGIN_GENERATED); /* a default */
