@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "client/cli/certified.h"
 #include "client/cli/kept.h"
 #include "client/cli/record.h"
 #include "client/cli/text.h"
@@ -12,6 +13,10 @@
 
 static const struct sg_option options[] = {
     {"any-log", NULL, "without --log-key: do not ask who signed the checkpoint", false},
+    {"certified-by", "FILE",
+     "certificate or public key of the key in a token that certified\n"
+     "the log's key in leaf 0, which has to be among the files",
+     false},
     {"list", NULL, "show every record of an export", false},
     SG_KEPT_SINCE_OPTION,
     {"growth", "FILE", "proves growth from --since, or from a FILE (audit checkpoint --growth)",
@@ -27,6 +32,9 @@ struct judge {
     struct sg_cli *cli;
     struct sg_note_key *keys[KEYS_MAX];
     size_t key_count;
+    bool is_certified; /* only keys that `certifier` has certified count, be there any or not */
+    struct sg_buf certifier;    /* SubjectPublicKeyInfo */
+    struct sg_err uncertified;  /* why a leaf 0 among the files has no such certification */
     struct sg_buf witness_keys; /* with blanks between them, and a NUL */
     size_t witnesses_min;       /* 0: nobody asks for any */
     struct sg_tree_hasher *hasher;
@@ -65,6 +73,8 @@ static enum sg_exit take_keys(struct judge *judge)
                                "--any-log and --log-key exclude each other");
         return SG_EXIT_OK;
     }
+    if (judge->is_certified && keys == NULL)
+        return SG_EXIT_OK; /* the certified ones are believed */
     while (keys != NULL && code == SG_EXIT_OK && *keys != '\0') {
         size_t len = strcspn(keys, " ");
         if (len > 0)
@@ -76,6 +86,56 @@ static enum sg_exit take_keys(struct judge *judge)
                            "--log-key is missing, and SEALGATE_LOG_KEY is not set: without the "
                            "log's key a file proves only that it fits together (--any-log)");
     return code;
+}
+
+/* ---- Certified keys ------------------------------------------------------------------------- */
+
+static bool is_given(const struct judge *judge, size_t given_count, const struct sg_note_key *key)
+{
+    for (size_t i = 0; i < given_count; i++)
+        if (sg_note_key_is_same(judge->keys[i], key) &&
+            sg_slice_eq(sg_note_key_name(judge->keys[i]), sg_note_key_name(key)))
+            return true;
+    return given_count == 0;
+}
+
+/* Puts those that leaves 0 among the files have certified in the place of the keys that were given,
+ * and leaves out what is not one of these too. */
+static void take_certified(struct judge *judge)
+{
+    const size_t given_count = judge->key_count;
+    struct sg_note_key *certified[KEYS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < judge->cli->args.word_count && count < KEYS_MAX; i++) {
+        struct sg_note_key *key = NULL;
+        struct sg_err err;
+        const enum sg_rc rc = sg_cli_certified_key(judge->cli->args.words[i],
+                                                   sg_buf_slice(&judge->certifier), &key, &err);
+        if (rc == SG_OK && is_given(judge, given_count, key))
+            certified[count++] = key;
+        else
+            sg_note_key_free(key);
+        if (rc == SG_E_NOT_FOUND || rc == SG_E_INVALID)
+            judge->uncertified = err;
+    }
+    for (size_t i = 0; i < given_count; i++)
+        sg_note_key_free(judge->keys[i]);
+    memcpy(judge->keys, certified, count * sizeof(struct sg_note_key *));
+    judge->key_count = count;
+}
+
+static enum sg_exit read_certifier(struct judge *judge)
+{
+    const char *path = sg_args_get(&judge->cli->args, "certified-by");
+
+    judge->is_certified = path != NULL;
+    if (path == NULL)
+        return SG_EXIT_OK;
+    if (sg_args_has(&judge->cli->args, "any-log"))
+        return sg_cli_fail(judge->cli, SG_EXIT_USAGE, "BAD_OPTIONS",
+                           "--any-log and --certified-by exclude each other");
+    return sg_cli_read_certifier(judge->cli, path, &judge->certifier);
 }
 
 /* ---- Witnesses ------------------------------------------------------------------------------ */
@@ -137,11 +197,17 @@ static void begin_file(struct judge *judge, const char *path, const char *kind, 
         sg_json_str(&judge->json, "kind", kind);
         sg_json_bool(&judge->json, "proved", is_proved);
         sg_json_bool(&judge->json, "signed_by_log", is_proved && judge->key_count > 0);
+        if (judge->is_certified)
+            sg_json_bool(&judge->json, "log_key_certified", is_proved);
         return;
     }
     sg_cli_put(stdout, path);
-    printf(is_proved ? judge->key_count > 0 ? ": proved" : ": fits together, signed by anybody"
-                     : ": NOT proved");
+    if (!is_proved)
+        printf(": NOT proved");
+    else if (judge->is_certified)
+        printf(": proved, by a key that is certified");
+    else
+        printf(judge->key_count > 0 ? ": proved" : ": fits together, signed by anybody");
 }
 
 static enum sg_exit not_proved(struct judge *judge, const char *path, const char *kind,
@@ -154,6 +220,52 @@ static enum sg_exit not_proved(struct judge *judge, const char *path, const char
         return SG_EXIT_NO;
     }
     printf(": ");
+    sg_cli_put(stdout, why);
+    printf("\n");
+    return SG_EXIT_NO;
+}
+
+/* Whether the user lets anybody have signed: never where keys have to be certified, and none is. */
+static bool is_any_log(const struct judge *judge)
+{
+    SG_ASSERT(judge->key_count > 0 || !judge->is_certified);
+    return judge->key_count == 0;
+}
+
+/* Whether a certified key has signed the checkpoint, and of its own log. */
+static bool is_of_certified(const struct judge *judge, struct sg_slice note)
+{
+    struct sg_checkpoint checkpoint;
+
+    for (size_t i = 0; i < judge->key_count; i++)
+        if (sg_cli_judge_checkpoint(note, &judge->keys[i], 1, &checkpoint, NULL) == SG_OK &&
+            sg_slice_eq(checkpoint.origin, sg_note_key_name(judge->keys[i])))
+            return true;
+    return false;
+}
+
+/* Why no certification speaks for what has this checkpoint. */
+static enum sg_exit not_certified(struct judge *judge, const char *path, const char *kind)
+{
+    static const char reason[] = "LOG_KEY_NOT_CERTIFIED";
+    struct sg_note_key *key = NULL;
+    struct sg_err err = {0};
+
+    const enum sg_rc rc = sg_cli_certified_key(path, sg_buf_slice(&judge->certifier), &key, &err);
+    sg_note_key_free(key);
+    const char *why =
+        rc == SG_OK ? "its log's key is certified, and signed no checkpoint in it"
+        : rc == SG_E_UNSUPPORTED && judge->key_count == 0 && judge->uncertified.rc != SG_OK
+            ? judge->uncertified.msg
+            : err.msg;
+    begin_file(judge, path, kind, false);
+    if (judge->cli->is_json) {
+        sg_json_str(&judge->json, "reason", reason);
+        sg_json_str(&judge->json, "why", why);
+        sg_json_end(&judge->json);
+        return SG_EXIT_NO;
+    }
+    printf(": %s: ", reason);
     sg_cli_put(stdout, why);
     printf("\n");
     return SG_EXIT_NO;
@@ -188,9 +300,11 @@ static enum sg_exit judge_checkpoint(struct judge *judge, const char *path, stru
     static const char kind[] = "checkpoint";
     struct sg_checkpoint checkpoint;
     struct sg_err err;
+
+    if (judge->is_certified && !is_of_certified(judge, bytes))
+        return not_certified(judge, path, kind);
     enum sg_rc rc =
         sg_cli_judge_checkpoint(bytes, judge->keys, judge->key_count, &checkpoint, &err);
-
     if (rc != SG_OK)
         explain_epoch(judge, bytes, &err);
     if (rc == SG_OK)
@@ -220,7 +334,7 @@ static enum sg_rc prove_receipt(struct judge *judge, const struct sg_receipt *re
 {
     enum sg_rc rc;
 
-    if (judge->key_count == 0)
+    if (is_any_log(judge))
         return sg_receipt_prove(judge->hasher, receipt, record, NULL, ret, err);
     for (size_t i = 0; i < judge->key_count; i++) {
         rc = sg_receipt_prove(judge->hasher, receipt, record, judge->keys[i], ret, err);
@@ -279,11 +393,14 @@ static enum sg_exit judge_receipt(struct judge *judge, const char *path)
     } else if (code == SG_EXIT_OK) {
         if (sg_receipt_parse(sg_buf_slice(&file), &receipt, &err) != SG_OK ||
             sg_receipt_read_record(&receipt, &bytes, &err) != SG_OK ||
-            sg_audit_record_parse(sg_buf_slice(&bytes), &record, &err) != SG_OK ||
-            prove_receipt(judge, &receipt, sg_buf_slice(&bytes), &checkpoint, &err) != SG_OK ||
-            sg_kept_check(&judge->kept, judge->hasher, checkpoint.origin, &checkpoint.head, &err) !=
-                SG_OK ||
-            check_witnesses(judge, receipt.checkpoint, &err) != SG_OK)
+            sg_audit_record_parse(sg_buf_slice(&bytes), &record, &err) != SG_OK)
+            code = not_proved(judge, path, kind, err.msg);
+        else if (judge->is_certified && !is_of_certified(judge, receipt.checkpoint))
+            code = not_certified(judge, path, kind);
+        else if (prove_receipt(judge, &receipt, sg_buf_slice(&bytes), &checkpoint, &err) != SG_OK ||
+                 sg_kept_check(&judge->kept, judge->hasher, checkpoint.origin, &checkpoint.head,
+                               &err) != SG_OK ||
+                 check_witnesses(judge, receipt.checkpoint, &err) != SG_OK)
             code = not_proved(judge, path, kind, err.msg);
         else
             code = tell_receipt(judge, path, &checkpoint, receipt.index, &record);
@@ -379,12 +496,15 @@ static enum sg_exit tell_export(struct judge *judge, const char *path, int fd,
 
 static enum sg_exit judge_export(struct judge *judge, const char *path, int fd)
 {
+    static const char kind[] = "export";
     struct sg_export_result result = {0};
     struct sg_err err = {0};
     enum sg_rc rc = SG_OK;
 
+    if (judge->is_certified && judge->key_count == 0)
+        return not_certified(judge, path, kind);
     for (size_t i = 0; i == 0 || i < judge->key_count; i++) {
-        const struct sg_note_key *key = judge->key_count == 0 ? NULL : judge->keys[i];
+        const struct sg_note_key *key = is_any_log(judge) ? NULL : judge->keys[i];
         SG_AUTO(sg_export_reader_free) struct sg_export_reader *reader = NULL;
         rc = sg_export_reader_new(key, NULL, NULL, &reader, &err);
         if (rc == SG_OK)
@@ -396,6 +516,9 @@ static enum sg_exit judge_export(struct judge *judge, const char *path, int fd)
                                &result.head, &err);
         if (rc == SG_OK)
             rc = check_witnesses(judge, sg_export_reader_head(reader)->checkpoint, &err);
+        if (rc == SG_OK && judge->is_certified &&
+            !is_of_certified(judge, sg_export_reader_head(reader)->checkpoint))
+            return not_certified(judge, path, kind);
         if (rc == SG_OK)
             return tell_export(judge, path, fd, reader, key);
         if (result.verdict != SG_EXPORT_NOT_SIGNED)
@@ -404,7 +527,9 @@ static enum sg_exit judge_export(struct judge *judge, const char *path, int fd)
     if (rc != SG_E_INVALID)
         return sg_cli_fail(judge->cli, SG_EXIT_FILE, "FILE_NOT_READ", "could not read %s: %s", path,
                            err.msg);
-    return not_proved(judge, path, "export", err.msg);
+    if (judge->is_certified && result.verdict == SG_EXPORT_NOT_SIGNED)
+        return not_certified(judge, path, kind);
+    return not_proved(judge, path, kind, err.msg);
 }
 
 /* ---- Files ---------------------------------------------------------------------------------- */
@@ -464,7 +589,12 @@ static enum sg_exit run(struct sg_cli *cli)
     judge.json = sg_json_of(&judge.out);
     judge.piece = malloc(PIECE_BYTES);
     sg_buf_init(&judge.witness_keys, 64 << 10);
-    code = take_keys(&judge);
+    sg_buf_init(&judge.certifier, 64 << 10);
+    code = read_certifier(&judge);
+    if (code == SG_EXIT_OK)
+        code = take_keys(&judge);
+    if (code == SG_EXIT_OK && judge.is_certified)
+        take_certified(&judge);
     if (code == SG_EXIT_OK)
         code = take_witnesses(&judge);
     if (code == SG_EXIT_OK &&
@@ -483,6 +613,7 @@ static enum sg_exit run(struct sg_cli *cli)
         sg_note_key_free(judge.keys[i]);
     sg_tree_hasher_free(judge.hasher);
     free(judge.piece);
+    sg_buf_done(&judge.certifier);
     sg_buf_done(&judge.witness_keys);
     sg_buf_done(&judge.out);
     return code;
@@ -491,7 +622,7 @@ static enum sg_exit run(struct sg_cli *cli)
 const struct sg_command sg_cmd_audit_verify = {
     .group = "audit",
     .name = "verify",
-    .synopsis = "FILE... [--log-key KEY] [--witness-key KEY] [--since FILE] [--list]",
+    .synopsis = "FILE... [--log-key KEY] [--certified-by FILE] [--since FILE] [--list]",
     .summary = "prove receipts and exports of an audit log, offline",
     .text =
         "Each FILE is a receipt (sign --receipt), an export or a checkpoint of a log. What it\n"
@@ -502,9 +633,16 @@ const struct sg_command sg_cmd_audit_verify = {
         "and so has seen no other log than this one. No gateway is asked. docs/audit.md has the\n"
         "formats, for those who would rather use other programs.\n"
         "\n"
+        "With --certified-by nobody has to vouch for the log's key: a key in a token has "
+        "certified\n"
+        "it, if the log was begun with one, and leaf 0 shows that. One of the files has to be the\n"
+        "receipt of leaf 0 (audit show 0 --receipt), or an export from leaf 0 on. Whoever issued\n"
+        "a certificate in FILE, and until when, is yours to judge: openssl verify.\n"
+        "\n"
         "Examples:\n"
         "  sealgate audit verify README.receipt --log-key \"$(cat log.key)\"\n"
-        "  sealgate audit verify README.receipt --since main.checkpoint --growth main.growth\n",
+        "  sealgate audit verify README.receipt --since main.checkpoint --growth main.growth\n"
+        "  sealgate audit verify first.receipt README.receipt --certified-by hsm.pem\n",
     .options = options,
     .words_min = 1,
     .words_max = SG_ARGS_WORDS_MAX,

@@ -151,6 +151,23 @@ SEALGATE_API enum sealgate_code
 sealgate_growth_verify(struct sealgate_bytes old, struct sealgate_bytes later, const char *log_key,
                        struct sealgate_checkpoint **ret, struct sealgate_error *error);
 
+/*
+ * Offline: whether the key of a log is certified by a key in a token, so that nobody else has to
+ * vouch for it. `first` is the receipt of the log's leaf 0, and `certifier` the certificate of the
+ * token's key or that key itself, in PEM or DER; who issued a certificate, and until when, is for
+ * the caller to judge. `*ret` (NULL: not wanted) is the checkpoint of the receipt, and its `key`
+ * the log's key, a log_key for all other functions; `origin` names the log.
+ *
+ * Errors: DATA_LOSS with reason LOG_KEY_NOT_CERTIFIED: it is not, by this key, and the message says
+ * why; BAD_OPTIONS: `certifier` is neither; OUT_OF_MEMORY.
+ *
+ * Thread: any. Owns: `*ret` is the caller's, for sealgate_free().
+ */
+SEALGATE_API enum sealgate_code sealgate_log_key_verify(struct sealgate_bytes first,
+                                                        struct sealgate_bytes certifier,
+                                                        struct sealgate_checkpoint **ret,
+                                                        struct sealgate_error *error);
+
 /* ---- Asking a gateway for its log ------------------------------------------------------------ */
 
 /* Which records: every member that is set must match. Zeroed, it is all of them. */

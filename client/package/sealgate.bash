@@ -28,7 +28,7 @@ _sealgate() {
         return
     fi
     case "$before" in
-    --ca|--cert|--cert-key|--token-file|--file|--out|--receipt|--manifest|--results|--public-key|--certificate|--signature|--since|--growth)
+    --ca|--cert|--cert-key|--token-file|--file|--out|--receipt|--manifest|--results|--public-key|--certificate|--signature|--certified-by|--since|--growth)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$word"))
         return
@@ -58,7 +58,7 @@ _sealgate() {
     'audit tail') options=' --lines --follow --log' ;;
     'audit show') options=' --receipt --log' ;;
     'audit find') options=' --file --hash --digest --number --certificate --signature --key --caller --request-id --event --since --until --log' ;;
-    'audit verify') options=' --any-log --list --since --growth --witness-key --witnesses' ;;
+    'audit verify') options=' --any-log --certified-by --list --since --growth --witness-key --witnesses' ;;
     'audit export') options=' --out --first --end --log' ;;
     'audit checkpoint') options=' --since --out --growth --log' ;;
     'audit approve') options=' --out' ;;

@@ -3,6 +3,8 @@
 
     verify.py KEY [--since KEPT] FILE...      KEY is the log's, NAME+ID+BASE64; KEPT is a checkpoint that was kept, from
                                               which proofs of growth are judged
+    verify.py --certified-by PEM FIRST FILE... KEY is what a key in a token has certified, whose public key is PEM, in
+                                              the log's leaf 0, whose receipt is FIRST
 
 Needs Python and, for the one Ed25519 signature of a file, the program openssl. Prints what each file proves, or why
 it proves nothing, and fails when one does not.
@@ -323,6 +325,44 @@ def check_growth_file(data, key, kept):
     return "%s only grew from %d leaves to %d" % (origin.decode(), old_size, size)
 
 
+# The certification of the log's key: what openssl makes of a key, by the scheme that the record names.
+
+RSA, ECDSA, ED25519 = 1, 3, 4
+CALLS = {RSA: "dgst -sha256 -verify key -signature signature text", ECDSA: "dgst -sha256 -verify key -signature signature text",
+         ED25519: "pkeyutl -verify -pubin -inkey key -rawin -in text -sigfile signature"}
+KINDS = {RSA: "2a864886f70d010101", ECDSA: "2a8648ce3d0201", ED25519: "2b6570"}  # OIDs of keys
+
+
+def openssl(call, key, text=b"", signature=b""):
+    with tempfile.TemporaryDirectory() as folder:
+        for name, value in (("key", key), ("text", text), ("signature", signature)):
+            with open("%s/%s" % (folder, name), "wb") as file:
+                file.write(value)
+        return subprocess.run(["openssl"] + call.split(), cwd=folder, capture_output=True)
+
+
+def certified_key(receipt, pem):
+    """The key that leaf 0 names, once the key in `pem` has certified it and the receipt proves itself by it."""
+    lines = receipt.split(b"\n")
+    require(len(lines) > 4 and lines[1].startswith(b"extra ") and lines[2] == b"index 0", "not a receipt of leaf 0")
+    first = read_record(unbase64(lines[1][6:]))
+    require(first["event"] == 1 and "signature" in first, "leaf 0 has no certification")
+    spki = openssl("pkey -pubin -in key -outform DER", pem).stdout
+    detail = dict(line.split(": ", 1) for line in reversed(first["detail"].split("\n")) if ": " in line)
+    require(first["public_key_sha256"] == sha256(spki), "another key has certified it")
+    require(detail.get("certified by") == base64.b64encode(spki).decode(), "another key has certified it")
+    key = Key(detail["log key"])
+    text = b"sealgate.v1 log-key/1\norigin %s\nlog-key %s\n" % (key.name, detail["log key"].encode())
+    scheme = first.get("scheme")
+    require(scheme in CALLS and bytes.fromhex(KINDS[scheme]) in spki[:24], "a scheme that is not the key's")
+    require(first.get("encoding", 0) == (1 if scheme == ECDSA else 0), "another encoding")
+    require(first.get("digest_algorithm", 0) == (0 if scheme == ED25519 else 1), "another digest")
+    require(first["digest"] == sha256(text), "the digest is of another text")
+    require(openssl(CALLS[scheme], pem, text, first["signature"]).returncode == 0, "the key has not certified it")
+    require(check_receipt(receipt, key).startswith(key.name.decode() + " leaf 0:"), "the leaf is in another log")
+    return key
+
+
 def check(data, key, kept=None):
     if data.startswith(b"old "):
         return check_growth_file(data, key, kept)
@@ -336,7 +376,12 @@ def main():
             names, kept = names[2:], file.read()
     if not names:
         sys.exit(__doc__)
-    key, wrong = Key(sys.argv[1]), 0
+    if sys.argv[1] == "--certified-by":
+        with open(names[0], "rb") as pem, open(names[1], "rb") as first:
+            names, key = names[1:], certified_key(first.read(), pem.read())
+    else:
+        key = Key(sys.argv[1])
+    wrong = 0
     for name in names:
         with open(name, "rb") as file:
             data = file.read()
