@@ -402,7 +402,7 @@ static enum sg_rc start(struct sg_app *app, struct sg_err *err)
     sg_log_limit_init(&app->internal, app->loop, "rpc.refused internal");
     SG_TRY(open_signals(app, err));
     SG_TRY(sg_app_load_trust(app, &trust, err));
-    SG_TRY(sg_app_make_authz(app->config, &app->authz, err));
+    SG_TRY(sg_callers_of(app->config, &app->authz, err));
     SG_TRY(start_hsm(app, err));
     SG_TRY(sg_app_start_metrics(app, err));
     SG_TRY(sg_app_open_audit(app, err));
@@ -426,6 +426,7 @@ static void stop(struct sg_app *app)
     if (app->loop != NULL) {
         sg_loop_tell_turns(app->loop, NULL, NULL); /* the metrics go before it */
         sg_app_end_life(app);
+        sg_callers_reader_free(app->callers_reader);
         sg_timer_cancel(app->loop, &app->crl_timer);
         sg_timer_cancel(app->loop, &app->audit_timer);
         sg_watch_remove(app->loop, &app->signals);

@@ -4,6 +4,7 @@
 #include "base/log_limit.h"
 #include "gateway/app.h"
 #include "gateway/audit/witnesses.h"
+#include "gateway/config/callers.h"
 #include "gateway/metrics/http.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/net/net.h"
@@ -35,6 +36,9 @@ struct sg_app {
     bool *was_up;        /* of each token, when it was last heard of */
     uint64_t files_seen; /* of the CRL files: changes whenever one of them does */
     bool is_reload_due;  /* the last one of certificates, keys and CRLs failed */
+    struct sg_callers_reader *callers_reader;
+    bool has_files;         /* of the last that an operator asked for */
+    bool is_reloading_told; /* and its end is not */
     /* Why the last one of each failed; zero: it did not. */
     struct sg_err files_failed, callers_failed;
     /* Calls that are refused, in the log. */
@@ -71,9 +75,7 @@ SG_MUST_USE enum sg_rc sg_app_load_trust(struct sg_app *app, struct sg_tls_trust
 /* `trust` NULL: for a listener that asks for no client certificate. */
 SG_MUST_USE enum sg_rc sg_app_load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
                                        struct sg_tls_ctx **ret, struct sg_err *err);
-SG_MUST_USE enum sg_rc sg_app_make_authz(const struct sg_config *config, struct sg_authz **ret,
-                                         struct sg_err *err);
-/* From now on, CRLs that change are loaded anew. */
+/* From now on, CRLs that change are loaded anew, and what an operator asks for may come. */
 SG_MUST_USE enum sg_rc sg_app_watch_files(struct sg_app *app, struct sg_err *err);
 /* What an operator asks for. */
 void sg_app_reload(struct sg_app *app);

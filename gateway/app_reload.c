@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -47,41 +46,7 @@ enum sg_rc sg_app_load_tls(const struct sg_app *app, struct sg_tls_trust *trust,
     return sg_tls_server_ctx_new(&options, ret, err);
 }
 
-/* Callers --------------------------------------------------------------------------------- */
-
-enum sg_rc sg_app_make_authz(const struct sg_config *config, struct sg_authz **ret,
-                             struct sg_err *err)
-{
-    const size_t count = config->caller_count;
-    struct sg_authz_caller *callers = calloc(count == 0 ? 1 : count, sizeof(*callers));
-    if (callers == NULL)
-        return SG_FAIL(err, SG_E_INTERNAL, 0, "could not allocate the list of callers");
-    for (size_t i = 0; i < count; i++) {
-        const struct sg_config_caller *from = &config->callers[i];
-        callers[i] = (struct sg_authz_caller){.name = from->name,
-                                              .ca = from->ca,
-                                              .uri = from->uri,
-                                              .methods = from->methods,
-                                              .method_count = from->method_count,
-                                              .keys = from->keys,
-                                              .key_count = from->key_count,
-                                              .tokens = from->token_sha256,
-                                              .token_count = from->token_count,
-                                              .tokens_expire_s = from->token_expires};
-    }
-    enum sg_rc rc = sg_authz_new(callers, count, ret, err);
-    free(callers);
-    return rc;
-}
-
-/* The list as the file says now; whatever else it says takes a restart. */
-static enum sg_rc read_callers(const struct sg_app *app, struct sg_authz **ret, struct sg_err *err)
-{
-    SG_AUTO(sg_config_free) const struct sg_config *config = NULL;
-
-    SG_TRY(sg_config_load(app->config_path, NULL, &config, err));
-    return sg_app_make_authz(config, ret, err);
-}
+/* Reloading ------------------------------------------------------------------------------- */
 
 /* Calls are judged by the new CRLs even where the server's certificate is broken. */
 static enum sg_rc reload_trust(struct sg_app *app, struct sg_tls_trust **ret, struct sg_err *err)
@@ -104,18 +69,16 @@ static enum sg_rc reload_tls(struct sg_app *app, struct sg_tls_trust *trust, str
     return SG_OK;
 }
 
-static enum sg_rc reload_callers(struct sg_app *app, struct sg_err *err)
+/* Owns: takes the list. */
+static enum sg_rc set_callers(struct sg_app *app, struct sg_authz *list, struct sg_err *err)
 {
-    SG_AUTO(sg_authz_free) struct sg_authz *authz = NULL;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = list;
 
-    SG_TRY(read_callers(app, &authz, err));
     SG_TRY(sg_rpc_set_authz(app->rpc, authz, err));
     sg_authz_free(app->authz);
     app->authz = SG_STEAL(authz);
     return SG_OK;
 }
-
-/* Reloading ------------------------------------------------------------------------------- */
 
 static bool is_reloaded(enum sg_rc rc, const char *what, const struct sg_err *err)
 {
@@ -139,22 +102,6 @@ static bool reload_files(struct sg_app *app)
     app->is_reload_due = !is_done;
     app->files_failed = is_done ? (struct sg_err){0} : err;
     return is_done;
-}
-
-/*
- * What an operator asks for. The files and the list of callers take effect each by itself: a
- * mistake in the one must not keep what is revoked by the other in force. The list is read now and
- * never by the timer, which would apply what somebody is still writing.
- */
-static void reload_all(struct sg_app *app)
-{
-    struct sg_err err = {0};
-    const bool has_files = reload_files(app);
-    const bool has_callers = is_reloaded(reload_callers(app, &err), "callers", &err);
-    app->callers_failed = has_callers ? (struct sg_err){0} : err;
-
-    if (has_files && has_callers)
-        sg_log(SG_LOG_INFO, NULL, "app.reloaded");
 }
 
 /* That it serves, and what of the last reload failed. */
@@ -197,20 +144,52 @@ static void on_crl_timer(void *arg)
                            sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, NULL));
 }
 
-enum sg_rc sg_app_watch_files(struct sg_app *app, struct sg_err *err)
+/*
+ * What an operator asks for. The files and the list of callers take effect each by itself: a
+ * mistake in the one must not keep what is revoked by the other in force. The list is read now and
+ * never by the timer, which would apply what somebody is still writing; by a thread, for a long
+ * configuration is not read in a moment. It may be told when we have begun to end: calls that are
+ * still open are judged by it, too.
+ */
+static void on_callers_read(void *arg, const struct sg_callers_reading *reading)
 {
-    app->crl_timer = (struct sg_timer){.fn = on_crl_timer, .arg = app};
-    return sg_timer_set(app->loop, &app->crl_timer,
-                        sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, err);
+    struct sg_app *app = arg;
+    struct sg_err err = reading->err;
+
+    const enum sg_rc rc =
+        reading->rc == SG_OK ? set_callers(app, reading->authz, &err) : reading->rc;
+    const bool has_callers = is_reloaded(rc, "callers", &err);
+    app->callers_failed = has_callers ? (struct sg_err){0} : err;
+    if (has_callers && app->has_files)
+        sg_log(SG_LOG_INFO, NULL, "app.reloaded");
+    if (!reading->is_last)
+        return;
+    if (app->phase == SG_APP_SERVING)
+        tell_status(app, app->is_reloading_told ? "READY=1\n" : "");
+    app->is_reloading_told = false;
 }
 
 void sg_app_reload(struct sg_app *app)
 {
-    const bool is_serving = app->phase == SG_APP_SERVING; /* else it must not sound like it */
+    struct sg_callers_reading failed = {.is_last = true};
 
-    if (is_serving)
+    if (app->phase == SG_APP_SERVING) { /* else it must not sound like it */
         sg_notify_reloading(&app->notify, sg_mono_ns(&sg_clock_system));
-    reload_all(app);
-    if (is_serving)
-        tell_status(app, "READY=1\n");
+        app->is_reloading_told = true;
+    }
+    app->has_files = reload_files(app);
+    failed.rc = sg_callers_reader_ask(app->callers_reader, &failed.err);
+    if (failed.rc != SG_OK)
+        on_callers_read(app, &failed);
+}
+
+enum sg_rc sg_app_watch_files(struct sg_app *app, struct sg_err *err)
+{
+    const struct sg_callers_reader_options options = {
+        .loop = app->loop, .path = app->config_path, .told = on_callers_read, .arg = app};
+
+    SG_TRY(sg_callers_reader_new(&options, &app->callers_reader, err));
+    app->crl_timer = (struct sg_timer){.fn = on_crl_timer, .arg = app};
+    return sg_timer_set(app->loop, &app->crl_timer,
+                        sg_loop_now(app->loop) + app->config->crl_reload_s * SG_NS_PER_S, err);
 }

@@ -370,13 +370,14 @@ static void tell(void)
            percentile_ms(load.begins.us, load.begins.count, 99),
            percentile_ms(load.lates.us, load.lates.count, 99));
     printf("sent_p50_ms=%.3f sent_p99_ms=%.3f refusal_p50_ms=%.3f refusal_p99_ms=%.3f checks=%zu "
-           "health_p50_ms=%.3f health_p99_ms=%.3f\n",
+           "health_p50_ms=%.3f health_p99_ms=%.3f health_max_ms=%.3f\n",
            percentile_ms(load.sent.us, load.sent.count, 50),
            percentile_ms(load.sent.us, load.sent.count, 99),
            percentile_ms(load.refusals.us, load.refusals.count, 50),
            percentile_ms(load.refusals.us, load.refusals.count, 99), probe.count,
            percentile_ms(probe.took_us, probe.count, 50),
-           percentile_ms(probe.took_us, probe.count, 99));
+           percentile_ms(probe.took_us, probe.count, 99),
+           percentile_ms(probe.took_us, probe.count, 100));
 }
 
 static int64_t number(const char *text)

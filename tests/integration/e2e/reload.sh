@@ -35,7 +35,7 @@ new=$(serial)
 shows "$old" || fail "a certificate is taken before anybody said so"
 kill -HUP "$gateway"
 within 5 shows "$new" || fail "the new certificate is not shown"
-logged app.reloaded 1 || fail "the log does not tell of it"
+within 5 logged app.reloaded 1 || fail "the log does not tell of it"
 kill -0 $load || fail "the load was over before the certificate changed"
 wait $load || { cat bench.json; fail "the load failed"; }
 [ "$(number failures)" = 0 ] || { cat bench.json; fail "a call of the old connection failed"; }
@@ -81,3 +81,31 @@ new=$(serial)
 within 10 shows "$new" || fail "a certificate that is mended is not taken"
 signs || fail "no signature by the certificate that is mended"
 ok "what failed is tried again: a certificate that is mended is taken"
+
+# A long list is read beside the work. It counts when it is read, however often that was asked for, and an end waits for it.
+cp "$dir/sealgate.yaml" good.yaml
+seq 150000 | sed 's/.*/  - {name: long-&, ca: dev-ca, uri: "urn:long:&", methods: [sealgate.v1.InfoService]}/' >>"$dir/sealgate.yaml"
+"$SEALGATE_BUILD/bin/sealgated" --check-config --config "$dir/sealgate.yaml" >/dev/null || fail "the long list is not in order"
+reloads=$(grep -c event=app.reloaded "$dir/log") answers=0
+kill -HUP "$gateway"
+until logged app.reloaded $((reloads + 1)); do
+    accepted >/dev/null && answers=$((answers + 1))
+    [ $answers -lt 2000 ] || fail "the long list is not read"
+done
+# Where it is read by the loop, one or two: that before the signal, and that which waited for the end.
+[ $answers -ge 4 ] || fail "the gateway answered $answers times while it read its list"
+ok "a long list is read beside the work: $answers answers meanwhile"
+kill -HUP "$gateway"
+sleep 0.05
+kill -HUP "$gateway"
+sleep 0.05
+kill -HUP "$gateway"
+within 30 logged app.reloaded $((reloads + 3)) || fail "of two that came while a list was read, none led to another reading"
+sleep 3
+[ "$(grep -c event=app.reloaded "$dir/log")" = $((reloads + 3)) ] || fail "those that came while a list was read led to more than one reading"
+ok "who asks while a list is read has it read once more"
+kill -HUP "$gateway"
+"$top/ops/dev" down >/dev/null 2>&1 || fail "it does not end while it reads a list"
+tail -n 5 "$dir/log" | grep -q 'process=gateway event=app.stopped' || fail "it did not end in order"
+cp good.yaml "$dir/sealgate.yaml"
+ok "an end waits for what is being read"
