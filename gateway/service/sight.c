@@ -8,13 +8,23 @@ struct sg_sight {
     struct sg_sight_row rows[];
 };
 
+/* Who may use all keys names them in their order: then each is the one behind the last, and need
+ * not be looked for. */
+static const struct sg_key *find(struct sg_keys *keys, struct sg_slice name, size_t next)
+{
+    if (next < sg_keys_count(keys) && sg_slice_is(name, sg_keys_at(keys, next)->name))
+        return sg_keys_at(keys, next);
+    return sg_keys_find(keys, name);
+}
+
 /* Names stand in the order of the keys, so what is the same key follows itself. */
 static void fill(struct sg_sight_row *row, const struct sg_slice *names, size_t count,
                  struct sg_keys *keys, uint32_t *out)
 {
     row->keys = out;
     for (size_t i = 0; i < count; i++) {
-        const struct sg_key *key = sg_keys_find(keys, names[i]);
+        const size_t next = row->key_count == 0 ? 0 : (size_t)out[row->key_count - 1] + 1;
+        const struct sg_key *key = find(keys, names[i], next);
         if (key == NULL || (row->key_count > 0 && out[row->key_count - 1] == key->index))
             continue;
         out[row->key_count++] = (uint32_t)key->index;
