@@ -18,16 +18,18 @@
 #include "gateway/main_archive.h"
 #include "gateway/main_epoch.h"
 #include "gateway/main_store.h"
+#include "gateway/main_verify.h"
 #include "gateway/trust.h"
 #include "gateway/user.h"
 #include "hsm/token.h"
 #include "methods.h"
 #include "proto/tls/tls.h"
 
-enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNSEEN = 3 };
 
 static const char usage[] =
     "Usage: sealgated ROLE --config FILE\n"
+    "       sealgated verify [--archive FOLDER ... | --without-archive] --config FILE\n"
     "       sealgated migrate --config FILE\n"
     "       sealgated backup --to FOLDER --config FILE\n"
     "       sealgated restore --from FOLDER --config FILE\n"
@@ -54,7 +56,7 @@ static const char usage[] =
     "first start\n"
     "  init witness    makes the key of the role witness, called NAME; once\n"
     "  verify          proves the whole audit log: each leaf, the tree, its checkpoint, its "
-    "anchor\n"
+    "anchor,\n                  its archive\n"
     "  migrate         brings the store to the version that this program needs\n"
     "  backup          copies the store, in SQLite, while it is in use, into a new folder\n"
     "  restore         puts such a copy where the configuration says, if nothing is there\n"
@@ -67,6 +69,8 @@ static const char usage[] =
     "  --to FOLDER     where backup makes its copy; where archive makes its files\n"
     "  --before TIME   archive: leaves before 2027-01-31T00:00:00Z, or older than 90d, 12h, 600s\n"
     "  --leaves N      archive: at most so many, the oldest\n"
+    "  --archive FOLDER  verify: where files of the archive are; may be given again\n"
+    "  --without-archive  verify: leaves that are in an archive are not looked at\n"
     "  --from FOLDER   the copy that restore puts back\n"
     "  --certified-by FILE  verify: what certified the log's key: certificate or public key\n"
     "  --check-config  reads and checks the configuration, says what is wrong with it, and ends\n"
@@ -83,15 +87,16 @@ static const char usage[] =
     "\n"
     "Signals: SIGTERM lets open calls end and stops; SIGHUP reads certificates, CRLs\n    and the "
     "list of callers anew; SIGUSR2, to run, has a new gateway take over.\n"
-    "Exit status: 0 stopped as asked or configuration in order, 1 failed, 2 wrong usage.\n";
+    "Exit status: 0 stopped as asked or configuration in order, 1 failed, 2 wrong usage,\n    3 "
+    "verify: what the store has is proved; archived leaves were not looked at.\n";
 
 struct arguments {
     const char *program;
     const char *role, *name, *config; /* name: of the token, or of what to run */
     const char *to, *from;            /* folders of backup and restore */
     struct sg_main_archive archive;
+    struct sg_main_verify verify;
     struct sg_main_epoch epoch;
-    const char *certified_by;                                            /* for verify */
     const char *origin, *administrators[SG_INIT_ADMINISTRATORS_MAX + 1]; /* for init */
     size_t administrator_count;
     bool check_config, example, help_config, help, version;
@@ -104,6 +109,7 @@ static bool parse_flag(struct arguments *arguments, const char *flag)
         bool *value;
     } flags[] = {
         {"--check-config", &arguments->check_config},
+        {"--without-archive", &arguments->verify.is_without_archive},
         {"--example", &arguments->example},
         {"--help-config", &arguments->help_config},
         {"--help", &arguments->help},
@@ -137,13 +143,14 @@ static const char **place_of(struct arguments *arguments, const char *word, size
         {"--to", &arguments->to},
         {"--from", &arguments->from},
         {"--origin", &arguments->origin},
-        {"--certified-by", &arguments->certified_by},
+        {"--certified-by", &arguments->verify.certified_by},
         {"--before", &arguments->archive.before},
         {"--leaves", &arguments->archive.leaves},
         {"--why", &arguments->epoch.why},
         {"--statement", &arguments->epoch.statement},
         {"--approval", &arguments->epoch.approvals[arguments->epoch.approvals[0] != NULL]},
         {"--administrator", &arguments->administrators[arguments->administrator_count]},
+        {"--archive", &arguments->verify.folders[arguments->verify.folder_count]},
     };
     for (size_t i = 0; i < SG_COUNT(options); i++) {
         *ret_len = strlen(options[i].name);
@@ -166,6 +173,9 @@ static int parse_value(struct arguments *arguments, int argc, char **argv, int *
     if (word[len] == '\0' && *at + 1 == argc)
         return fail_usage("a value is missing behind", word);
     *place = word[len] == '=' ? word + len + 1 : argv[++*at];
+    if (place == &arguments->verify.folders[arguments->verify.folder_count] &&
+        ++arguments->verify.folder_count > SG_MAIN_VERIFY_FOLDERS_MAX)
+        return fail_usage("too many folders:", *place);
     if (place != &arguments->administrators[arguments->administrator_count])
         return 0;
     if (arguments->administrator_count == SG_INIT_ADMINISTRATORS_MAX)
@@ -448,18 +458,19 @@ static int run_command(const struct arguments *arguments, const struct sg_config
             return fail_usage("whereto? sealgated archive --to FOLDER", NULL);
         rc = sg_main_archive(config, &archive, &err);
     } else if (strcmp(role, "verify") == 0) {
-        rc = sg_main_verify(config, arguments->certified_by, &err);
+        rc = sg_main_verify(config, &arguments->verify, &err);
     } else if (strcmp(role, "migrate") == 0) {
         rc = sg_main_migrate(config, &err);
     } else {
         return -1;
     }
-    if (rc == SG_OK && fflush(stdout) == 0)
+    if (fflush(stdout) == 0 && rc == SG_OK)
         return EXIT_OK;
     if (strcmp(role, "restore") != 0) /* it looks at a copy */
         sg_lost_explain(config, &err);
     print_error(&err);
-    return EXIT_FAILED;
+    return strcmp(role, "verify") == 0 && err.reason == SG_R_LEAF_ARCHIVED ? EXIT_UNSEEN
+                                                                           : EXIT_FAILED;
 }
 
 /* That the gateway would start with these certificates, of its own and of clients' CAs. */
@@ -540,8 +551,13 @@ int main(int argc, char **argv)
     if ((arguments.to != NULL && strcmp(role, "backup") != 0 && strcmp(role, "archive") != 0) ||
         (arguments.from != NULL && strcmp(role, "restore") != 0))
         return fail_usage("--to goes with backup and archive, --from with restore", NULL);
-    if (arguments.certified_by != NULL && strcmp(role, "verify") != 0)
+    if (arguments.verify.certified_by != NULL && strcmp(role, "verify") != 0)
         return fail_usage("--certified-by goes with verify", NULL);
+    const struct sg_main_verify *verify = &arguments.verify;
+    if ((verify->folder_count > 0 || verify->is_without_archive) && strcmp(role, "verify") != 0)
+        return fail_usage("--archive and --without-archive go with verify", NULL);
+    if (verify->folder_count > 0 && verify->is_without_archive)
+        return fail_usage("with --archive or --without-archive?", NULL);
 
     SG_AUTO(sg_config_free) const struct sg_config *config = load(arguments.config);
     if (config == NULL)

@@ -8,13 +8,12 @@
 #include "base/clock.h"
 #include "gateway/audit/archive.h"
 #include "gateway/audit/examine.h"
-#include "gateway/key_file.h"
 #include "gateway/main_store.h"
 
 enum { DAY_S = 86400, AGE_DIGITS_MAX = 9 };
 
 struct archiving {
-    struct sg_store *store;
+    struct sg_audit_archiver *archiver;
     struct sg_audit_archive_options options;
     uint64_t taken;
 };
@@ -89,20 +88,21 @@ static enum sg_rc archive_log(struct archiving *archiving, const struct sg_store
 
     options.count_max -=
         archiving->taken < options.count_max ? archiving->taken : options.count_max;
-    return sg_audit_archive(archiving->store, log, key, &options, on_file, archiving, err);
+    return sg_audit_archive(archiving->archiver, log, key, &options, on_file, archiving, err);
 }
 
 /* The epoch before `log`, and those before it: the oldest first. */
 static enum sg_rc archive_before(struct archiving *archiving, const struct sg_store_log *log,
                                  struct sg_err *err)
 {
+    struct sg_store *store = sg_audit_archiver_store(archiving->archiver);
     struct sg_audit_ended ended;
     struct sg_store_log before;
 
     if (log->epoch <= 1)
         return SG_OK;
-    SG_TRY(sg_audit_ended_read(archiving->store, log, &ended, err));
-    enum sg_rc rc = sg_store_find_epoch(archiving->store, log->name, ended.epoch, &before, err);
+    SG_TRY(sg_audit_ended_read(store, log, &ended, err));
+    enum sg_rc rc = sg_store_find_epoch(store, log->name, ended.epoch, &before, err);
     if (rc == SG_OK)
         rc = archive_before(archiving, &before, err);
     /* What is broken stays as it is. */
@@ -112,29 +112,29 @@ static enum sg_rc archive_before(struct archiving *archiving, const struct sg_st
     return rc;
 }
 
-static enum sg_rc archive_all(const struct sg_config *config, struct archiving *archiving,
-                              struct sg_err *err)
+static enum sg_rc archive_all(struct archiving *archiving, struct sg_err *err)
 {
-    SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
-    struct sg_store_log log;
+    const struct sg_store_log *log = sg_audit_archiver_log(archiving->archiver);
 
-    SG_TRY(sg_store_check_safe(archiving->store, err));
-    SG_TRY(sg_store_find_log(archiving->store, config->audit_log, &log, err));
-    SG_TRY(sg_key_file_read(config->audit_key_file, &signer, err));
-    SG_TRY(archive_before(archiving, &log, err));
-    return archive_log(archiving, &log, sg_note_signer_key(signer), err);
+    SG_TRY(archive_before(archiving, log, err));
+    return archive_log(archiving, log, sg_audit_archiver_key(archiving->archiver), err);
 }
 
 enum sg_rc sg_main_archive(const struct sg_config *config, const struct sg_main_archive *archive,
                            struct sg_err *err)
 {
+    const struct sg_audit_options options = {.clock = &sg_clock_system,
+                                             .store = config->store,
+                                             .log = config->audit_log,
+                                             .key_file = config->audit_key_file,
+                                             .anchor_file = config->audit_anchor_file};
     struct archiving archiving = {0};
 
     SG_TRY(read_options(config, archive, &archiving.options, err));
     SG_TRY(sg_main_become_gateway(config, err));
-    SG_TRY(sg_store_open(config->store, &archiving.store, err));
-    enum sg_rc rc = archive_all(config, &archiving, err);
-    sg_store_close(archiving.store);
+    SG_TRY(sg_audit_archiver_new(&options, &archiving.archiver, err));
+    enum sg_rc rc = archive_all(&archiving, err);
+    sg_audit_archiver_free(archiving.archiver);
     if (rc == SG_OK && archiving.taken == 0)
         printf("nothing to archive: no 256 leaves are old enough, beside the newest 256, which "
                "stay\n");

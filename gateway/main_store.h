@@ -14,12 +14,6 @@ enum sg_rc sg_main_migrate(const struct sg_config *config, struct sg_err *err);
 enum sg_rc sg_main_backup(const struct sg_config *config, const char *folder, struct sg_err *err);
 enum sg_rc sg_main_restore(const struct sg_config *config, const char *folder, struct sg_err *err);
 
-/* Proves the whole of the gateway's own log, and prints what was proved. `certified_by`: a file
- * with the certificate or public key that has to have certified the log's key; NULL: nobody asks.
- */
-enum sg_rc sg_main_verify(const struct sg_config *config, const char *certified_by,
-                          struct sg_err *err);
-
 /* For --check-config: the store as it is now, for reading. One that is not there yet, or that this
  * user may not see, is told and is no failure; settings that lose data are. */
 enum sg_rc sg_main_check_store(const struct sg_config *config, struct sg_err *err);

@@ -20,7 +20,9 @@ static const struct sg_option options[] = {
     {"caller", "URI", "for this caller", false},
     {"request-id", "UUID", "by this request", false},
     {"event", "NAME",
-     "signature, denial, denials, csr, gateway-started, log-started,\nepoch-stated, epoch-approved",
+     "signature, denial, denials, csr, gateway-started, log-started,\nepoch-stated, "
+     "epoch-approved, "
+     "token-drained, token-resumed,\nleaves-archived",
      false},
     {"since", "TIME", "not before: 2026-01-31, or 2026-01-31T09:05:07+07:00 (UTC\nwithout a zone)",
      false},
@@ -123,7 +125,8 @@ static enum sg_exit take_words(const struct sg_cli *cli, struct question *questi
         query->event = (enum sealgate_event)sg_audit_event_find(event);
     if (event != NULL && query->event == SEALGATE_EVENT_UNSET)
         return bad(cli, "--event is one of signature, denial, denials, csr, gateway-started, "
-                        "log-started, epoch-stated, epoch-approved");
+                        "log-started, epoch-stated, epoch-approved, token-drained, "
+                        "token-resumed, leaves-archived");
     query->caller = sg_args_get(&cli->args, "caller");
     query->request_id = sg_args_get(&cli->args, "request-id");
     query->document_number = sg_args_get(&cli->args, "number");

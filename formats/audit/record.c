@@ -456,6 +456,7 @@ static const char *const names[SG_AUDIT_EVENT_COUNT] = {
     [SG_AUDIT_EPOCH_APPROVED] = "epoch-approved",
     [SG_AUDIT_TOKEN_DRAINED] = "token-drained",
     [SG_AUDIT_TOKEN_RESUMED] = "token-resumed",
+    [SG_AUDIT_LEAVES_ARCHIVED] = "leaves-archived",
 };
 
 const char *sg_audit_event_name(enum sg_audit_event event)

@@ -1,6 +1,5 @@
 #include "gateway/audit/archive.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,12 +7,25 @@
 #include <unistd.h>
 
 #include "base/folder.h"
-#include "formats/audit/export.h"
-#include "gateway/audit/log_tree.h"
+#include "gateway/audit/archive_files.h"
+#include "gateway/audit/archived.h"
+#include "gateway/audit/audit_priv.h"
 
-enum { PATH_BYTES_MAX = 4096, PIECE_BYTES = 256 << 10, ALIGN = SG_STORE_TILE_HASHES };
+enum {
+    PATH_BYTES_MAX = 4096,
+    PIECE_BYTES = 256 << 10,
+    ALIGN = SG_STORE_TILE_HASHES,
+    STATE_TRIES_MAX = 200, /* where gateways write to the log all the time, */
+    STATE_PAUSE_US = 10000 /* and so long in between */
+};
+
+struct sg_audit_archiver {
+    struct sg_audit_writer writer;
+    const struct sg_clock *clock;
+};
 
 struct archive {
+    struct sg_audit_archiver *archiver;
     struct sg_store *store;
     struct sg_store_log log;
     const struct sg_note_key *key;
@@ -178,52 +190,76 @@ static enum sg_rc write_file(const struct archive *archive, uint64_t end, struct
 
 /* Proving ----------------------------------------------------------------------------------- */
 
-static enum sg_rc feed(int fd, const char *path, struct sg_export_reader *reader,
-                       struct sg_err *err)
+/* That the file has the leaves from `first` up to `end` of this log. */
+static enum sg_rc prove(const struct archive *archive, char *path, uint64_t end,
+                        struct sg_tree_head *ret, struct sg_err *err)
 {
-    uint8_t *piece = malloc(PIECE_BYTES);
-    enum sg_rc rc =
-        piece == NULL ? SG_FAIL(err, SG_E_LIMIT, 0, "no memory to read an archive") : SG_OK;
-    ssize_t len = 1;
+    const struct sg_archive_file file = {.path = path, .first = archive->log.first, .end = end};
+    struct sg_archive_proof proof;
+    struct sg_err why = {0};
 
-    while (rc == SG_OK && len > 0) {
-        len = read(fd, piece, PIECE_BYTES);
-        if (len < 0)
-            rc = failed("read", path, err);
-        else if (len > 0)
-            rc = sg_export_read(reader, sg_slice_of(piece, (size_t)len), err);
-    }
-    free(piece);
-    return rc == SG_OK ? sg_export_finish(reader, err) : rc;
+    enum sg_rc rc =
+        sg_archive_file_read(&file, &archive->log, archive->key, NULL, NULL, &proof, &why);
+    if (rc != SG_OK)
+        return SG_FAIL(err, rc, why.native, "nothing left the store: %s", why.msg);
+    *ret = proof.end;
+    return SG_OK;
 }
 
-/* That the file has the leaves from `first` up to `*ret_end` of this log, from the disk and not
- * from what the kernel remembers of it. */
-static enum sg_rc prove(const struct archive *archive, const char *path, uint64_t *ret_end,
+/* Stating ----------------------------------------------------------------------------------- */
+
+static enum sg_rc write_statement(const struct archive *archive, uint64_t number,
+                                  const struct sg_tree_head *head, enum sg_audit_outcome *ret,
+                                  struct sg_err *err)
+{
+    struct sg_audit_writer *writer = &archive->archiver->writer;
+    struct sg_audit_entry entry = {0}, *entries[] = {&entry};
+    char detail[SG_AUDIT_ARCHIVED_BYTES_MAX];
+    struct sg_audit_record record;
+    struct sg_err why = {0};
+
+    SG_TRY(sg_audit_archived_write(archive->log.origin, number, head, detail, &record,
+                                   entry.request_key, err));
+    record.time_ns = entry.time_ns = sg_wall_ns(archive->archiver->clock);
+    sg_buf_init(&entry.bytes, SG_AUDIT_RECORD_BYTES_MAX);
+    sg_audit_record_write(&record, &entry.bytes);
+    enum sg_rc rc = sg_buf_check(&entry.bytes, &why);
+    if (rc == SG_OK)
+        rc = sg_audit_write(writer, entries, SG_COUNT(entries), &why);
+    *ret = entry.outcome;
+    if (rc == SG_OK && entry.outcome == SG_AUDIT_FAILED) {
+        rc = entry.err.rc;
+        why = entry.err;
+    }
+    sg_audit_entry_done(&entry);
+    if (rc != SG_OK && err != NULL)
+        *err = why;
+    return rc;
+}
+
+/* The log says that the leaves of `head` are in files, before any of them leaves the store.
+ * Gateways that write to it come first: it is tried again. */
+static enum sg_rc state(const struct archive *archive, const struct sg_tree_head *head,
                         struct sg_err *err)
 {
-    SG_AUTO(sg_export_reader_free) struct sg_export_reader *reader = NULL;
-    struct sg_err why = {0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    enum sg_audit_outcome outcome = SG_AUDIT_FAILED;
+    struct sg_audit_archived last;
+    enum sg_rc rc = SG_OK;
 
-    if (fd < 0)
-        return failed("open", path, err);
-    SG_IGNORE(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)); /* it is a wish */
-    enum sg_rc rc = sg_export_reader_new(archive->key, NULL, NULL, &reader, &why);
-    if (rc == SG_OK)
-        rc = feed(fd, path, reader, &why);
-    close(fd);
-    const struct sg_export_head *head = rc == SG_OK ? sg_export_reader_head(reader) : NULL;
-    if (rc == SG_OK &&
-        (head == NULL || head->first != archive->log.first || head->end <= head->first ||
-         !sg_slice_is(head->origin, archive->log.origin)))
-        rc = SG_FAIL(&why, SG_E_INVALID, 0, "it has other leaves than its name says");
-    if (rc != SG_OK || head == NULL)
-        return SG_FAIL(err, rc, 0,
-                       "the archive \"%s\" is not proved, and nothing left the store: %s", path,
-                       why.msg);
-    *ret_end = head->end;
-    return SG_OK;
+    for (unsigned tries = 0; tries < STATE_TRIES_MAX; tries++) {
+        SG_TRY(sg_audit_archived_find(archive->store, archive->log.origin, &last, err));
+        if (last.is_read && last.head.size >= head->size)
+            return SG_OK; /* whoever said so was killed */
+        rc = write_statement(archive, last.number + 1, head, &outcome, err);
+        if (rc == SG_OK && outcome == SG_AUDIT_WRITTEN)
+            return SG_OK;
+        if (rc != SG_OK && rc != SG_E_UNAVAILABLE)
+            return rc;
+        usleep(STATE_PAUSE_US);
+    }
+    return rc != SG_OK ? rc
+                       : SG_REFUSE(err, SG_R_STORE_UNAVAILABLE, "others archive log \"%s\", too",
+                                   archive->log.name);
 }
 
 /* The whole --------------------------------------------------------------------------------- */
@@ -231,49 +267,43 @@ static enum sg_rc prove(const struct archive *archive, const char *path, uint64_
 /* A file that begins at the first leaf of the store: whoever made it was killed before its leaves
  * left. `ret` is empty where there is none. */
 static enum sg_rc find_left(const struct archive *archive, char ret[PATH_BYTES_MAX],
-                            struct sg_err *err)
+                            uint64_t *ret_end, struct sg_err *err)
 {
-    char prefix[128];
-    DIR *folder = opendir(archive->options->folder);
-    const struct dirent *entry;
+    const struct sg_archive_folders folders = {.paths = &archive->options->folder, .count = 1};
+    struct sg_archive_files files;
 
     ret[0] = '\0';
-    if (folder == NULL)
-        return failed("open", archive->options->folder, err);
-    const int len = snprintf(prefix, sizeof(prefix), "%s-%u-%012llu-", archive->log.name,
-                             (unsigned)archive->log.epoch, (unsigned long long)archive->log.first);
-    while ((entry = readdir(folder)) != NULL) {
-        const char *dot = strrchr(entry->d_name, '.');
-        if (strncmp(entry->d_name, prefix, (size_t)len) != 0 || dot == NULL ||
-            strcmp(dot, ".export") != 0)
+    enum sg_rc rc = sg_archive_files_find(&folders, &archive->log, &files, err);
+    for (size_t i = 0; rc == SG_OK && i < files.count; i++) {
+        if (files.files[i].first != archive->log.first)
             continue;
-        if ((size_t)snprintf(ret, PATH_BYTES_MAX, "%s/%s", archive->options->folder,
-                             entry->d_name) >= PATH_BYTES_MAX)
+        *ret_end = files.files[i].end;
+        if ((size_t)snprintf(ret, PATH_BYTES_MAX, "%s", files.files[i].path) >= PATH_BYTES_MAX)
             ret[0] = '\0';
     }
-    closedir(folder);
-    return SG_OK;
+    sg_archive_files_done(&files);
+    return rc;
 }
 
 static enum sg_rc name_file(const struct archive *archive, uint64_t end, struct file *file,
                             struct sg_err *err)
 {
-    const int len =
-        snprintf(file->path, sizeof(file->path), "%s/%s-%u-%012llu-%012llu.export",
-                 archive->options->folder, archive->log.name, (unsigned)archive->log.epoch,
-                 (unsigned long long)archive->log.first, (unsigned long long)end);
-    if (len < 0 || (size_t)snprintf(file->part, sizeof(file->part), "%s.part", file->path) >=
-                       sizeof(file->part))
+    char name[SG_ARCHIVE_NAME_BYTES];
+
+    sg_archive_file_name(&archive->log, archive->log.first, end, name);
+    if ((size_t)snprintf(file->path, sizeof(file->path), "%s/%s", archive->options->folder, name) >=
+            sizeof(file->path) ||
+        (size_t)snprintf(file->part, sizeof(file->part), "%s.part", file->path) >=
+            sizeof(file->part))
         return SG_FAIL(err, SG_E_INVALID, 0, "\"%s\" is too long a path", archive->options->folder);
     return SG_OK;
 }
 
 /* Into a file, and proved under its name: from here on the leaves are in it. */
 static enum sg_rc make_file(const struct archive *archive, uint64_t end, char ret[PATH_BYTES_MAX],
-                            struct sg_err *err)
+                            struct sg_tree_head *ret_head, struct sg_err *err)
 {
     struct file *file = calloc(1, sizeof(*file));
-    uint64_t proved = 0;
 
     if (file == NULL)
         return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for an archive");
@@ -281,7 +311,7 @@ static enum sg_rc make_file(const struct archive *archive, uint64_t end, char re
     if (rc == SG_OK)
         rc = write_file(archive, end, file, err);
     if (rc == SG_OK)
-        rc = prove(archive, file->part, &proved, err);
+        rc = prove(archive, file->part, end, ret_head, err);
     if (rc == SG_OK && link(file->part, file->path) != 0)
         rc = failed("make", file->path, err);
     if (rc == SG_OK)
@@ -296,32 +326,39 @@ static enum sg_rc make_file(const struct archive *archive, uint64_t end, char re
 static enum sg_rc archive_some(struct archive *archive, char path[PATH_BYTES_MAX],
                                bool *ret_is_done, struct sg_err *err)
 {
+    struct sg_tree_head head;
     uint64_t end = 0;
 
     SG_TRY(sg_store_find_epoch(archive->store, archive->log.name, archive->log.epoch, &archive->log,
                                err));
-    SG_TRY(find_left(archive, path, err));
+    SG_TRY(find_left(archive, path, &end, err));
     if (path[0] == '\0') {
         SG_TRY(find_end(archive, &end, err));
         *ret_is_done = end == archive->log.first;
         if (*ret_is_done)
             return SG_OK;
-        SG_TRY(make_file(archive, end, path, err));
+        SG_TRY(make_file(archive, end, path, &head, err));
     } else {
-        SG_TRY(prove(archive, path, &end, err));
+        SG_TRY(prove(archive, path, end, &head, err));
     }
-    if (end % ALIGN != 0 || end + SG_AUDIT_ARCHIVE_LEFT_MIN > archive->log.size)
+    if (end % ALIGN != 0 || end <= archive->log.first ||
+        end + SG_AUDIT_ARCHIVE_LEFT_MIN > archive->log.size)
         return SG_FAIL(err, SG_E_INVALID, 0, "\"%s\" is no archive that was made here", path);
+    SG_TRY(state(archive, &head, err));
     return sg_store_drop_leaves(archive->store, archive->log.id, end, err);
 }
 
-enum sg_rc sg_audit_archive(struct sg_store *store, const struct sg_store_log *log,
+enum sg_rc sg_audit_archive(struct sg_audit_archiver *archiver, const struct sg_store_log *log,
                             const struct sg_note_key *key,
                             const struct sg_audit_archive_options *options, sg_audit_archived_fn fn,
                             void *arg, struct sg_err *err)
 {
-    struct archive archive = {
-        .store = store, .log = *log, .key = key, .options = options, .left = options->count_max};
+    struct archive archive = {.archiver = archiver,
+                              .store = archiver->writer.store,
+                              .log = *log,
+                              .key = key,
+                              .options = options,
+                              .left = options->count_max};
     char path[PATH_BYTES_MAX];
 
     for (;;) {
@@ -330,9 +367,48 @@ enum sg_rc sg_audit_archive(struct sg_store *store, const struct sg_store_log *l
         if (is_done)
             return SG_OK;
         const uint64_t first = archive.log.first;
-        SG_TRY(sg_store_find_epoch(store, log->name, log->epoch, &archive.log, err));
+        SG_TRY(sg_store_find_epoch(archive.store, log->name, log->epoch, &archive.log, err));
         const uint64_t count = archive.log.first - first;
         archive.left -= count < archive.left ? count : archive.left;
         fn(arg, path, first, archive.log.first);
     }
+}
+
+/* The archiver ------------------------------------------------------------------------------ */
+
+enum sg_rc sg_audit_archiver_new(const struct sg_audit_options *options,
+                                 struct sg_audit_archiver **ret, struct sg_err *err)
+{
+    SG_AUTO(sg_audit_archiver_free)
+    struct sg_audit_archiver *archiver = calloc(1, sizeof(*archiver));
+
+    if (archiver == NULL)
+        return SG_FAIL(err, SG_E_LIMIT, 0, "no memory for an archive");
+    archiver->clock = options->clock;
+    SG_TRY(sg_audit_writer_open(&archiver->writer, options, err));
+    *ret = SG_STEAL(archiver);
+    return SG_OK;
+}
+
+void sg_audit_archiver_free(struct sg_audit_archiver *archiver)
+{
+    if (archiver == NULL)
+        return;
+    sg_audit_writer_close(&archiver->writer);
+    free(archiver);
+}
+
+struct sg_store *sg_audit_archiver_store(struct sg_audit_archiver *archiver)
+{
+    return archiver->writer.store;
+}
+
+const struct sg_store_log *sg_audit_archiver_log(const struct sg_audit_archiver *archiver)
+{
+    return &archiver->writer.log;
+}
+
+const struct sg_note_key *sg_audit_archiver_key(const struct sg_audit_archiver *archiver)
+{
+    return sg_note_signer_key(archiver->writer.signer);
 }

@@ -56,6 +56,7 @@ enum sg_rc sg_audit_examine(struct sg_store *store, const struct sg_store_log *l
                             const struct sg_note_key *key, const char *anchor_file,
                             struct sg_audit_found *ret, struct sg_err *err)
 {
+    const struct sg_audit_verify_options options = {.log = log, .key = key};
     struct sg_audit_found found = {0};
     struct sg_audit_verified verified;
 
@@ -63,7 +64,7 @@ enum sg_rc sg_audit_examine(struct sg_store *store, const struct sg_store_log *l
     enum sg_rc rc = sg_audit_head_read(store, log, key, &found.store, &found.why);
     found.is_stored = rc == SG_OK;
     if (rc == SG_OK)
-        rc = sg_audit_verify(store, log, key, NULL, &verified, &found.why);
+        rc = sg_audit_verify(store, &options, &verified, &found.why);
     if (rc == SG_OK) {
         found.store = verified.head; /* somebody may have appended meanwhile */
         SG_TRY(compare(store, log, &found, err));

@@ -172,6 +172,9 @@ static enum sg_rc read_receipt(struct sg_store *store, struct sg_log_tree *tree,
         tree = other;
     SG_TRY(prove(store, tree, log_id, seq, ret, err));
     SG_TRY(sg_store_read_leaves(store, log_id, seq, 1, take_record, ret, err));
+    if (ret->record.len == 0 && seq < SG_STORE_BEGINNING)
+        return SG_REFUSE(err, SG_R_STORE_BROKEN, "there is no leaf %llu of log \"%s\"",
+                         (unsigned long long)seq, log.name);
     if (ret->record.len == 0)
         return SG_REFUSE(err, SG_R_LEAF_ARCHIVED, "leaf %llu of log \"%s\" is in an archive",
                          (unsigned long long)seq, log.name);

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "gateway/audit/archived.h"
 #include "gateway/audit/audit_priv.h"
 
 enum {
@@ -152,6 +153,7 @@ enum sg_rc sg_audit_writer_open(struct sg_audit_writer *writer,
     SG_TRY(load_tree(writer, &head, err));
     if (options->anchor_file != NULL)
         SG_TRY(check_grown(writer, &anchored, "the anchor's", err));
+    SG_TRY(sg_audit_archived_check(writer->store, &writer->log, writer->tree, err));
     writer->promised = head;
     const uint64_t size = writer->log.size = head.size;
     const uint64_t first = size > LAST_LEAVES ? size - LAST_LEAVES : 0;

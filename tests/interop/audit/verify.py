@@ -172,9 +172,9 @@ TEXTS = {4: "authority", 5: "caller", 6: "source", 7: "method", 8: "request_id",
 BYTES = {9: "request_sha256", 14: "public_key_sha256", 18: "digest", 20: "document_digest", 23: "signature"}
 NUMBERS = {1: "format", 2: "event", 15: "scheme", 16: "encoding", 17: "digest_algorithm",
            19: "document_digest_algorithm", 26: "count"}
-LARGEST = {1: 1, 2: 10, 15: 4, 16: 2, 17: 6, 19: 6}
+LARGEST = {1: 1, 2: 11, 15: 4, 16: 2, 17: 6, 19: 6}
 EVENTS = ["", "log started", "signature", "denial", "denials", "gateway started", "csr",
-          "epoch stated", "epoch approved", "token drained", "token resumed"]
+          "epoch stated", "epoch approved", "token drained", "token resumed", "leaves archived"]
 DIGEST_BYTES = [32, 32, 48, 64, 32, 48, 64]
 
 

@@ -77,7 +77,8 @@ static void every_field_of_the_message_is_known(void **state)
 {
     (void)state;
     assert_int_equal(sealgate__v1__audit_record__descriptor.n_fields, 27);
-    assert_int_equal(SEALGATE__V1__AUDIT_EVENT__AUDIT_EVENT_TOKEN_RESUMED, SG_AUDIT_TOKEN_RESUMED);
+    assert_int_equal(SEALGATE__V1__AUDIT_EVENT__AUDIT_EVENT_LEAVES_ARCHIVED,
+                     SG_AUDIT_LEAVES_ARCHIVED);
     assert_int_equal(sealgate__v1__audit_event__descriptor.n_values, SG_AUDIT_EVENT_COUNT);
 }
 

@@ -1,11 +1,10 @@
 #include <fcntl.h>
-#include <libpq-fe.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "gateway/audit/audit_priv.h"
 #include "gateway/audit/verify.h"
+#include "tests/unit/gateway/audit/by_hand.h"
 #include "tests/unit/gateway/audit/folder.h"
 
 /*
@@ -92,7 +91,9 @@ static enum sg_rc read_log(const struct folder *folder, struct content *ret, str
     sg_buf_clear(&ret->bytes);
     SG_TRY(sg_store_open_read(folder->url, &store, err));
     SG_TRY(sg_store_find_log(store, "main", &log, err));
-    SG_TRY(sg_audit_verify(store, &log, sg_note_signer_key(folder->signer), NULL, &verified, err));
+    const struct sg_audit_verify_options options = {.log = &log,
+                                                    .key = sg_note_signer_key(folder->signer)};
+    SG_TRY(sg_audit_verify(store, &options, &verified, err));
     assert_int_equal(verified.size, log.size);
     for (uint64_t seq = 1; seq < log.size; seq++)
         require_found(store, &log, seq);
@@ -153,41 +154,17 @@ static void a_flipped_byte_is_named_or_changes_nothing(void **state)
 
 /* By hand ---------------------------------------------------------------------------------- */
 
-static void run_sqlite(const struct folder *folder, const char *sql)
-{
-    sqlite3 *db = NULL;
-    char path[128];
-
-    snprintf(path, sizeof(path), "%s/store/store.db", folder->path);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
-static void run_pg(const struct folder *folder, const char *sql)
-{
-    PGconn *conn = PQconnectdb(folder->url);
-    PGresult *result = PQexec(conn, sql);
-    if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        fail_msg("%s: %s", sql, PQerrorMessage(conn));
-    PQclear(result);
-    PQfinish(conn);
-}
-
 /* What the store has as the key of a leaf; NULL: none. */
 static void set_key(const struct folder *folder, uint64_t seq, const uint8_t *key)
 {
-    const bool is_pg = strncmp(folder->url, "postgresql:", 11) == 0;
     char hex[2 * SG_STORE_REQUEST_KEY_BYTES + 1], value[80], sql[256];
 
     for (size_t i = 0; key != NULL && i < SG_STORE_REQUEST_KEY_BYTES; i++)
         snprintf(hex + 2 * i, 3, "%02x", key[i]);
-    snprintf(value, sizeof(value), is_pg ? "'\\x%s'" : "x'%s'", hex);
-    snprintf(sql, sizeof(sql), "UPDATE %sleaves SET request = %s WHERE id = %llu",
-             is_pg ? "sealgate." : "", key == NULL ? "NULL" : value,
-             1ull << 40 | (unsigned long long)seq);
-    (is_pg ? run_pg : run_sqlite)(folder, sql);
+    snprintf(value, sizeof(value), is_pg(folder) ? "'\\x%s'" : "x'%s'", hex);
+    snprintf(sql, sizeof(sql), "UPDATE leaves SET request = %s WHERE id = %llu",
+             key == NULL ? "NULL" : value, 1ull << 40 | (unsigned long long)seq);
+    run_sql(folder, sql);
 }
 
 static void require_named(const struct folder *folder, uint64_t seq)
@@ -200,9 +177,9 @@ static void require_named(const struct folder *folder, uint64_t seq)
 
     assert_int_equal(sg_store_open_read(folder->url, &store, NULL), SG_OK);
     assert_int_equal(sg_store_find_log(store, "main", &log, NULL), SG_OK);
-    assert_int_equal(
-        sg_audit_verify(store, &log, sg_note_signer_key(folder->signer), NULL, &verified, &err),
-        SG_E_INTERNAL);
+    const struct sg_audit_verify_options options = {.log = &log,
+                                                    .key = sg_note_signer_key(folder->signer)};
+    assert_int_equal(sg_audit_verify(store, &options, &verified, &err), SG_E_INTERNAL);
     assert_int_equal(err.reason, SG_R_STORE_BROKEN);
     snprintf(leaf, sizeof(leaf), "leaf %llu", (unsigned long long)seq);
     if (strstr(err.msg, leaf) == NULL)
