@@ -61,11 +61,6 @@ static void fill_from(uint64_t first, uint64_t leaves)
     sg_audit_writer_close(&writer);
 }
 
-static void fill(uint64_t leaves)
-{
-    fill_from(1, leaves);
-}
-
 static void on_file(void *arg, const char *path, uint64_t first, uint64_t end)
 {
     (void)arg, (void)path, (void)first, (void)end;
@@ -104,7 +99,7 @@ static int set_up(void **state)
     snprintf(rig.files, sizeof(rig.files), "%s/files", rig.folder.path);
     snprintf(rig.others, sizeof(rig.others), "%s/others", rig.folder.path);
     shell(&rig.folder, "mkdir $FOLDER/files $FOLDER/others");
-    fill(LEAVES);
+    fill_from(1, LEAVES);
     for (unsigned i = 0; i < 3; i++)
         require_archive();
     return 0;
@@ -205,6 +200,72 @@ static void files_may_lie_in_several_folders_and_twice(void **state)
                        "echo > others/main-1-1-000000000000-000000000256.export && "
                        "echo > others/main-2-000000000000-000000000256.export");
     assert_int_equal(require_proved(&in_both).files, 5);
+}
+
+/* The next epoch, with its key and anchor in the place of the old ones. */
+static void begin_epoch(struct sg_store *store, const struct sg_store_log *ends)
+{
+    SG_AUTO(sg_secret_free) struct sg_secret *secret = NULL;
+    SG_AUTO(sg_note_signer_free) struct sg_note_signer *signer = NULL;
+    struct sg_store_log log = {.name = "main", .origin = "test.example/main/2", .epoch = 2};
+    const struct sg_audit_record record = {
+        .event = SG_AUDIT_LOG_STARTED, .time_ns = SG_NS_PER_S, .detail = SG_SLICE("begun")};
+    const struct sg_audit_beginning beginning = {.records = &record, .count = 1, .ends = ends};
+
+    assert_int_equal(sg_note_private_new(sg_slice_str(log.origin), SG_NOTE_ED25519, &secret, NULL),
+                     SG_OK);
+    const struct sg_slice bytes = sg_secret_bytes(secret);
+    FILE *file = fopen(rig.folder.key, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes.ptr, 1, bytes.len, file), bytes.len);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(sg_note_signer_new(bytes, &signer, NULL), SG_OK);
+    assert_int_equal(sg_audit_create(store, &log, signer, rig.folder.anchor, &beginning, NULL),
+                     SG_OK);
+}
+
+/* An epoch that has ended takes no leaf: the one behind it says what became of its leaves. */
+static void an_epoch_that_has_ended_is_archived_and_proved_too(void **state)
+{
+    SG_AUTO(sg_audit_archiver_free) struct sg_audit_archiver *archiver = NULL;
+    SG_AUTO(sg_store_close) struct sg_store *store = NULL;
+    const struct sg_note_key *key = sg_note_signer_key(rig.folder.signer);
+    const struct sg_audit_options how = options();
+    const struct sg_audit_archive_options wanted = {
+        .folder = rig.files, .before_ns = INT64_MAX, .count_max = TILE};
+    struct sg_audit_verified verified;
+    struct sg_audit_archived said;
+    struct sg_store_log old;
+    struct sg_err err = {0};
+    (void)state;
+
+    assert_int_equal(sg_store_open(rig.folder.url, &store, NULL), SG_OK);
+    assert_int_equal(sg_store_find_log(store, "main", &old, NULL), SG_OK);
+    begin_epoch(store, &old);
+    assert_int_equal(sg_audit_archiver_new(&how, &archiver, NULL), SG_OK);
+    if (sg_audit_archive(archiver, &old, key, &wanted, on_file, NULL, &err) != SG_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(sg_store_find_epoch(store, "main", 1, &old, NULL), SG_OK);
+    assert_int_equal(old.first, 4 * TILE);
+    assert_int_equal(sg_audit_archived_find(store, old.origin, &said, NULL), SG_OK);
+    assert_true(said.number == 4 && said.is_read && said.head.size == 4 * TILE);
+    assert_int_equal(said.log_id, sg_audit_archiver_log(archiver)->id);
+
+    struct sg_audit_verify_options asked = {.log = &old, .key = key};
+    assert_int_equal(sg_audit_verify(store, &asked, &verified, NULL), SG_OK);
+    assert_int_equal(verified.unseen, 4 * TILE - SG_STORE_BEGINNING);
+    asked.archives = &in_one;
+    if (sg_audit_verify(store, &asked, &verified, &err) != SG_OK)
+        fail_msg("%s", err.msg);
+    assert_true(verified.unseen == 0 && verified.files == 4 && verified.size == LEAVES + 3);
+    struct sg_store_log now; /* has said so, and has no archive of its own */
+    assert_int_equal(sg_store_find_log(store, "main", &now, NULL), SG_OK);
+    asked = (struct sg_audit_verify_options){
+        .log = &now, .key = sg_audit_archiver_key(archiver), .archives = &in_one};
+    if (sg_audit_verify(store, &asked, &verified, &err) != SG_OK)
+        fail_msg("%s", err.msg);
+    assert_true(verified.size == 2 && verified.files == 0);
+    require_start(SG_OK, SG_R_NONE);
 }
 
 /* Files ------------------------------------------------------------------------------------- */
@@ -386,7 +447,7 @@ static void a_log_that_says_nothing_of_an_archive_has_none(void **state)
         run_sql(&own.folder, "DROP SCHEMA sealgate CASCADE");
     folder_make_at(&rig.folder, is_pg(&own.folder) ? own.folder.url : NULL,
                    (int64_t)FIRST_S * SG_NS_PER_S);
-    fill(LEAVES);
+    fill_from(1, LEAVES);
     assert_int_equal(require_proved(NULL).unseen, 0);
     shell(&own.folder, "rm $FOLDER/files/*"); /* they are another log's */
     run_sql(&rig.folder, "UPDATE logs SET first = 100");
@@ -502,7 +563,7 @@ static void tiles_below_full_ones_are_proved(void **state)
     folder_make(&rig.folder, (int64_t)FIRST_S * SG_NS_PER_S);
     snprintf(rig.files, sizeof(rig.files), "%s/files", rig.folder.path);
     shell(&rig.folder, "mkdir $FOLDER/files");
-    fill(65536 + 512);
+    fill_from(1, 65536 + 512);
     require_archive();
     require_proved(NULL);
     change_tile();
@@ -516,6 +577,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(files_and_store_prove_the_log_from_leaf_0_on),
         TEST(files_may_lie_in_several_folders_and_twice),
+        TEST(an_epoch_that_has_ended_is_archived_and_proved_too),
         TEST(what_is_wrong_with_a_file_is_named),
         TEST(a_file_of_another_log_is_named),
         TEST(a_flipped_byte_of_a_file_is_named),
