@@ -265,8 +265,7 @@ static enum sg_rc tell_first(void *arg, uint64_t seq, struct sg_slice bytes, str
 enum sg_rc sg_certify_report(struct sg_store *store, const struct sg_store_log *log,
                              struct sg_buf *report, struct sg_err *err)
 {
-    return log->first > 0 ? SG_OK
-                          : sg_store_read_leaves(store, log->id, 0, 1, tell_first, report, err);
+    return sg_store_read_leaves(store, log->id, 0, 1, tell_first, report, err);
 }
 
 /* Proving ----------------------------------------------------------------------------------- */
@@ -291,11 +290,6 @@ enum sg_rc sg_certify_verify(struct sg_store *store, const struct sg_store_log *
 {
     struct judging judging = {.spki = spki};
 
-    if (log->first > 0)
-        return SG_FAIL(err, SG_E_NOT_FOUND, 0,
-                       "leaf 0 of log \"%s\" is in an archive: sealgate audit verify "
-                       "--certified-by judges it there",
-                       log->name);
     SG_TRY(sg_store_read_leaves(store, log->id, 0, 1, judge_first, &judging, err));
     const bool is_ours = judging.key != NULL && sg_note_key_is_same(judging.key, log_key) &&
                          sg_slice_is(sg_note_key_name(judging.key), log->origin);

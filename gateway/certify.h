@@ -25,13 +25,13 @@ SG_MUST_USE enum sg_rc sg_certify(const struct sg_config *config, const struct s
                                   struct sg_certification *ret, struct sg_err *err);
 
 /* Appends, for people, by which key leaf 0 of the log has that of the log certified, or that it has
- * not; nothing of a leaf 0 that is in an archive. Errors: the store's. */
+ * not. Errors: the store's. */
 SG_MUST_USE enum sg_rc sg_certify_report(struct sg_store *store, const struct sg_store_log *log,
                                          struct sg_buf *report, struct sg_err *err);
 
 /* That leaf 0 of the log, which was proved, has its key certified by the key in `spki`. Errors:
- * SG_E_NOT_FOUND: it has no certification, or is in an archive; SG_E_INVALID: it is not by that
- * key, or not of this one; the store's. */
+ * SG_E_NOT_FOUND: it has no certification; SG_E_INVALID: it is not by that key, or not of this one;
+ * the store's. */
 SG_MUST_USE enum sg_rc sg_certify_verify(struct sg_store *store, const struct sg_store_log *log,
                                          const struct sg_note_key *log_key, struct sg_slice spki,
                                          struct sg_err *err);

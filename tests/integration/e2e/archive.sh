@@ -115,6 +115,8 @@ has "proved in part: log main" said
 has "--archive FOLDER" said
 ends 0 "not looked at: leaves 8 to $end" verify --without-archive
 ends 0 "proved: log main" verify --archive "$work/archive"
+ends 0 "its key is certified by the key that was given" verify --archive "$work/archive" \
+    --certified-by "$dir/audit/log-certifier.pem" # leaf 0 never leaves the store
 has "$(ls archive/*.export | wc -l) files of its archive, with leaves 0 to $end" said
 ! grep -q "not looked at" said || fail "what was not looked at"
 mkdir other
