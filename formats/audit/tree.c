@@ -202,11 +202,6 @@ enum sg_rc sg_tree_find_edge(uint64_t size, sg_tree_find_fn find, void *arg,
 
 /* Checking -------------------------------------------------------------------------------- */
 
-static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
-{
-    return sg_slice_eq(bytes_of(a), bytes_of(b));
-}
-
 /* A node on its way up: where it is in its level, and the last of that level. */
 struct climber {
     uint64_t node, last;
@@ -254,7 +249,7 @@ enum sg_rc sg_tree_check_leaf(struct sg_tree_hasher *hasher, const struct sg_tre
         else
             join(hasher, &root, next, &root);
     }
-    if (at.last != 0 || !same(&root, &head->root))
+    if (at.last != 0 || !sg_tree_hash_eq(&root, &head->root))
         return not_proved(err, what);
     return SG_OK;
 }
@@ -293,7 +288,8 @@ enum sg_rc sg_tree_check_growth(struct sg_tree_hasher *hasher, const struct sg_t
         struct sg_tree_hash root = head->root;
         if (old->size == 0)
             sg_tree_root(hasher, &empty, &root);
-        return proof->count == 0 && same(&old->root, &root) ? SG_OK : not_proved(err, what);
+        return proof->count == 0 && sg_tree_hash_eq(&old->root, &root) ? SG_OK
+                                                                       : not_proved(err, what);
     }
 
     struct climber at = {old->size - 1, head->size - 1};
@@ -318,7 +314,8 @@ enum sg_rc sg_tree_check_growth(struct sg_tree_hasher *hasher, const struct sg_t
             join(hasher, &after, next, &after);
         }
     }
-    if (at.last != 0 || !same(&before, &old->root) || !same(&after, &head->root))
+    if (at.last != 0 || !sg_tree_hash_eq(&before, &old->root) ||
+        !sg_tree_hash_eq(&after, &head->root))
         return not_proved(err, what);
     return SG_OK;
 }

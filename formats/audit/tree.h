@@ -22,6 +22,11 @@ struct sg_tree_hash {
     uint8_t bytes[SG_TREE_HASH_BYTES];
 };
 
+static inline bool sg_tree_hash_eq(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 /* The complete subtree over the leaves from `index << level` on, `1 << level` of them. */
 struct sg_tree_place {
     unsigned level;

@@ -90,11 +90,6 @@ static enum sg_rc find_signature(const struct sg_witness_log *log, const struct 
     return SG_OK;
 }
 
-static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
-{
-    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
 /* The claim against what is known; it is signed. */
 static enum sg_witness_verdict compare(struct sg_tree_hasher *hasher,
                                        const struct sg_tree_head *known,
@@ -108,10 +103,10 @@ static enum sg_witness_verdict compare(struct sg_tree_hasher *hasher,
         return SG_WITNESS_CONFLICT;
     if (old.size == 0)
         sg_tree_root(hasher, &nothing, &old.root);
-    if (old.size > 0 && old.size == head->size && !same(&old.root, &head->root))
+    if (old.size > 0 && old.size == head->size && !sg_tree_hash_eq(&old.root, &head->root))
         return SG_WITNESS_FORKED;
     /* The empty tree is the beginning of every other, and has one root only. */
-    if (head->size == 0 && !same(&old.root, &head->root))
+    if (head->size == 0 && !sg_tree_hash_eq(&old.root, &head->root))
         return SG_WITNESS_NOT_PROVED;
     return sg_tree_check_growth(hasher, &old, head, &request->proof, NULL) == SG_OK
                ? SG_WITNESS_COSIGN

@@ -152,11 +152,6 @@ enum sg_rc sg_audit_archived_find(struct sg_store *store, const char *origin,
 
 /* Checking ---------------------------------------------------------------------------------- */
 
-static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
-{
-    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
 /* Whether the statement is a leaf of the tree and speaks of it. */
 static enum sg_rc is_proved(const struct sg_audit_archived *found, struct sg_log_tree *tree,
                             bool *ret, struct sg_err *err)
@@ -167,10 +162,10 @@ static enum sg_rc is_proved(const struct sg_audit_archived *found, struct sg_log
     if (!found->is_read || found->head.size > found->seq)
         return SG_OK;
     SG_TRY(sg_log_tree_leaf(tree, found->seq, &hash, err));
-    if (!same(&hash, &found->leaf))
+    if (!sg_tree_hash_eq(&hash, &found->leaf))
         return SG_OK;
     SG_TRY(sg_log_tree_root_at(tree, found->head.size, &hash, err));
-    *ret = same(&hash, &found->head.root);
+    *ret = sg_tree_hash_eq(&hash, &found->head.root);
     return SG_OK;
 }
 

@@ -30,12 +30,6 @@ static enum sg_rc broken(const struct reading *reading, const char *what, uint64
                      (unsigned long long)index);
 }
 
-static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
-{
-    return sg_slice_eq(sg_slice_of(a->bytes, sizeof(a->bytes)),
-                       sg_slice_of(b->bytes, sizeof(b->bytes)));
-}
-
 /* The first hash of a full tile that is not what the leaves make it. */
 static enum sg_rc check_tile(struct reading *reading, unsigned level, uint64_t index,
                              struct sg_err *err)
@@ -85,7 +79,8 @@ static enum sg_rc check_anchor(struct reading *reading, struct sg_err *err)
     if (reading->anchored == NULL || reading->edge.size != reading->anchored->size)
         return SG_OK;
     sg_tree_root(reading->hasher, &reading->edge, &root);
-    return same(&root, &reading->anchored->root) ? SG_OK : other_than_anchored(reading, err);
+    return sg_tree_hash_eq(&root, &reading->anchored->root) ? SG_OK
+                                                            : other_than_anchored(reading, err);
 }
 
 static enum sg_rc add_leaf(struct reading *reading, const struct sg_tree_hash *leaf,
@@ -251,7 +246,7 @@ static enum sg_rc check_file(const struct reading *reading, const struct sg_arch
                              reading->log->name, (unsigned long long)size,
                              (unsigned long long)heads[i]->size, file->path);
         SG_TRY(sg_log_tree_root_at(reading->tree, heads[i]->size, &root, err));
-        if (!same(&root, &heads[i]->root))
+        if (!sg_tree_hash_eq(&root, &heads[i]->root))
             return SG_REFUSE(err, SG_R_STORE_ROLLED_BACK,
                              "log \"%s\": its first %llu leaves are not those that \"%s\" proves",
                              reading->log->name, (unsigned long long)heads[i]->size, file->path);
@@ -311,7 +306,7 @@ static enum sg_rc on_beginning(void *arg, uint64_t seq, struct sg_slice bytes, s
     SG_TRY(read_record(reading, seq, bytes, &record, err));
     SG_TRY(check_key(reading, seq, &record, key, err));
     sg_tree_hash_leaf(reading->hasher, bytes, &leaf);
-    if (!same(&leaf, &reading->beginning[seq]))
+    if (!sg_tree_hash_eq(&leaf, &reading->beginning[seq]))
         return broken(reading, "the store has another leaf", seq, err);
     memset(&reading->beginning[seq], 0, sizeof(leaf)); /* which no leaf has */
     return SG_OK;
@@ -326,7 +321,7 @@ static enum sg_rc check_beginning(struct reading *reading, struct sg_err *err)
     SG_TRY(sg_store_read_keyed(reading->store, reading->log->id, 0, count, on_beginning, reading,
                                err));
     for (uint64_t i = 0; i < count; i++)
-        if (!same(&reading->beginning[i], &none))
+        if (!sg_tree_hash_eq(&reading->beginning[i], &none))
             return broken(reading, "there is no leaf", i, err);
     return SG_OK;
 }
@@ -382,7 +377,7 @@ static enum sg_rc verify(struct reading *reading, const struct sg_archive_files 
     if (reading->edge.size != head->size)
         return broken(reading, "there is no leaf", reading->edge.size, err);
     sg_tree_root(reading->hasher, &reading->edge, &root);
-    if (!same(&root, &head->root))
+    if (!sg_tree_hash_eq(&root, &head->root))
         return broken(reading, "its leaves are not those of the checkpoint of", head->size, err);
     reading->found.size = head->size;
     reading->found.first = reading->log->first;

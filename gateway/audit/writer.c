@@ -32,12 +32,6 @@ static enum sg_rc rolled_back(const struct sg_audit_writer *writer, uint64_t siz
                      (unsigned long long)promised);
 }
 
-static bool same(const struct sg_tree_hash *a, const struct sg_tree_hash *b)
-{
-    return sg_slice_eq(sg_slice_of(a->bytes, sizeof(a->bytes)),
-                       sg_slice_of(b->bytes, sizeof(b->bytes)));
-}
-
 static enum sg_rc check_size(const struct sg_audit_writer *writer, uint64_t size,
                              struct sg_err *err)
 {
@@ -64,7 +58,7 @@ static enum sg_rc load_tree(struct sg_audit_writer *writer, const struct sg_tree
     SG_TRY(check_size(writer, head->size, err));
     SG_TRY(sg_log_tree_load(writer->tree, head->size, err));
     sg_log_tree_root(writer->tree, &root);
-    if (!same(&root, &head->root))
+    if (!sg_tree_hash_eq(&root, &head->root))
         return SG_REFUSE(err, SG_R_STORE_BROKEN,
                          "log \"%s\": its %llu leaves are not those of its newest checkpoint",
                          writer->log.name, (unsigned long long)head->size);
@@ -109,7 +103,7 @@ static enum sg_rc check_grown(const struct sg_audit_writer *writer, const struct
         return rolled_back(writer, size, what, from->size, err);
     }
     SG_TRY(sg_log_tree_root_at(writer->tree, from->size, &root, err));
-    if (same(&root, &from->root))
+    if (sg_tree_hash_eq(&root, &from->root))
         return SG_OK;
     snprintf(what, sizeof(what), "does not grow from %s", whose);
     return rolled_back(writer, size, what, from->size, err);
