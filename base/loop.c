@@ -45,7 +45,8 @@ struct sg_loop {
     size_t timer_cap, timer_count;
 
     struct sg_wake *wakes, *wake_cursor; /* cursor: the next to look at in this turn */
-    struct sg_hook *hooks, *running;     /* hooks: the newest first; running: the oldest first */
+    struct sg_hook *hooks[SG_STAGES];    /* the newest first */
+    struct sg_hook *running;             /* of the stage that runs: the oldest first */
     struct epoll_event events[EVENTS_PER_TURN];
 };
 
@@ -56,6 +57,14 @@ static void assert_thread(struct sg_loop *loop)
 {
     const void *runner = atomic_load_explicit(&loop->runner, memory_order_relaxed);
     SG_ASSERT(runner == NULL || runner == &this_thread);
+}
+
+static bool has_hooks(const struct sg_loop *loop)
+{
+    for (size_t i = 0; i < SG_STAGES; i++)
+        if (loop->hooks[i] != NULL)
+            return true;
+    return false;
 }
 
 /* Life ----------------------------------------------------------------------------------- */
@@ -98,7 +107,7 @@ void sg_loop_free(struct sg_loop *loop)
         return;
     assert_thread(loop);
     SG_ASSERT(loop->watch_count == 0 && loop->timer_count == 0);
-    SG_ASSERT(loop->wakes == NULL && loop->hooks == NULL && loop->running == NULL);
+    SG_ASSERT(loop->wakes == NULL && !has_hooks(loop) && loop->running == NULL);
 
     if (loop->event_fd >= 0)
         close(loop->event_fd);
@@ -377,9 +386,9 @@ static void push_hook(struct sg_hook **head, struct sg_hook *hook)
 void sg_hook_arm(struct sg_loop *loop, struct sg_hook *hook)
 {
     assert_thread(loop);
-    SG_ASSERT(hook->fn != NULL);
+    SG_ASSERT(hook->fn != NULL && hook->stage < SG_STAGES);
     if (hook->link == NULL)
-        push_hook(&loop->hooks, hook);
+        push_hook(&loop->hooks[hook->stage], hook);
 }
 
 void sg_hook_disarm(struct sg_hook *hook)
@@ -393,10 +402,11 @@ void sg_hook_disarm(struct sg_hook *hook)
     hook->next = NULL;
 }
 
-/* Those that a hook arms run in the next turn, which then does not wait. */
-static void run_hooks(struct sg_loop *loop)
+/* Those that are armed for this stage meanwhile run in the next turn. */
+static void run_hooks(struct sg_loop *loop, enum sg_stage stage)
 {
-    for (struct sg_hook *hook = loop->hooks; hook != NULL; hook = loop->hooks) {
+    struct sg_hook **hooks = &loop->hooks[stage];
+    for (struct sg_hook *hook = *hooks; hook != NULL; hook = *hooks) {
         sg_hook_disarm(hook);
         push_hook(&loop->running, hook);
     }
@@ -412,7 +422,7 @@ static void run_hooks(struct sg_loop *loop)
  * nearly due is not spun for. */
 static int wait_ms(const struct sg_loop *loop, int timeout_ms)
 {
-    if (loop->hooks != NULL)
+    if (has_hooks(loop))
         return 0;
     if (loop->timer_count == 0 || timeout_ms == 0)
         return timeout_ms;
@@ -451,8 +461,10 @@ static enum sg_rc turn(struct sg_loop *loop, int timeout_ms, struct sg_err *err)
     loop->now_ns = sg_mono_ns(loop->clock);
     run_wakes(loop);
     run_watches(loop, count);
+    run_hooks(loop, SG_STAGE_INPUT);
     run_timers(loop);
-    run_hooks(loop);
+    run_hooks(loop, SG_STAGE_END);
+    run_hooks(loop, SG_STAGE_OUTPUT);
     if (loop->on_turn != NULL)
         loop->on_turn(loop->on_turn_arg, sg_mono_ns(loop->clock) - loop->now_ns);
     return SG_OK;

@@ -84,11 +84,25 @@ void sg_wake_remove(struct sg_loop *loop, struct sg_wake *wake);
  * removed or the loop freed. Does not block; makes no system call while the loop is awake. */
 void sg_wake_signal(struct sg_wake *wake);
 
-/* A hook: while armed, `fn` runs at the end of this turn, after all events, in the order of arming,
- * and is disarmed before. Armed by a hook, it runs in the next turn, which then does not wait. */
+/*
+ * Where in a turn a hook runs. What many descriptors brought is worked on step by step, each step
+ * for all of them, and not one descriptor after the other: so the code of a step, the kernel's too,
+ * is still in the processor's caches for the next of them.
+ */
+enum sg_stage {
+    SG_STAGE_END,    /* after all events and timers */
+    SG_STAGE_INPUT,  /* after the watches and before the timers: for what the watches have read */
+    SG_STAGE_OUTPUT, /* last: for what the others have made to be written */
+    SG_STAGES
+};
+
+/* A hook: while armed, `fn` runs once in this turn, in its stage, in the order of arming, and is
+ * disarmed before. Armed when its stage has begun, it runs in the next turn, which then does not
+ * wait. */
 struct sg_hook {
     void (*fn)(void *arg);
     void *arg;
+    enum sg_stage stage;
     struct sg_hook *next, **link; /* private */
 };
 

@@ -309,6 +309,42 @@ static void a_hook_armed_by_a_hook_runs_in_the_next_turn_at_once(void **state)
     assert_string_equal(story, "aa");
 }
 
+static void the_stages_of_a_turn_come_in_their_order(void **state)
+{
+    (void)state;
+    struct end_of_turn input, end, output;
+    struct alarm timer;
+    hook_init(&output, 'o');
+    hook_init(&end, 'e');
+    hook_init(&input, 'i');
+    sg_hook_disarm(&output.hook);
+    sg_hook_disarm(&input.hook);
+    output.hook.stage = SG_STAGE_OUTPUT;
+    input.hook.stage = SG_STAGE_INPUT;
+    sg_hook_arm(loop, &output.hook);
+    sg_hook_arm(loop, &input.hook);
+    alarm_set(&timer, 't', 0);
+    one_turn();
+    assert_string_equal(story, "iteo");
+}
+
+static void a_hook_of_a_later_stage_runs_in_the_turn_that_arms_it(void **state)
+{
+    (void)state;
+    struct end_of_turn end, output;
+    hook_init(&output, 'o');
+    hook_init(&end, 'e');
+    sg_hook_disarm(&output.hook);
+    output.hook.stage = SG_STAGE_OUTPUT;
+    end.arms = &output;
+    output.arms = &end; /* its stage is over: in the next turn, at once */
+    assert_int_equal(sg_loop_turn(loop, -1, NULL), SG_OK);
+    assert_string_equal(story, "eo");
+    end.arms = output.arms = NULL;
+    assert_int_equal(sg_loop_turn(loop, -1, NULL), SG_OK);
+    assert_string_equal(story, "eoe");
+}
+
 /* Turns ---------------------------------------------------------------------------------- */
 
 static void stop_now(void *arg)
@@ -488,6 +524,8 @@ int main(void)
         LOOP_TEST(a_disarmed_hook_is_silent_wherever_it_stood),
         LOOP_TEST(a_hook_may_disarm_one_that_was_to_run_next),
         LOOP_TEST(a_hook_armed_by_a_hook_runs_in_the_next_turn_at_once),
+        LOOP_TEST(the_stages_of_a_turn_come_in_their_order),
+        LOOP_TEST(a_hook_of_a_later_stage_runs_in_the_turn_that_arms_it),
         LOOP_TEST(run_ends_after_the_turn_that_stopped_it),
         LOOP_TEST(now_stands_still_within_a_turn),
         LOOP_TEST(a_signal_does_not_fail_the_turn),
