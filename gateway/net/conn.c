@@ -15,8 +15,9 @@
 
 /*
  * One connection: what the socket gives goes through TLS into HTTP; what the calls produce is
- * pulled at the end of the turn, encrypted, and leaves in one write. Output is pulled only while
- * the socket takes it, so a client that reads nothing makes us keep nothing.
+ * pulled at the end of the turn, encrypted, and leaves in one write. Reading, working and writing
+ * are three stages of a turn, each of which does all connections (base/loop.h says why). Output is
+ * pulled only while the socket takes it, so a client that reads nothing makes us keep nothing.
  *
  * Until the handshake is over, what comes is taken by handshake.c, which has `tls` meanwhile.
  */
@@ -24,13 +25,18 @@ struct sg_conn {
     struct sg_net *net;
     struct sg_watch watch;   /* the socket */
     struct sg_timer timer;   /* the next of all its time-outs */
+    struct sg_hook input;    /* armed when `read` has something */
     struct sg_hook flush;    /* armed whenever it was touched */
+    struct sg_hook output;   /* armed by `flush` */
+    struct sg_slice read;    /* of net->read_bytes, in this turn */
     struct sg_tls_conn *tls; /* NULL before the first bytes, and while a handshake's step has it */
     struct sg_handshake handshake;
     struct sg_net_server server; /* open when the handshake is over */
     struct sg_rpc_connection peer;
     int64_t handshake_due_ns; /* the client's time is up; what a step takes is not its time */
     int64_t moved_ns;         /* when the socket last took something, or began to have to */
+    bool is_ending;           /* as of the last flush */
+    bool has_more;            /* than was pulled in this turn, perhaps */
     enum sg_why why;          /* it ends, and why; SG_WHY_OPEN: it does not */
     struct sockaddr_storage *address; /* of a proxy's that has not said whose it is; else NULL */
     struct sg_proxied *proxied;       /* and what it has said so far */
@@ -52,7 +58,9 @@ void sg_conn_free(struct sg_conn *conn)
     struct sg_net *net = conn->net;
 
     sg_net_server_close(&conn->server); /* ends its calls, which may still touch the connection */
+    sg_hook_disarm(&conn->input);
     sg_hook_disarm(&conn->flush);
+    sg_hook_disarm(&conn->output);
     sg_timer_cancel(net->loop, &conn->timer);
     sg_watch_remove(net->loop, &conn->watch);
     sg_handshake_abandon(&net->handshakes, &conn->handshake);
@@ -250,10 +258,30 @@ static bool take_proxy_header(struct sg_conn *conn)
 
 /* Events ----------------------------------------------------------------------------------- */
 
-static void on_readable(struct sg_conn *conn)
+static void take_read(struct sg_conn *conn)
 {
     struct sg_net *net = conn->net;
     struct sg_err err;
+
+    sg_buf_clear(&net->plain);
+    if (sg_tls_feed(conn->tls, conn->read, &net->plain, &err) != SG_OK)
+        fail_tls(conn, &err);
+    else
+        take(conn, sg_buf_slice(&net->plain));
+}
+
+/* All connections have read what they read in this turn. */
+static void on_input(void *arg)
+{
+    struct sg_conn *conn = arg;
+
+    conn->net->read_len = 0; /* until the next turn nobody reads over what others have to take */
+    take_read(conn);
+}
+
+static void on_readable(struct sg_conn *conn)
+{
+    struct sg_net *net = conn->net;
 
     if (conn->address != NULL && !take_proxy_header(conn))
         return;
@@ -261,19 +289,21 @@ static void on_readable(struct sg_conn *conn)
         want_handshake(conn);
         return;
     }
-    ssize_t len = recv(conn->watch.fd, net->read_bytes, sizeof(net->read_bytes), 0);
+    uint8_t *bytes = net->read_bytes + net->read_len;
+    ssize_t len = recv(conn->watch.fd, bytes, READ_BYTES, 0);
     if (len == 0)
         end(conn, SG_WHY_CLIENT);
     else if (len < 0 && errno != EAGAIN && errno != EINTR)
         end(conn, SG_WHY_CLIENT);
     if (len <= 0)
         return;
-    sg_buf_clear(&net->plain);
-    if (sg_tls_feed(conn->tls, sg_slice_of(net->read_bytes, (size_t)len), &net->plain, &err) !=
-        SG_OK)
-        fail_tls(conn, &err);
-    else
-        take(conn, sg_buf_slice(&net->plain));
+    conn->read = sg_slice_of(bytes, (size_t)len);
+    if ((size_t)len > KEPT_BYTES - net->read_len) {
+        take_read(conn);
+        return;
+    }
+    net->read_len += (size_t)len;
+    sg_hook_arm(net->loop, &conn->input);
 }
 
 static void on_ready(void *arg, uint32_t events)
@@ -288,15 +318,15 @@ static void on_ready(void *arg, uint32_t events)
         sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
-/* Encrypts what the calls have produced, as much as may wait; *ret_more: there may be more. */
-static enum sg_rc pull(struct sg_conn *conn, bool *ret_more, struct sg_err *err)
+/* Encrypts what the calls have produced, as much as may wait. */
+static enum sg_rc pull(struct sg_conn *conn, struct sg_err *err)
 {
     struct sg_net *net = conn->net;
 
-    *ret_more = false;
+    conn->has_more = false;
     while (sg_net_server_is_open(&conn->server) && conn->tls != NULL) {
         if (sg_tls_out(conn->tls)->len >= OUT_BYTES_HIGH) {
-            *ret_more = true;
+            conn->has_more = true;
             return SG_OK;
         }
         sg_buf_clear(&net->pulled);
@@ -304,6 +334,8 @@ static enum sg_rc pull(struct sg_conn *conn, bool *ret_more, struct sg_err *err)
         if (net->pulled.len == 0)
             return SG_OK;
         SG_TRY(sg_tls_send(conn->tls, sg_buf_slice(&net->pulled), err));
+        if (!sg_net_server_wants_pull(&conn->server))
+            return SG_OK;
     }
     return SG_OK;
 }
@@ -376,20 +408,26 @@ static void on_flush(void *arg)
 {
     struct sg_conn *conn = arg;
     struct sg_err err;
-    bool has_more;
 
-    if (pull(conn, &has_more, &err) != SG_OK) {
+    if (pull(conn, &err) != SG_OK) {
         log_failure(conn, "conn.failed", &err);
         if (conn->why == SG_WHY_OPEN)
             conn->why = SG_WHY_MEMORY;
     }
-    if (is_ending(conn) && conn->tls != NULL)
+    conn->is_ending = is_ending(conn);
+    if (conn->is_ending && conn->tls != NULL)
         sg_tls_close(conn->tls);
+    sg_hook_arm(conn->net->loop, &conn->output);
+}
+
+static void on_output(void *arg)
+{
+    struct sg_conn *conn = arg;
     const bool is_broken = !write_out(conn);
     const bool has_output = waiting(conn) > 0;
 
     /* An error's last words are offered to the socket once; a graceful end waits for them. */
-    if (is_broken || conn->why != SG_WHY_OPEN || (is_ending(conn) && !has_output)) {
+    if (is_broken || (conn->is_ending && (conn->why != SG_WHY_OPEN || !has_output))) {
         if (conn->why == SG_WHY_OPEN)
             conn->why = is_broken ? SG_WHY_CLIENT : sg_net_server_why(&conn->server);
         sg_conn_free(conn);
@@ -397,7 +435,7 @@ static void on_flush(void *arg)
     }
     set_events(conn);
     /* The socket took all that was encrypted, and no event will come for the rest. */
-    if (has_more && !has_output)
+    if (conn->has_more && !has_output)
         sg_hook_arm(conn->net->loop, &conn->flush);
     set_timer(conn);
 }
@@ -490,7 +528,9 @@ void sg_conn_open(struct sg_net *net, int fd, const struct sockaddr_storage *add
     conn->peer.wants_write_arg = conn;
     conn->watch = (struct sg_watch){.fd = fd, .fn = on_ready, .arg = conn, .events = EPOLLIN};
     conn->timer = (struct sg_timer){.fn = on_timer, .arg = conn};
+    conn->input = (struct sg_hook){.fn = on_input, .arg = conn, .stage = SG_STAGE_INPUT};
     conn->flush = (struct sg_hook){.fn = on_flush, .arg = conn};
+    conn->output = (struct sg_hook){.fn = on_output, .arg = conn, .stage = SG_STAGE_OUTPUT};
     snprintf(conn->id, sizeof(conn->id), "%" PRIx64, conn->peer.id);
     conn->fields[0] = SG_F_STR("conn", conn->id);
     set_from(conn, address);

@@ -9,6 +9,7 @@
 
 enum {
     READ_BYTES = 65536,                   /* one read, and one turn of one connection */
+    KEPT_BYTES = 65536,                   /* read from all of them before any of it is worked on */
     PLAIN_BYTES_MAX = READ_BYTES + 16384, /* what sg_tls_feed() wants beside it */
     PULL_BYTES = 65536,                   /* HTTP/2 frames that become one write */
     OUT_BYTES_MAX = 262144,               /* encrypted and not yet taken by the socket */
@@ -38,8 +39,11 @@ struct sg_net {
     struct sg_log_limit failures;
     struct sg_net_totals totals;
 
+    /* What the watches of this turn have read and their connections' hooks have yet to take: the
+     * first `read_len` bytes, at most KEPT_BYTES. */
+    uint8_t read_bytes[KEPT_BYTES + READ_BYTES];
+    size_t read_len;
     /* Scratch of whichever connection is being worked on. */
-    uint8_t read_bytes[READ_BYTES];
     struct sg_buf plain, pulled;
 };
 

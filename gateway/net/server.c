@@ -32,6 +32,11 @@ enum sg_rc sg_net_server_pull(struct sg_net_server *server, size_t max_bytes, st
                               : sg_rpc_server_pull(server->h2, max_bytes, out, err);
 }
 
+bool sg_net_server_wants_pull(const struct sg_net_server *server)
+{
+    return server->h1 != NULL ? sg_h1_wants_pull(server->h1) : sg_rpc_server_wants_pull(server->h2);
+}
+
 bool sg_net_server_wants_feed(const struct sg_net_server *server)
 {
     return server->h1 == NULL || sg_h1_wants_feed(server->h1);

@@ -30,6 +30,8 @@ SG_MUST_USE enum sg_rc sg_net_server_feed(struct sg_net_server *server, int64_t 
                                           struct sg_slice bytes, struct sg_err *err);
 SG_MUST_USE enum sg_rc sg_net_server_pull(struct sg_net_server *server, size_t max_bytes,
                                           struct sg_buf *out, struct sg_err *err);
+/* False: a pull would give nothing. True: it may. */
+bool sg_net_server_wants_pull(const struct sg_net_server *server);
 /* False: what comes is not to be read, now or later (sg_h1_wants_feed). */
 bool sg_net_server_wants_feed(const struct sg_net_server *server);
 int64_t sg_net_server_due(const struct sg_net_server *server);

@@ -340,6 +340,68 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **state)
     (void)client;
 }
 
+enum { MANY_CLIENTS = 3, CALLS_EACH = 10, MESSAGE_LEN = 3900 };
+
+/* A message as no other. */
+static void fill_message(uint8_t *message, size_t client, size_t call)
+{
+    for (size_t i = 0; i < MESSAGE_LEN; i++)
+        message[i] = (uint8_t)(client * 67 + call * 5 + i * 3);
+}
+
+static bool is_signed(const struct rig *rig, const struct rig_call *call, const uint8_t *message)
+{
+    Sealgate__V1__SignResponse *response =
+        rig_message(call, 0, &sealgate__v1__sign_response__descriptor);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool valid = EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, rig->pkeys[EDWARD]) == 1 &&
+                 EVP_DigestVerify(ctx, response->signature.data, response->signature.len, message,
+                                  MESSAGE_LEN) == 1;
+    EVP_MD_CTX_free(ctx);
+    protobuf_c_message_free_unpacked(&response->base, NULL);
+    return valid;
+}
+
+/* More than the listener keeps between reading and working: the rest is worked on at once. */
+static void what_many_connections_send_in_one_turn_is_taken_for_each(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *clients[MANY_CLIENTS];
+    struct rig_call *calls[MANY_CLIENTS][CALLS_EACH];
+    uint8_t message[MESSAGE_LEN];
+    struct rig_sign sign;
+
+    assert_true(CALLS_EACH * MESSAGE_LEN < READ_BYTES);
+    assert_true(MANY_CLIENTS * CALLS_EACH * MESSAGE_LEN > KEPT_BYTES);
+    for (size_t i = 0; i < MANY_CLIENTS; i++) {
+        clients[i] = rig_connect(rig, A);
+        RIG_UNTIL(rig, rig_client_is_ready(clients[i]));
+    }
+    rig_settle(rig);
+    for (size_t i = 0; i < MANY_CLIENTS; i++)
+        for (size_t j = 0; j < CALLS_EACH; j++) {
+            rig_sign_init(&sign, "keys/edward");
+            fill_message(message, i, j);
+            sign.request.message = (ProtobufCBinaryData){MESSAGE_LEN, message};
+            calls[i][j] = rig_ask(clients[i], SIGN, &sign.request.base);
+        }
+    for (size_t i = 0; i < MANY_CLIENTS; i++)
+        rig_client_turn(clients[i]);
+    assert_int_equal(rig->job_count, 0);
+    assert_int_equal(sg_loop_turn(rig->loop, 0, NULL), SG_OK);
+    assert_int_equal(rig->job_count, MANY_CLIENTS * CALLS_EACH);
+
+    rig_jobs(rig, WELL);
+    for (size_t i = 0; i < MANY_CLIENTS; i++)
+        for (size_t j = 0; j < CALLS_EACH; j++) {
+            RIG_UNTIL(rig, calls[i][j]->done);
+            assert_int_equal(calls[i][j]->code, SG_GRPC_OK);
+            fill_message(message, i, j);
+            assert_true(is_signed(rig, calls[i][j], message));
+            rig_call_free(calls[i][j]);
+        }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -358,6 +420,7 @@ int main(void)
         TEST(an_idle_connection_is_closed_in_the_end),
         TEST(a_client_that_takes_nothing_is_closed),
         TEST(a_client_that_reads_slowly_gets_all_of_it),
+        TEST(what_many_connections_send_in_one_turn_is_taken_for_each),
         TEST(without_descriptors_accepting_pauses_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
