@@ -52,7 +52,8 @@ struct sg_err {
 
 /* Fills `*err` (NULL: nothing to fill) and returns `rc`, so a check is one line. */
 enum sg_rc sg_fail(struct sg_err *err, enum sg_rc rc, enum sg_reason reason, unsigned long native,
-                   const char *where, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+                   const char *where, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7), cold));
 
 /* The class of a reason, and its name and advice as the client sees them; static storage. */
 enum sg_rc sg_reason_rc(enum sg_reason reason);
@@ -90,7 +91,7 @@ const char *sg_rc_name(enum sg_rc rc);
 #define SG_TRY(call)                                                                               \
     do {                                                                                           \
         enum sg_rc try_rc_ = (call);                                                               \
-        if (try_rc_ != SG_OK)                                                                      \
+        if (__builtin_expect(try_rc_ != SG_OK, 0))                                                 \
             return try_rc_;                                                                        \
     } while (0)
 
