@@ -81,6 +81,14 @@ static bool set_server_name(SSL *ssl, const char *server_name)
            SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
+/* What others left there would be taken for ours. Clearing costs as much as encrypting a small
+ * record, so it is done where there is something only. */
+static void clear_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 static bool wants_more(const struct sg_tls_conn *conn, int result)
 {
     return SSL_get_error(conn->ssl, result) == SSL_ERROR_WANT_READ && !conn->out.failed;
@@ -196,7 +204,7 @@ enum sg_rc sg_tls_feed(struct sg_tls_conn *conn, struct sg_slice in, struct sg_b
         return SG_OK;
 
     conn->in = in;
-    ERR_clear_error();
+    clear_errors();
     enum sg_rc rc = conn->is_ready ? SG_OK : handshake(conn, err);
     if (rc == SG_OK)
         rc = read_records(conn, plain, err);
@@ -215,7 +223,7 @@ enum sg_rc sg_tls_send(struct sg_tls_conn *conn, struct sg_slice plain, struct s
     if (overhead > room || plain.len > room - overhead)
         return SG_FAIL(err, SG_E_LIMIT, 0, "%zu bytes wait for the peer already", conn->out.len);
 
-    ERR_clear_error();
+    clear_errors();
     while (plain.len > 0) {
         size_t written;
         if (SSL_write_ex(conn->ssl, plain.ptr, plain.len, &written) != 1)
