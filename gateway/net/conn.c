@@ -13,22 +13,28 @@
 
 #include "gateway/net/server.h"
 
+/* A part of a buffer that may move. */
+struct part {
+    size_t at, len;
+};
+
 /*
  * One connection: what the socket gives goes through TLS into HTTP; what the calls produce is
  * pulled at the end of the turn, encrypted, and leaves in one write. Reading, working and writing
- * are three stages of a turn, each of which does all connections (base/loop.h says why). Output is
- * pulled only while the socket takes it, so a client that reads nothing makes us keep nothing.
+ * are three stages of a turn, in each of which each step is done for all connections (base/loop.h
+ * says why). Output is pulled only while the socket takes it, so a client that reads nothing makes
+ * us keep nothing.
  *
  * Until the handshake is over, what comes is taken by handshake.c, which has `tls` meanwhile.
  */
 struct sg_conn {
     struct sg_net *net;
-    struct sg_watch watch;   /* the socket */
-    struct sg_timer timer;   /* the next of all its time-outs */
-    struct sg_hook input;    /* armed when `read` has something */
-    struct sg_hook flush;    /* armed whenever it was touched */
-    struct sg_hook output;   /* armed by `flush` */
-    struct sg_slice read;    /* of net->read_bytes, in this turn */
+    struct sg_watch watch; /* the socket */
+    struct sg_timer timer; /* the next of all its time-outs */
+    struct sg_hook flush;  /* armed whenever it was touched */
+    TAILQ_ENTRY(sg_conn) input_link, output_link;
+    bool has_input, has_output;      /* it is in net->inputs, in net->outputs */
+    struct part read, plain, pulled; /* what it has there, of net's buffers of these names */
     struct sg_tls_conn *tls; /* NULL before the first bytes, and while a handshake's step has it */
     struct sg_handshake handshake;
     struct sg_net_server server; /* open when the handshake is over */
@@ -58,9 +64,11 @@ void sg_conn_free(struct sg_conn *conn)
     struct sg_net *net = conn->net;
 
     sg_net_server_close(&conn->server); /* ends its calls, which may still touch the connection */
-    sg_hook_disarm(&conn->input);
     sg_hook_disarm(&conn->flush);
-    sg_hook_disarm(&conn->output);
+    if (conn->has_input)
+        TAILQ_REMOVE(&net->inputs, conn, input_link);
+    if (conn->has_output)
+        TAILQ_REMOVE(&net->outputs, conn, output_link);
     sg_timer_cancel(net->loop, &conn->timer);
     sg_watch_remove(net->loop, &conn->watch);
     sg_handshake_abandon(&net->handshakes, &conn->handshake);
@@ -256,27 +264,47 @@ static bool take_proxy_header(struct sg_conn *conn)
     return true;
 }
 
-/* Events ----------------------------------------------------------------------------------- */
+/* Input ------------------------------------------------------------------------------------ */
 
-static void take_read(struct sg_conn *conn)
+static bool decrypt(struct sg_conn *conn)
 {
     struct sg_net *net = conn->net;
     struct sg_err err;
 
-    sg_buf_clear(&net->plain);
-    if (sg_tls_feed(conn->tls, conn->read, &net->plain, &err) != SG_OK)
+    conn->plain.at = net->plain.len;
+    if (sg_tls_feed(conn->tls, sg_slice_of(net->read_bytes + conn->read.at, conn->read.len),
+                    &net->plain, &err) != SG_OK) {
         fail_tls(conn, &err);
-    else
-        take(conn, sg_buf_slice(&net->plain));
+        return false;
+    }
+    conn->plain.len = net->plain.len - conn->plain.at;
+    return true;
 }
 
-/* All connections have read what they read in this turn. */
-static void on_input(void *arg)
+static void take_plain(struct sg_conn *conn)
 {
-    struct sg_conn *conn = arg;
+    take(conn, sg_slice_of(conn->net->plain.ptr + conn->plain.at, conn->plain.len));
+}
 
-    conn->net->read_len = 0; /* until the next turn nobody reads over what others have to take */
-    take_read(conn);
+void sg_conns_on_input(void *arg)
+{
+    struct sg_net *net = arg;
+    struct sg_conn *next;
+
+    sg_buf_clear(&net->plain);
+    for (struct sg_conn *conn = TAILQ_FIRST(&net->inputs); conn != NULL; conn = next) {
+        next = TAILQ_NEXT(conn, input_link);
+        if (!decrypt(conn)) {
+            TAILQ_REMOVE(&net->inputs, conn, input_link);
+            conn->has_input = false;
+        }
+    }
+    net->read_len = 0;
+    while ((next = TAILQ_FIRST(&net->inputs)) != NULL) {
+        TAILQ_REMOVE(&net->inputs, next, input_link);
+        next->has_input = false;
+        take_plain(next);
+    }
 }
 
 static void on_readable(struct sg_conn *conn)
@@ -289,21 +317,24 @@ static void on_readable(struct sg_conn *conn)
         want_handshake(conn);
         return;
     }
-    uint8_t *bytes = net->read_bytes + net->read_len;
-    ssize_t len = recv(conn->watch.fd, bytes, READ_BYTES, 0);
+    ssize_t len = recv(conn->watch.fd, net->read_bytes + net->read_len, READ_BYTES, 0);
     if (len == 0)
         end(conn, SG_WHY_CLIENT);
     else if (len < 0 && errno != EAGAIN && errno != EINTR)
         end(conn, SG_WHY_CLIENT);
     if (len <= 0)
         return;
-    conn->read = sg_slice_of(bytes, (size_t)len);
-    if ((size_t)len > KEPT_BYTES - net->read_len) {
-        take_read(conn);
+    conn->read = (struct part){net->read_len, (size_t)len};
+    if (conn->read.len > KEPT_BYTES - net->read_len) {
+        sg_buf_clear(&net->plain);
+        if (decrypt(conn))
+            take_plain(conn);
         return;
     }
-    net->read_len += (size_t)len;
-    sg_hook_arm(net->loop, &conn->input);
+    net->read_len += conn->read.len;
+    TAILQ_INSERT_TAIL(&net->inputs, conn, input_link);
+    conn->has_input = true;
+    sg_hook_arm(net->loop, &net->input);
 }
 
 static void on_ready(void *arg, uint32_t events)
@@ -318,23 +349,41 @@ static void on_ready(void *arg, uint32_t events)
         sg_hook_arm(conn->net->loop, &conn->flush);
 }
 
-/* Encrypts what the calls have produced, as much as may wait. */
+/* Output ----------------------------------------------------------------------------------- */
+
+static enum sg_rc encrypt(struct sg_conn *conn, struct sg_err *err)
+{
+    const struct part part = conn->pulled;
+
+    conn->pulled.len = 0;
+    if (part.len == 0 || conn->tls == NULL)
+        return SG_OK;
+    return sg_tls_send(conn->tls, sg_slice_of(conn->net->pulled.ptr + part.at, part.len), err);
+}
+
+/* Pulls what the calls have produced, as much as may wait. What is not the last of it is encrypted
+ * at once, and so is the last where little room is left. */
 static enum sg_rc pull(struct sg_conn *conn, struct sg_err *err)
 {
     struct sg_net *net = conn->net;
 
+    if (TAILQ_EMPTY(&net->outputs))
+        sg_buf_clear(&net->pulled);
     conn->has_more = false;
+    conn->pulled = (struct part){net->pulled.len, 0};
     while (sg_net_server_is_open(&conn->server) && conn->tls != NULL) {
         if (sg_tls_out(conn->tls)->len >= OUT_BYTES_HIGH) {
             conn->has_more = true;
             return SG_OK;
         }
-        sg_buf_clear(&net->pulled);
         SG_TRY(sg_net_server_pull(&conn->server, PULL_BYTES, &net->pulled, err));
-        if (net->pulled.len == 0)
+        conn->pulled.len = net->pulled.len - conn->pulled.at;
+        const bool is_last = conn->pulled.len == 0 || !sg_net_server_wants_pull(&conn->server);
+        if (is_last && net->pulled.len <= KEPT_BYTES)
             return SG_OK;
-        SG_TRY(sg_tls_send(conn->tls, sg_buf_slice(&net->pulled), err));
-        if (!sg_net_server_wants_pull(&conn->server))
+        SG_TRY(encrypt(conn, err));
+        net->pulled.len = conn->pulled.at;
+        if (is_last)
             return SG_OK;
     }
     return SG_OK;
@@ -403,26 +452,31 @@ static void set_events(struct sg_conn *conn)
     sg_watch_set(conn->net->loop, &conn->watch, events);
 }
 
+static void fail_output(struct sg_conn *conn, const struct sg_err *err)
+{
+    log_failure(conn, "conn.failed", err);
+    if (conn->why == SG_WHY_OPEN)
+        conn->why = SG_WHY_MEMORY;
+}
+
 /* The end of a turn in which the connection was touched. */
 static void on_flush(void *arg)
 {
     struct sg_conn *conn = arg;
+    struct sg_net *net = conn->net;
     struct sg_err err;
 
-    if (pull(conn, &err) != SG_OK) {
-        log_failure(conn, "conn.failed", &err);
-        if (conn->why == SG_WHY_OPEN)
-            conn->why = SG_WHY_MEMORY;
-    }
+    if (pull(conn, &err) != SG_OK)
+        fail_output(conn, &err);
     conn->is_ending = is_ending(conn);
-    if (conn->is_ending && conn->tls != NULL)
-        sg_tls_close(conn->tls);
-    sg_hook_arm(conn->net->loop, &conn->output);
+    SG_ASSERT(!conn->has_output); /* the hook runs once in a turn, and the list is empty after it */
+    TAILQ_INSERT_TAIL(&net->outputs, conn, output_link);
+    conn->has_output = true;
+    sg_hook_arm(net->loop, &net->output);
 }
 
-static void on_output(void *arg)
+static void finish_turn(struct sg_conn *conn)
 {
-    struct sg_conn *conn = arg;
     const bool is_broken = !write_out(conn);
     const bool has_output = waiting(conn) > 0;
 
@@ -439,6 +493,30 @@ static void on_output(void *arg)
         sg_hook_arm(conn->net->loop, &conn->flush);
     set_timer(conn);
 }
+
+void sg_conns_on_output(void *arg)
+{
+    struct sg_net *net = arg;
+    struct sg_conn *conn;
+    struct sg_err err;
+
+    TAILQ_FOREACH(conn, &net->outputs, output_link)
+    {
+        if (encrypt(conn, &err) != SG_OK) {
+            fail_output(conn, &err);
+            conn->is_ending = true;
+        }
+        if (conn->is_ending && conn->tls != NULL)
+            sg_tls_close(conn->tls);
+    }
+    while ((conn = TAILQ_FIRST(&net->outputs)) != NULL) {
+        TAILQ_REMOVE(&net->outputs, conn, output_link);
+        conn->has_output = false;
+        finish_turn(conn);
+    }
+}
+
+/* Life ------------------------------------------------------------------------------------- */
 
 static void on_timer(void *arg)
 {
@@ -528,9 +606,7 @@ void sg_conn_open(struct sg_net *net, int fd, const struct sockaddr_storage *add
     conn->peer.wants_write_arg = conn;
     conn->watch = (struct sg_watch){.fd = fd, .fn = on_ready, .arg = conn, .events = EPOLLIN};
     conn->timer = (struct sg_timer){.fn = on_timer, .arg = conn};
-    conn->input = (struct sg_hook){.fn = on_input, .arg = conn, .stage = SG_STAGE_INPUT};
     conn->flush = (struct sg_hook){.fn = on_flush, .arg = conn};
-    conn->output = (struct sg_hook){.fn = on_output, .arg = conn, .stage = SG_STAGE_OUTPUT};
     snprintf(conn->id, sizeof(conn->id), "%" PRIx64, conn->peer.id);
     conn->fields[0] = SG_F_STR("conn", conn->id);
     set_from(conn, address);

@@ -38,7 +38,11 @@ enum sg_rc sg_net_new(struct sg_loop *loop, const struct sg_net_options *options
     sg_handshakes_init(&net->handshakes, crypto, options->handshakes_max);
     sg_buf_init(&net->plain, PLAIN_BYTES_MAX);
     /* A pull may go over its mark by a frame. */
-    sg_buf_init(&net->pulled, 2 * PULL_BYTES);
+    sg_buf_init(&net->pulled, KEPT_BYTES + 2 * PULL_BYTES);
+    TAILQ_INIT(&net->inputs);
+    TAILQ_INIT(&net->outputs);
+    net->input = (struct sg_hook){.fn = sg_conns_on_input, .arg = net, .stage = SG_STAGE_INPUT};
+    net->output = (struct sg_hook){.fn = sg_conns_on_output, .arg = net, .stage = SG_STAGE_OUTPUT};
     *ret = net;
     return SG_OK;
 }
@@ -60,6 +64,8 @@ void sg_net_free(struct sg_net *net)
     stop_accepting(net);
     while (net->conns != NULL)
         sg_conn_free(net->conns);
+    sg_hook_disarm(&net->input);
+    sg_hook_disarm(&net->output);
     sg_handshakes_done(&net->handshakes);
     sg_proxies_done(&net->proxies);
     sg_log_limit_done(&net->failures);

@@ -1,6 +1,8 @@
 #ifndef SG_GATEWAY_NET_NET_PRIV_H
 #define SG_GATEWAY_NET_NET_PRIV_H
 
+#include <sys/queue.h>
+
 #include "base/log_limit.h"
 #include "gateway/net/handshake.h"
 #include "gateway/net/net.h"
@@ -9,7 +11,7 @@
 
 enum {
     READ_BYTES = 65536,                   /* one read, and one turn of one connection */
-    KEPT_BYTES = 65536,                   /* read from all of them before any of it is worked on */
+    KEPT_BYTES = 65536,                   /* of all of them, between two steps of a turn */
     PLAIN_BYTES_MAX = READ_BYTES + 16384, /* what sg_tls_feed() wants beside it */
     PULL_BYTES = 65536,                   /* HTTP/2 frames that become one write */
     OUT_BYTES_MAX = 262144,               /* encrypted and not yet taken by the socket */
@@ -39,11 +41,13 @@ struct sg_net {
     struct sg_log_limit failures;
     struct sg_net_totals totals;
 
-    /* What the watches of this turn have read and their connections' hooks have yet to take: the
-     * first `read_len` bytes, at most KEPT_BYTES. */
+    /* Who has something for the stage, and the hook of all of them. */
+    TAILQ_HEAD(, sg_conn) inputs, outputs;
+    struct sg_hook input, output;
+    /* What they have there, one behind the other: as read (`read_len` bytes, at most KEPT_BYTES),
+     * as decrypted, and what is to be encrypted. */
     uint8_t read_bytes[KEPT_BYTES + READ_BYTES];
     size_t read_len;
-    /* Scratch of whichever connection is being worked on. */
     struct sg_buf plain, pulled;
 };
 
@@ -52,6 +56,9 @@ struct sg_net {
 void sg_conn_open(struct sg_net *net, int fd, const struct sockaddr_storage *address,
                   struct sg_source *source);
 void sg_conn_free(struct sg_conn *conn);
+/* The hooks; the argument is the net. */
+void sg_conns_on_input(void *net);
+void sg_conns_on_output(void *net);
 struct sg_conn *sg_conn_next(struct sg_conn *conn);
 void sg_conn_drain_notice(struct sg_conn *conn);
 void sg_conn_drain(struct sg_conn *conn);
