@@ -362,7 +362,7 @@ static enum sg_rc encrypt(struct sg_conn *conn, struct sg_err *err)
 }
 
 /* Pulls what the calls have produced, as much as may wait. What is not the last of it is encrypted
- * at once, and so is the last where little room is left. */
+ * at once. */
 static enum sg_rc pull(struct sg_conn *conn, struct sg_err *err)
 {
     struct sg_net *net = conn->net;
@@ -378,13 +378,10 @@ static enum sg_rc pull(struct sg_conn *conn, struct sg_err *err)
         }
         SG_TRY(sg_net_server_pull(&conn->server, PULL_BYTES, &net->pulled, err));
         conn->pulled.len = net->pulled.len - conn->pulled.at;
-        const bool is_last = conn->pulled.len == 0 || !sg_net_server_wants_pull(&conn->server);
-        if (is_last && net->pulled.len <= KEPT_BYTES)
+        if (conn->pulled.len == 0 || !sg_net_server_wants_pull(&conn->server))
             return SG_OK;
         SG_TRY(encrypt(conn, err));
         net->pulled.len = conn->pulled.at;
-        if (is_last)
-            return SG_OK;
     }
     return SG_OK;
 }
@@ -472,7 +469,11 @@ static void on_flush(void *arg)
     SG_ASSERT(!conn->has_output); /* the hook runs once in a turn, and the list is empty after it */
     TAILQ_INSERT_TAIL(&net->outputs, conn, output_link);
     conn->has_output = true;
-    sg_hook_arm(net->loop, &net->output);
+    /* Much is not kept for the end of the turn, lest it add up over the connections. */
+    if (net->pulled.len > KEPT_BYTES || waiting(conn) > KEPT_BYTES)
+        sg_conns_on_output(net);
+    else
+        sg_hook_arm(net->loop, &net->output);
 }
 
 static void finish_turn(struct sg_conn *conn)
