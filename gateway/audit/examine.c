@@ -98,16 +98,14 @@ enum sg_rc sg_audit_beginning_read(struct sg_store *store, const struct sg_store
     struct sg_audit_record record;
     struct sg_tree_head head;
 
-    SG_TRY(sg_audit_head_read(store, log, key, &head, err));
     SG_TRY(sg_log_tree_new(store, log->id, &tree, err));
     SG_TRY(sg_audit_receipt_read(store, tree, log, log->id, 0, &receipt, err));
-    enum sg_rc rc = SG_OK;
-    /* The receipt is of the newest checkpoint, which may be newer than the head by now. */
-    if (sg_log_tree_size(tree) != head.size)
-        rc = SG_FAIL(err, SG_E_CONFLICT, 0, "the log grows: try again");
-    else if (check_first(&receipt, &head, NULL) != SG_OK ||
-             sg_audit_record_parse(sg_buf_slice(&receipt.record), &record, NULL) != SG_OK ||
-             record.event != SG_AUDIT_LOG_STARTED)
+    /* The receipt's own checkpoint, since the log may grow meanwhile. */
+    enum sg_rc rc = sg_audit_head_of(sg_audit_note_text(receipt.checkpoint), log, key, &head, err);
+    if (rc == SG_OK &&
+        (check_first(&receipt, &head, NULL) != SG_OK ||
+         sg_audit_record_parse(sg_buf_slice(&receipt.record), &record, NULL) != SG_OK ||
+         record.event != SG_AUDIT_LOG_STARTED))
         rc = SG_REFUSE(err, SG_R_STORE_BROKEN, "leaf 0 of log \"%s\" does not prove itself",
                        log->name);
     if (rc == SG_OK) {

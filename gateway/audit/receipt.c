@@ -196,30 +196,36 @@ enum sg_rc sg_audit_receipt_read(struct sg_store *store, struct sg_log_tree *tre
     return rc;
 }
 
+enum sg_rc sg_audit_head_of(struct sg_slice checkpoint, const struct sg_store_log *log,
+                            const struct sg_note_key *key, struct sg_tree_head *ret,
+                            struct sg_err *err)
+{
+    enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
+    struct sg_checkpoint parsed;
+    struct sg_note note;
+    uint64_t time;
+
+    if (sg_note_parse(checkpoint, &note, NULL) != SG_OK ||
+        sg_note_judge(&note, key, &verdict, &time, NULL) != SG_OK || verdict != SG_NOTE_SIGNED ||
+        sg_checkpoint_parse(note.text, &parsed, NULL) != SG_OK ||
+        !sg_slice_is(parsed.origin, log->origin))
+        return SG_REFUSE(err, SG_R_STORE_BROKEN,
+                         "log \"%s\": its newest checkpoint is none of \"%s\" by its key",
+                         log->name, log->origin);
+    *ret = parsed.head;
+    return SG_OK;
+}
+
 enum sg_rc sg_audit_head_read(struct sg_store *store, const struct sg_store_log *log,
                               const struct sg_note_key *key, struct sg_tree_head *ret,
                               struct sg_err *err)
 {
-    enum sg_note_verdict verdict = SG_NOTE_NOT_SIGNED;
-    struct sg_checkpoint checkpoint;
-    struct sg_note note;
     struct sg_buf text;
-    uint64_t time;
 
     sg_buf_init(&text, SG_NOTE_BYTES_MAX);
     enum sg_rc rc = sg_store_read_checkpoint(store, log->id, &text, err);
-    const bool is_good = rc == SG_OK && sg_note_parse(sg_buf_slice(&text), &note, NULL) == SG_OK &&
-                         sg_note_judge(&note, key, &verdict, &time, NULL) == SG_OK &&
-                         verdict == SG_NOTE_SIGNED &&
-                         sg_checkpoint_parse(note.text, &checkpoint, NULL) == SG_OK &&
-                         sg_slice_is(checkpoint.origin, log->origin);
-    if (is_good)
-        *ret = checkpoint.head;
+    if (rc == SG_OK)
+        rc = sg_audit_head_of(sg_buf_slice(&text), log, key, ret, err);
     sg_buf_done(&text);
-    SG_TRY(rc);
-    if (!is_good)
-        return SG_REFUSE(err, SG_R_STORE_BROKEN,
-                         "log \"%s\": its newest checkpoint is none of \"%s\" by its key",
-                         log->name, log->origin);
-    return SG_OK;
+    return rc;
 }

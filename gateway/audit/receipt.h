@@ -31,8 +31,12 @@ void sg_audit_receipt_done(struct sg_audit_receipt *receipt);
 SG_MUST_USE enum sg_rc sg_audit_receipt_copy(const struct sg_audit_receipt *receipt,
                                              struct sg_audit_receipt *ret, struct sg_err *err);
 
-/* What the newest checkpoint of the log promises, once the log's key has signed it for its origin.
- * Blocks. Errors: the store's; SG_E_INTERNAL STORE_BROKEN: it is not that. */
+/* What a checkpoint of the log promises, once the log's key has signed it for its origin. Errors:
+ * SG_E_INTERNAL STORE_BROKEN: it is not that. */
+SG_MUST_USE enum sg_rc sg_audit_head_of(struct sg_slice checkpoint, const struct sg_store_log *log,
+                                        const struct sg_note_key *key, struct sg_tree_head *ret,
+                                        struct sg_err *err);
+/* The same of the newest one. Blocks. Errors: also the store's. */
 SG_MUST_USE enum sg_rc sg_audit_head_read(struct sg_store *store, const struct sg_store_log *log,
                                           const struct sg_note_key *key, struct sg_tree_head *ret,
                                           struct sg_err *err);
