@@ -148,8 +148,7 @@ static enum sg_rc check_record(struct sg_log_tree *tree, const struct sg_audit_r
     struct sg_tree_hash leaf;
 
     sg_log_tree_hash(tree, sg_buf_slice(&receipt->record), &leaf);
-    if (sg_slice_eq(sg_slice_of(leaf.bytes, sizeof(leaf.bytes)),
-                    sg_slice_of(receipt->leaf.bytes, sizeof(receipt->leaf.bytes))))
+    if (sg_tree_hash_eq(&leaf, &receipt->leaf))
         return SG_OK;
     return SG_REFUSE(err, SG_R_STORE_BROKEN, "leaf %llu of log \"%s\" is not what was written",
                      (unsigned long long)receipt->index, receipt->log);

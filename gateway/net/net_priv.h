@@ -18,6 +18,8 @@ enum {
     OUT_BYTES_HIGH = 131072,              /* no more is pulled while this much waits */
 };
 
+_Static_assert(KEPT_BYTES <= READ_BYTES, "what is kept has to fit as plain bytes too");
+
 enum sg_net_phase { SG_NET_SERVING = 0, SG_NET_NOTICED, SG_NET_DRAINING };
 
 struct sg_conn;

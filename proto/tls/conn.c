@@ -81,8 +81,8 @@ static bool set_server_name(SSL *ssl, const char *server_name)
            SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-/* What others left there would be taken for ours. Clearing costs as much as encrypting a small
- * record, so it is done where there is something only. */
+/* What others left there would be taken for ours. Clearing walks the whole queue, so it is done
+ * only where there is something. */
 static void clear_errors(void)
 {
     if (ERR_peek_error() != 0)
