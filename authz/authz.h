@@ -32,9 +32,15 @@ struct sg_authz_caller {
 
 enum { SG_AUTHZ_TOKEN_LEN = 32, SG_AUTHZ_NAME_LEN_MAX = 63 };
 
-struct sg_authz_request {
-    const char *ca;      /* "": known by a bearer token; no certificate has this CA */
+/* Who asks. It costs more to make than a decision does, and is good for any list: keep it. */
+struct sg_authz_identity {
+    struct sg_slice ca;  /* "": known by a bearer token; no certificate has this CA */
     struct sg_slice uri; /* then the name that sg_authz_bearer() gave */
+    uint64_t hash;       /* of both */
+};
+
+struct sg_authz_request {
+    struct sg_authz_identity caller;
     const char *method;  /* full name: "sealgate.v1.SigningService/Sign" */
     struct sg_slice key; /* name without "keys/"; empty when the method is about no one key */
 };
@@ -72,6 +78,9 @@ SG_DEFINE_AUTO(struct sg_authz, sg_authz_free);
  */
 SG_MUST_USE enum sg_rc sg_authz_bearer(const struct sg_authz *authz, struct sg_slice sha256,
                                        int64_t now_s, const char **ret_name, struct sg_err *err);
+
+/* Both are borrowed. The zero value, which this never gives, is nobody. Thread: any. */
+struct sg_authz_identity sg_authz_identity_of(struct sg_slice ca, struct sg_slice uri);
 
 /*
  * Decides. A key that the caller may not use gives KEY_NOT_FOUND, the same as one that does not

@@ -14,9 +14,8 @@ struct row {
     size_t method_count, key_count;
 };
 
-/* An identity and its row. Of a bearer token the CA is empty and the URI the row's name. */
 struct slot {
-    struct sg_slice ca, uri;
+    struct sg_authz_identity identity;
     const struct row *row; /* NULL: empty */
 };
 
@@ -56,17 +55,22 @@ static uint64_t hash_bytes(uint64_t hash, struct sg_slice bytes)
  * Of both parts of an identity. Nobody gains by choosing URIs that collide: how far a search can
  * run depends on the rows, which the operator wrote.
  */
-static uint64_t identity_hash(struct sg_slice ca, struct sg_slice uri)
+struct sg_authz_identity sg_authz_identity_of(struct sg_slice ca, struct sg_slice uri)
 {
-    return hash_bytes(hash_bytes(UINT64_C(0x9e3779b97f4a7c15), ca), uri);
+    return (struct sg_authz_identity){
+        ca, uri, hash_bytes(hash_bytes(UINT64_C(0x9e3779b97f4a7c15), ca), uri)};
+}
+
+static bool is_same(const struct sg_authz_identity *a, const struct sg_authz_identity *b)
+{
+    return a->hash == b->hash && sg_slice_eq(a->ca, b->ca) && sg_slice_eq(a->uri, b->uri);
 }
 
 /* The slot of this identity: with its row, or empty. */
-static struct slot *slot_of(const struct sg_authz *authz, struct sg_slice ca, struct sg_slice uri)
+static struct slot *slot_of(const struct sg_authz *authz, const struct sg_authz_identity *identity)
 {
-    size_t i = (size_t)identity_hash(ca, uri) & authz->slot_mask;
-    while (authz->slots[i].row != NULL &&
-           !(sg_slice_eq(authz->slots[i].ca, ca) && sg_slice_eq(authz->slots[i].uri, uri)))
+    size_t i = (size_t)identity->hash & authz->slot_mask;
+    while (authz->slots[i].row != NULL && !is_same(&authz->slots[i].identity, identity))
         i = (i + 1) & authz->slot_mask;
     return &authz->slots[i];
 }
@@ -192,11 +196,12 @@ static enum sg_rc add_identity(struct sg_authz *authz, const struct row *row, co
     struct sg_slice ca_copy, uri_copy;
     if (!copy_str(authz, ca, &ca_copy) || !copy_str(authz, uri, &uri_copy))
         return out_of_memory(err);
-    struct slot *slot = slot_of(authz, ca_copy, uri_copy);
+    const struct sg_authz_identity identity = sg_authz_identity_of(ca_copy, uri_copy);
+    struct slot *slot = slot_of(authz, &identity);
     if (slot->row != NULL)
         return SG_FAIL(err, SG_E_INVALID, 0, "callers \"%s\" and \"%s\" have %s", slot->row->name,
                        row->name, *ca == '\0' ? "one name" : "the same CA and URI");
-    *slot = (struct slot){ca_copy, uri_copy, row};
+    *slot = (struct slot){identity, row};
     return SG_OK;
 }
 
@@ -335,7 +340,7 @@ void sg_authz_decide(const struct sg_authz *authz, const struct sg_authz_request
 {
     *ret = (struct sg_authz_decision){.reason = SG_R_CALLER_UNKNOWN, .rule = "default-deny"};
 
-    const struct row *row = slot_of(authz, sg_slice_str(request->ca), request->uri)->row;
+    const struct row *row = slot_of(authz, &request->caller)->row;
     if (row == NULL)
         return;
     ret->rule = row->name;

@@ -114,7 +114,7 @@ static enum sg_rc begin_rpc(struct sg_conn *conn, struct sg_err *err)
 {
     struct sg_net *net = conn->net;
 
-    conn->peer.peer = sg_tls_peer(conn->tls);
+    sg_rpc_connection_set_peer(&conn->peer, sg_tls_peer(conn->tls));
     SG_TRY(sg_net_server_open(&conn->server, sg_tls_alpn(conn->tls), &net->options.rpc,
                               net->methods, net->handler, &conn->peer, now(conn), err));
     sg_log(SG_LOG_DEBUG, &conn->scope, "conn.ready", SG_F_STR("version", sg_tls_version(conn->tls)),

@@ -40,7 +40,8 @@ static const struct sg_handler *const handlers[SG_METHOD_COUNT] = {
 struct bearer {
     bool is_shown;
     uint8_t sha256[SG_AUTHZ_TOKEN_LEN];
-    char name[SG_RULE_LEN_MAX + 1]; /* of the row that it belongs to; "": not known yet */
+    char name[SG_RULE_LEN_MAX + 1];    /* of the row that it belongs to; "": not known yet */
+    struct sg_authz_identity identity; /* of that name */
 };
 
 /* What this folder keeps with every call, in the call's arena. */
@@ -206,6 +207,7 @@ static enum sg_rc authenticate_bearer(struct sg_rpc *rpc, const struct sg_call *
     SG_TRY(sg_authz_bearer(rpc->deps.authz, sg_slice_of(bearer->sha256, sizeof(bearer->sha256)),
                            sg_wall_ns(rpc->deps.clock) / SG_NS_PER_S, &name, err));
     snprintf(bearer->name, sizeof(bearer->name), "%s", name);
+    bearer->identity = sg_authz_identity_of((struct sg_slice){0}, sg_slice_str(bearer->name));
     return SG_OK;
 }
 
@@ -216,6 +218,13 @@ enum sg_rc sg_rpc_authenticate(struct sg_rpc *rpc, const struct sg_call *call, s
         return authenticate_bearer(rpc, call, err);
     return sg_tls_peer_check(rpc->trust, sg_rpc_connection(call)->peer, sg_wall_ns(rpc->deps.clock),
                              err);
+}
+
+void sg_rpc_connection_set_peer(struct sg_rpc_connection *connection,
+                                const struct sg_tls_peer *peer)
+{
+    connection->peer = peer;
+    connection->identity = sg_authz_identity_of(sg_slice_str(peer->ca), sg_slice_str(peer->uri));
 }
 
 void sg_rpc_begin_record(const struct sg_call *call, struct sg_audit_record *record)
@@ -245,11 +254,9 @@ char *sg_rpc_caller_name(const struct sg_call *call, struct sg_arena *arena)
 static void decide(struct sg_rpc *rpc, const struct sg_call *call, struct sg_slice key,
                    struct sg_authz_decision *ret)
 {
-    const struct sg_tls_peer *peer = sg_rpc_connection(call)->peer;
-    const bool is_bearer = shows_tokens(call);
     const struct sg_authz_request request = {
-        .ca = is_bearer ? "" : peer->ca,
-        .uri = sg_slice_str(is_bearer ? state_of(call)->bearer.name : peer->uri),
+        .caller = shows_tokens(call) ? state_of(call)->bearer.identity
+                                     : sg_rpc_connection(call)->identity,
         .method = sg_call_method(call)->path + 1, /* without the leading slash */
         .key = key,
     };

@@ -44,14 +44,19 @@ struct sg_rpc_deps {
 struct sg_rpc_connection {
     uint64_t id;
     enum sg_listener listener;
-    const char *from;               /* address, without a port; "" where it is not known */
-    const struct sg_tls_peer *peer; /* not present: nobody */
-    uint64_t calls;                 /* begun so far; id and this make a request id */
-    struct sg_sign_tally *tally;    /* made for its first signature; NULL before */
+    const char *from;                  /* address, without a port; "" where it is not known */
+    const struct sg_tls_peer *peer;    /* not present: nobody; by sg_rpc_connection_set_peer() */
+    struct sg_authz_identity identity; /* the peer's */
+    uint64_t calls;                    /* begun so far; id and this make a request id */
+    struct sg_sign_tally *tally;       /* made for its first signature; NULL before */
     /* Something is to be pulled from the connection's server: call sg_rpc_server_pull() soon. */
     void (*wants_write)(void *arg);
     void *wants_write_arg;
 };
+
+/* Before its first call. `peer` lives as long as the connection. */
+void sg_rpc_connection_set_peer(struct sg_rpc_connection *connection,
+                                const struct sg_tls_peer *peer);
 
 SG_MUST_USE enum sg_rc sg_rpc_new(const struct sg_rpc_deps *deps, struct sg_tls_trust *trust,
                                   struct sg_rpc **ret, struct sg_err *err);

@@ -384,12 +384,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const bool vanishes = data[0] >= 0x80;
     const struct sg_slice in = sg_slice_of(data + 2, size - 2);
     const struct sg_rpc_client_events events = {&method, on_message, NULL, on_done};
-    struct sg_rpc_connection connection = {.id = 1, .peer = &gw.peer, .wants_write = wants_write};
+    struct sg_rpc_connection connection = {.id = 1, .wants_write = wants_write};
     const int64_t now_ns = sg_mono_ns(&sg_clock_system);
     struct sg_rpc_client *client;
     struct sg_rpc_client_call *call;
     struct sg_rpc_server *server;
 
+    sg_rpc_connection_set_peer(&connection, &gw.peer);
     memset(&run, 0, sizeof(run));
     run.random = data[1];
     REQUIRE(sg_rpc_client_new(&sg_rpc_client_limits_default, "x", "x", now_ns, &client, NULL) ==

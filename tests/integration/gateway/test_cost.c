@@ -74,8 +74,8 @@ static void trip_begin(struct trip *trip, struct rig *rig, const char *path,
     assert_int_equal(
         sg_tls_trust_judge(rig->trust, sg_slice_of(der, (size_t)len), &trip->peer, NULL), SG_OK);
     OPENSSL_free(der);
-    trip->connection =
-        (struct sg_rpc_connection){.id = 1, .peer = &trip->peer, .wants_write = wants_write};
+    trip->connection = (struct sg_rpc_connection){.id = 1, .wants_write = wants_write};
+    sg_rpc_connection_set_peer(&trip->connection, &trip->peer);
     sg_buf_init(&trip->asked, 1 << 20);
     sg_buf_init(&trip->answered, 1 << 20);
     assert_int_equal(

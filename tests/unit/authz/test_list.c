@@ -36,6 +36,11 @@ static struct sg_authz *compile(const struct sg_authz_caller *rows, size_t count
     return authz;
 }
 
+static struct sg_authz_identity identity(const char *ca, struct sg_slice uri)
+{
+    return sg_authz_identity_of(sg_slice_str(ca), uri);
+}
+
 static const struct {
     const char *name, *ca;
     struct sg_slice uri;
@@ -118,7 +123,7 @@ static void decide_follows_the_table(void **state)
     (void)state;
     SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
     for (size_t i = 0; i < SG_COUNT(cases); i++) {
-        struct sg_authz_request request = {cases[i].ca, cases[i].uri, cases[i].method,
+        struct sg_authz_request request = {identity(cases[i].ca, cases[i].uri), cases[i].method,
                                            cases[i].key};
         struct sg_authz_decision decision = {0};
         print_message("  %s\n", cases[i].name);
@@ -141,8 +146,24 @@ static void a_decision_is_written_whole_also_over_an_old_yes(void **state)
 {
     (void)state;
     SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
-    struct sg_authz_request request = {"main", SG_SLICE("urn:x"), SIGN, {0}};
+    struct sg_authz_request request = {identity("main", SG_SLICE("urn:x")), SIGN, {0}};
     struct sg_authz_decision decision = {.is_allowed = true, .rule = "old"};
+    sg_authz_decide(authz, &request, &decision);
+    assert_false(decision.is_allowed);
+    assert_int_equal(decision.reason, SG_R_CALLER_UNKNOWN);
+}
+
+static void an_identity_that_was_never_made_is_nobody(void **state)
+{
+    (void)state;
+    SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
+    struct sg_authz_request request = {.method = SIGN};
+    struct sg_authz_decision decision;
+    sg_authz_decide(authz, &request, &decision);
+    assert_false(decision.is_allowed);
+    /* Nor is one whose parts were changed behind its hash. */
+    request.caller = identity("main", SG_SLICE("urn:portal:none"));
+    request.caller.uri = SG_SLICE("urn:portal:tax");
     sg_authz_decide(authz, &request, &decision);
     assert_false(decision.is_allowed);
     assert_int_equal(decision.reason, SG_R_CALLER_UNKNOWN);
@@ -152,7 +173,7 @@ static void an_empty_list_denies_everybody(void **state)
 {
     (void)state;
     SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(NULL, 0);
-    struct sg_authz_request request = {"main", SG_SLICE("urn:portal:tax"), SIGN, {0}};
+    struct sg_authz_request request = {identity("main", SG_SLICE("urn:portal:tax")), SIGN, {0}};
     struct sg_authz_decision decision;
     sg_authz_decide(authz, &request, &decision);
     assert_false(decision.is_allowed);
@@ -164,8 +185,10 @@ static void a_denied_key_looks_like_one_that_does_not_exist(void **state)
 {
     (void)state;
     SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
-    struct sg_authz_request denied = {"main", SG_SLICE("urn:portal:tax"), SIGN, SG_SLICE("land")};
-    struct sg_authz_request absent = {"main", SG_SLICE("urn:portal:tax"), SIGN, SG_SLICE("ghost")};
+    struct sg_authz_request denied = {identity("main", SG_SLICE("urn:portal:tax")), SIGN,
+                                      SG_SLICE("land")};
+    struct sg_authz_request absent = {identity("main", SG_SLICE("urn:portal:tax")), SIGN,
+                                      SG_SLICE("ghost")};
     struct sg_authz_decision a, b;
     memset(&a, 0, sizeof(a));
     memset(&b, 0xff, sizeof(b));
@@ -190,7 +213,7 @@ static void the_names_of_a_row_are_told_in_order(void **state)
         (void)sg_authz_row_keys(authz, i, &count);
         assert_int_equal(count, counts[i]);
     }
-    struct sg_authz_request request = {"main", SG_SLICE("urn:portal:land"), LIST, {0}};
+    struct sg_authz_request request = {identity("main", SG_SLICE("urn:portal:land")), LIST, {0}};
     struct sg_authz_decision decision;
     sg_authz_decide(authz, &request, &decision);
     assert_int_equal(decision.row, 1);
@@ -210,7 +233,7 @@ static void the_list_is_a_copy(void **state)
     name[0] = ca[0] = uri[0] = method[0] = key[0] = 'x';
     methods[0] = keys[0] = NULL;
 
-    struct sg_authz_request request = {"main", SG_SLICE("urn:a"), SIGN, SG_SLICE("k")};
+    struct sg_authz_request request = {identity("main", SG_SLICE("urn:a")), SIGN, SG_SLICE("k")};
     struct sg_authz_decision decision;
     sg_authz_decide(authz, &request, &decision);
     assert_true(decision.is_allowed);
@@ -295,7 +318,7 @@ static void deciding_takes_no_memory(void **state)
     SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(callers, SG_COUNT(callers));
     sg_failmalloc_arm(1);
     for (size_t i = 0; i < SG_COUNT(cases); i++) {
-        struct sg_authz_request request = {cases[i].ca, cases[i].uri, cases[i].method,
+        struct sg_authz_request request = {identity(cases[i].ca, cases[i].uri), cases[i].method,
                                            cases[i].key};
         struct sg_authz_decision decision;
         sg_authz_decide(authz, &request, &decision);
@@ -322,7 +345,8 @@ static bool reference(const struct sg_authz_caller *list, size_t count,
 {
     for (size_t i = 0; i < count; i++) {
         bool has_method = false, has_key = request->key.len == 0;
-        if (strcmp(list[i].ca, request->ca) != 0 || !sg_slice_is(request->uri, list[i].uri))
+        if (!sg_slice_is(request->caller.ca, list[i].ca) ||
+            !sg_slice_is(request->caller.uri, list[i].uri))
             continue;
         for (size_t m = 0; m < list[i].method_count; m++) {
             size_t len = strlen(list[i].methods[m]);
@@ -343,7 +367,7 @@ static void compare_all_requests(const struct sg_authz_caller *list, size_t coun
     SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(list, count);
     for (size_t n = 0; n < 3 * 5 * 3 * 5; n++) {
         struct sg_authz_request request = {
-            cas[n % 3], sg_slice_str(uris[n / 3 % 5]), methods[n / 15 % 3], {0}};
+            identity(cas[n % 3], sg_slice_str(uris[n / 3 % 5])), methods[n / 15 % 3], {0}};
         if (n / 45 > 0)
             request.key = sg_slice_str(keys[n / 45 - 1]);
         struct sg_authz_decision decision;
@@ -401,7 +425,7 @@ static void many_callers_are_told_apart(void **state)
     }
     SG_AUTO(sg_authz_free) struct sg_authz *authz = compile(list, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
-        struct sg_authz_request request = {"main", sg_slice_str(texts[i]), SIGN,
+        struct sg_authz_request request = {identity("main", sg_slice_str(texts[i])), SIGN,
                                            sg_slice_str(own[i])};
         struct sg_authz_decision decision;
         sg_authz_decide(authz, &request, &decision);
@@ -485,7 +509,7 @@ static void a_token_decides_as_its_row_and_no_certificate_reaches_that(void **st
         {"main", SG_SLICE("app"), SG_SLICE("tax-2026"), SG_R_CALLER_UNKNOWN},
     };
     for (size_t i = 0; i < SG_COUNT(asks); i++) {
-        struct sg_authz_request request = {asks[i].ca, asks[i].uri, SIGN, asks[i].key};
+        struct sg_authz_request request = {identity(asks[i].ca, asks[i].uri), SIGN, asks[i].key};
         struct sg_authz_decision decision = {0};
         sg_authz_decide(authz, &request, &decision);
         assert_int_equal(decision.reason, asks[i].reason);
@@ -540,6 +564,7 @@ int main(void)
         cmocka_unit_test(decide_follows_the_table),
         cmocka_unit_test(a_zeroed_decision_is_a_denial),
         cmocka_unit_test(a_decision_is_written_whole_also_over_an_old_yes),
+        cmocka_unit_test(an_identity_that_was_never_made_is_nobody),
         cmocka_unit_test(an_empty_list_denies_everybody),
         cmocka_unit_test(a_denied_key_looks_like_one_that_does_not_exist),
         cmocka_unit_test(the_names_of_a_row_are_told_in_order),

@@ -100,7 +100,8 @@ static size_t number_of(const struct rig *rig, const struct sg_key *key)
 static void compare(struct rig *rig, const struct sg_authz *authz, const struct sg_sight *sight,
                     const char *uri)
 {
-    struct sg_authz_request request = {"main", sg_slice_str(uri), LIST, {0}};
+    struct sg_authz_request request = {
+        sg_authz_identity_of(SG_SLICE("main"), sg_slice_str(uri)), LIST, {0}};
     struct sg_authz_decision decision;
     uint64_t tokens = 0;
     size_t seen = 0;
