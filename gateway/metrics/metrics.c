@@ -1,7 +1,5 @@
 #include "gateway/metrics/metrics.h"
 
-#include <stdatomic.h>
-
 #include "base/algorithm.h"
 #include "gateway/net/listener.h"
 #include "hsm/hsm.h"
@@ -45,12 +43,9 @@ struct label {
 };
 
 struct sg_metrics {
-    /* Set at the start, never again. */
     struct label labels[SG_LABEL_COUNT];
     size_t first[SG_METRIC_COUNT]; /* cell of each metric's first series */
-
-    /* Any thread. */
-    _Atomic uint64_t *cells;
+    uint64_t *cells;
 };
 
 /* Labels -------------------------------------------------------------------------------------- */
@@ -192,12 +187,6 @@ static size_t cell_of(const struct sg_metrics *metrics, enum sg_metric id, size_
     return metrics->first[id] + (a * b_count + b) * cells_of(metric);
 }
 
-/* Nothing is ordered by these numbers, so the weakest order will do. */
-static uint64_t load(const struct sg_metrics *metrics, size_t cell)
-{
-    return atomic_load_explicit(&metrics->cells[cell], memory_order_relaxed);
-}
-
 static bool set_up(struct sg_metrics *metrics, const struct sg_metrics_names *names)
 {
     for (unsigned kind = SG_LABEL_NONE; kind < SG_LABEL_COUNT; kind++) {
@@ -241,7 +230,7 @@ void sg_metrics_free(struct sg_metrics *metrics)
 
 static void add(struct sg_metrics *metrics, size_t cell, uint64_t n)
 {
-    atomic_fetch_add_explicit(&metrics->cells[cell], n, memory_order_relaxed);
+    metrics->cells[cell] += n;
 }
 
 void sg_metrics_add(struct sg_metrics *metrics, enum sg_metric id, size_t a, size_t b, uint64_t n)
@@ -253,8 +242,7 @@ void sg_metrics_add(struct sg_metrics *metrics, enum sg_metric id, size_t a, siz
 void sg_metrics_set(struct sg_metrics *metrics, enum sg_metric id, size_t a, size_t b, int64_t v)
 {
     SG_ASSERT(table[id].type != HISTOGRAM);
-    atomic_store_explicit(&metrics->cells[cell_of(metrics, id, a, b)], (uint64_t)v,
-                          memory_order_relaxed);
+    metrics->cells[cell_of(metrics, id, a, b)] = (uint64_t)v;
 }
 
 void sg_metrics_move(struct sg_metrics *metrics, enum sg_metric id, size_t a, size_t b, int64_t n)
@@ -322,7 +310,7 @@ static void write_series(struct sg_buf *out, const struct sg_metrics *metrics,
 static void write_number(const struct sg_metrics *metrics, const struct metric *metric, size_t cell,
                          size_t series, struct sg_buf *out)
 {
-    uint64_t value = load(metrics, cell);
+    uint64_t value = metrics->cells[cell];
     /* Of two labels most pairs never happen, so only those are shown that did; the listeners are
      * but two. One label is shown whole: an alert on a counter's rise must see it at zero before.
      */
@@ -340,9 +328,9 @@ static void write_number(const struct sg_metrics *metrics, const struct metric *
 static void write_histogram(const struct sg_metrics *metrics, const struct metric *metric,
                             size_t cell, size_t series, struct sg_buf *out)
 {
-    uint64_t counts[OVER + 1], total = 0, sum = load(metrics, cell + SUM);
+    uint64_t counts[OVER + 1], total = 0, sum = metrics->cells[cell + SUM];
     for (size_t i = 0; i <= OVER; i++)
-        total += counts[i] = load(metrics, cell + i);
+        total += counts[i] = metrics->cells[cell + i];
     if (total == 0 && metric->b != SG_LABEL_NONE)
         return;
 

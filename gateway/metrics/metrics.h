@@ -9,9 +9,11 @@
 /*
  * Numbers for operators, in the text format of Prometheus. metrics.def holds one row per metric.
  *
- * All series exist from the start and are found by index, so counting is an atomic addition: no
- * lock, no memory, no name looked up. Counting, setting and writing the page may be done by any
- * thread at any time; a page shows each number as it was at some moment while it was written.
+ * All series exist from the start and are found by index, so counting is an addition: no memory,
+ * no name looked up.
+ *
+ * Thread: one at a time, the loop's in the gateway, where all that is counted happens. Eleven
+ * atomic additions for a signature were one percent of a call's price.
  */
 struct sg_metrics;
 
@@ -60,17 +62,17 @@ SG_DEFINE_AUTO(struct sg_metrics, sg_metrics_free);
  * bug and aborts.
  */
 
-/* Adds to a counter. Thread: any. */
+/* Adds to a counter. */
 void sg_metrics_add(struct sg_metrics *metrics, enum sg_metric id, size_t a, size_t b, uint64_t n);
-/* Sets a gauge; or a counter to a total that is counted elsewhere and never falls. Thread: any. */
+/* Sets a gauge; or a counter to a total that is counted elsewhere and never falls. */
 void sg_metrics_set(struct sg_metrics *metrics, enum sg_metric id, size_t a, size_t b, int64_t v);
-/* Adds to a gauge; `n` may be negative. Thread: any. */
+/* Adds to a gauge; `n` may be negative. */
 void sg_metrics_move(struct sg_metrics *metrics, enum sg_metric id, size_t a, size_t b, int64_t n);
-/* Puts a time into a histogram; a negative one counts as 0. Thread: any. */
+/* Puts a time into a histogram; a negative one counts as 0. */
 void sg_metrics_observe(struct sg_metrics *metrics, enum sg_metric id, size_t a, size_t b,
                         int64_t ns);
 
-/* Appends the page: text format 0.0.4, UTF-8. Thread: any. */
+/* Appends the page: text format 0.0.4, UTF-8. */
 void sg_metrics_write(const struct sg_metrics *metrics, struct sg_buf *out);
 
 #endif

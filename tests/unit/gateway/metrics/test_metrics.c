@@ -1,7 +1,5 @@
 #include "gateway/metrics/metrics.h"
 
-#include <pthread.h>
-
 #include "base/clock.h"
 #include "hsm/hsm.h"
 #include "proto/grpc/status.h"
@@ -230,38 +228,6 @@ static void memory_that_runs_out_anywhere_is_an_error(void **state)
     assert_true(sg_failmalloc_each(make_metrics, NULL) > 10);
 }
 
-enum { THREADS = 4, ROUNDS = 20000 };
-
-static void *count_many(void *arg)
-{
-    struct sg_metrics *metrics = arg;
-    for (int i = 0; i < ROUNDS; i++) {
-        sg_metrics_add(metrics, SG_METRIC_RPCS, 1, SG_GRPC_OK, 1);
-        sg_metrics_move(metrics, SG_METRIC_RPCS_IN_FLIGHT, 1, 0, i % 2 == 0 ? 1 : -1);
-        sg_metrics_observe(metrics, SG_METRIC_SIGN_QUEUE_SECONDS, 0, 0, i * 1000);
-    }
-    return NULL;
-}
-
-static void threads_count_together_while_a_page_is_written(void **state)
-{
-    (void)state;
-    SG_AUTO(sg_metrics_free) struct sg_metrics *metrics = new_metrics(&names);
-    pthread_t threads[THREADS];
-    for (size_t i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, count_many, metrics), 0);
-    for (int i = 0; i < 10; i++)
-        page_of(metrics); /* well-formed at any moment */
-    for (size_t i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    assert_series(metrics,
-                  "sealgate_rpcs_total{method=\"sealgate.v1.SigningService/Sign\",code=\"OK\"}",
-                  THREADS * ROUNDS);
-    assert_series(metrics, "sealgate_rpcs_in_flight{method=\"sealgate.v1.SigningService/Sign\"}",
-                  0);
-    assert_series(metrics, "sealgate_sign_queue_seconds_count{token=\"hsm\"}", THREADS * ROUNDS);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,7 +240,6 @@ int main(void)
         cmocka_unit_test(no_token_and_no_method_give_a_page_too),
         cmocka_unit_test(a_page_that_does_not_fit_says_so),
         cmocka_unit_test(memory_that_runs_out_anywhere_is_an_error),
-        cmocka_unit_test(threads_count_together_while_a_page_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
