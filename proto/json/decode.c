@@ -409,9 +409,9 @@ static enum sg_rc put_fields(struct walk *walk, struct level *level, json_t *obj
         named |= bit;
         if (json_is_null(value))
             continue;
-        if ((set & bit) != 0)
+        if (sg_pb_is_taken(level->desc, field, set))
             return malformed(walk, level, "given beside another of its oneof");
-        set |= sg_pb_exclusive(level->desc, field);
+        set |= bit;
         SG_TRY(put_field(walk, level, field, value));
     }
     return SG_OK;

@@ -20,7 +20,7 @@ struct level {
     const ProtobufCMessageDescriptor *desc;
     const char *name; /* of the field in the parent; NULL for the outermost */
     unsigned depth;
-    uint64_t seen; /* bit i: singular field i of desc, or another member of its oneof */
+    uint64_t seen; /* bit i: singular field i of desc */
 };
 
 /* "items.request.digest", as far as there is room. */
@@ -94,11 +94,10 @@ static enum sg_rc check_once(struct walk *walk, struct level *level,
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return SG_OK;
 
-    unsigned index = (unsigned)(field - desc->fields);
-    if ((level->seen >> index & 1) != 0 &&
+    if (sg_pb_is_taken(desc, field, level->seen) &&
         (walk->limits->strict || field->type == PROTOBUF_C_TYPE_MESSAGE))
         return malformed(walk, level, field->name, "given twice, or beside another of its oneof");
-    level->seen |= sg_pb_exclusive(desc, field);
+    level->seen |= (uint64_t)1 << (field - desc->fields);
     return SG_OK;
 }
 

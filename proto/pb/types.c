@@ -18,16 +18,19 @@ const struct sg_pb_type *sg_pb_type_find(const struct sg_pb_types *types, struct
     return bsearch(&name, types->types, types->count, sizeof(*types->types), compare);
 }
 
-uint64_t sg_pb_exclusive(const ProtobufCMessageDescriptor *desc,
-                         const ProtobufCFieldDescriptor *field)
+bool sg_pb_is_taken(const ProtobufCMessageDescriptor *desc, const ProtobufCFieldDescriptor *field,
+                    uint64_t seen)
 {
     SG_ASSERT(desc->n_fields <= 64);
-    uint64_t set = (uint64_t)1 << (field - desc->fields);
+    if ((seen >> (field - desc->fields) & 1) != 0)
+        return true;
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0)
-        return set;
-    for (unsigned i = 0; i < desc->n_fields; i++)
-        if ((desc->fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-            desc->fields[i].quantifier_offset == field->quantifier_offset)
-            set |= (uint64_t)1 << i;
-    return set;
+        return false;
+    for (uint64_t left = seen; left != 0; left &= left - 1) {
+        const ProtobufCFieldDescriptor *other = &desc->fields[__builtin_ctzll(left)];
+        if ((other->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
+            other->quantifier_offset == field->quantifier_offset)
+            return true;
+    }
+    return false;
 }

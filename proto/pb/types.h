@@ -25,9 +25,10 @@ struct sg_pb_types {
 /* By full name, or NULL. */
 const struct sg_pb_type *sg_pb_type_find(const struct sg_pb_types *types, struct sg_slice name);
 
-/* Bit i for `field`, the i-th of `desc`, and for the other members of its oneof, if it is in one:
- * of these, one may be set. No message has more than 64 fields (the lint of the .proto files). */
-uint64_t sg_pb_exclusive(const ProtobufCMessageDescriptor *desc,
-                         const ProtobufCFieldDescriptor *field);
+/* Whether `seen`, which has bit i for the i-th field of `desc`, has `field` or another member of
+ * its oneof, of which one may be set. No message has more than 64 fields (the lint of the .proto
+ * files). */
+bool sg_pb_is_taken(const ProtobufCMessageDescriptor *desc, const ProtobufCFieldDescriptor *field,
+                    uint64_t seen);
 
 #endif
