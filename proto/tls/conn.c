@@ -81,8 +81,8 @@ static bool set_server_name(SSL *ssl, const char *server_name)
            SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-/* What others left there would be taken for ours. Clearing walks the whole queue, so it is done
- * only where there is something. */
+/* What others left there, SSL_get_error() would take for ours. Clearing walks the whole queue, so
+ * it is done only where there is something. */
 static void clear_errors(void)
 {
     if (ERR_peek_error() != 0)
@@ -223,9 +223,9 @@ enum sg_rc sg_tls_send(struct sg_tls_conn *conn, struct sg_slice plain, struct s
     if (overhead > room || plain.len > room - overhead)
         return SG_FAIL(err, SG_E_LIMIT, 0, "%zu bytes wait for the peer already", conn->out.len);
 
-    clear_errors();
     while (plain.len > 0) {
         size_t written;
+        /* Our BIO never asks to be tried again, so whatever fails here is over. */
         if (SSL_write_ex(conn->ssl, plain.ptr, plain.len, &written) != 1)
             return give_up(conn, "could not write a record", err);
         (void)sg_slice_take(&plain, written);
