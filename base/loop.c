@@ -183,15 +183,20 @@ enum sg_rc sg_watch_add(struct sg_loop *loop, struct sg_watch *watch, struct sg_
     return SG_OK;
 }
 
-void sg_watch_set(struct sg_loop *loop, struct sg_watch *watch, uint32_t events)
+void sg_watch_again(struct sg_loop *loop, struct sg_watch *watch)
 {
     assert_thread(loop);
     SG_ASSERT(watch->is_added);
+    int rc = control(loop, EPOLL_CTL_MOD, watch);
+    SG_ASSERT(rc == 0); /* fails for a closed descriptor only: a bug of the owner */
+}
+
+void sg_watch_set(struct sg_loop *loop, struct sg_watch *watch, uint32_t events)
+{
     if (watch->events == events)
         return;
     watch->events = events;
-    int rc = control(loop, EPOLL_CTL_MOD, watch);
-    SG_ASSERT(rc == 0); /* fails for a closed descriptor only: a bug of the owner */
+    sg_watch_again(loop, watch);
 }
 
 void sg_watch_remove(struct sg_loop *loop, struct sg_watch *watch)

@@ -38,8 +38,10 @@ int64_t sg_loop_now(const struct sg_loop *loop);
  */
 void sg_loop_tell_turns(struct sg_loop *loop, void (*fn)(void *arg, int64_t took_ns), void *arg);
 
-/* A descriptor: `fn` gets the EPOLL* bits that are ready. Level-triggered. EPOLLERR and EPOLLHUP
- * come unasked, turn after turn: whoever does not act on them must remove the watch. */
+/* A descriptor: `fn` gets the EPOLL* bits that are ready. Level-triggered: EPOLLERR and EPOLLHUP
+ * come unasked, turn after turn, and whoever does not act on them must remove the watch. With
+ * EPOLLET among the wanted events they are told when they come, and what is left behind is told
+ * again only after sg_watch_again() or a change of the wanted events. */
 struct sg_watch {
     int fd;
     void (*fn)(void *arg, uint32_t events);
@@ -52,6 +54,8 @@ struct sg_watch {
 SG_MUST_USE enum sg_rc sg_watch_add(struct sg_loop *loop, struct sg_watch *watch,
                                     struct sg_err *err);
 void sg_watch_set(struct sg_loop *loop, struct sg_watch *watch, uint32_t events);
+/* What is ready is told in the next turn, whether or not it has been. For EPOLLET. */
+void sg_watch_again(struct sg_loop *loop, struct sg_watch *watch);
 /* Before the descriptor is closed. Not added: does nothing. */
 void sg_watch_remove(struct sg_loop *loop, struct sg_watch *watch);
 

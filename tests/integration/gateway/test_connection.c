@@ -402,6 +402,69 @@ static void what_many_connections_send_in_one_turn_is_taken_for_each(void **stat
         }
 }
 
+/* Turns of the listener alone: nothing that the clients would do wakes it. */
+static void turn_alone(struct rig *rig)
+{
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(sg_loop_turn(rig->loop, 0, NULL), SG_OK);
+}
+
+/* What comes at once is told of once, however many reads it takes. */
+static void what_one_connection_sends_at_once_is_taken_to_its_end(void **state)
+{
+    enum { CALLS = 40 };
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+    struct rig_call *calls[CALLS];
+    uint8_t message[MESSAGE_LEN];
+    struct rig_sign sign;
+
+    assert_true(CALLS * MESSAGE_LEN > 2 * READ_BYTES);
+    RIG_UNTIL(rig, rig_client_is_ready(client));
+    rig_settle(rig);
+    for (size_t i = 0; i < CALLS; i++) {
+        rig_sign_init(&sign, "keys/edward");
+        fill_message(message, 0, i);
+        sign.request.message = (ProtobufCBinaryData){MESSAGE_LEN, message};
+        calls[i] = rig_ask(client, SIGN, &sign.request.base);
+    }
+    rig_client_turn(client);
+    assert_int_equal(sg_tls_out(client->tls)->len, 0); /* all is in the socket */
+    turn_alone(rig);
+    assert_int_equal(rig->job_count, CALLS);
+
+    rig_jobs(rig, WELL);
+    for (size_t i = 0; i < CALLS; i++) {
+        RIG_UNTIL(rig, calls[i]->done);
+        assert_int_equal(calls[i]->code, SG_GRPC_OK);
+        rig_call_free(calls[i]);
+    }
+}
+
+/* The end comes with the bytes before it, and nothing more is told. */
+static void an_end_behind_the_last_bytes_is_seen(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_connect(rig, A);
+    struct rig_sign sign;
+
+    RIG_UNTIL(rig, rig_client_is_ready(client));
+    rig_settle(rig);
+    rig_sign_init(&sign, "keys/alpha");
+    struct rig_call *call = rig_ask(client, SIGN, &sign.request.base);
+    rig_client_turn(client);
+    assert_int_equal(shutdown(client->fd, SHUT_WR), 0);
+    assert_int_equal(sg_loop_turn(rig->loop, 0, NULL), SG_OK);
+    assert_int_equal(rig->job_count, 1);
+    turn_alone(rig);
+    assert_int_equal(sg_net_connections(rig->net), 0);
+
+    rig_jobs(rig, WELL);
+    RIG_UNTIL(rig, sg_signer_pending(rig->signer) == 0);
+    rig_disconnect(client, false);
+    rig_call_free(call);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -421,6 +484,8 @@ int main(void)
         TEST(a_client_that_takes_nothing_is_closed),
         TEST(a_client_that_reads_slowly_gets_all_of_it),
         TEST(what_many_connections_send_in_one_turn_is_taken_for_each),
+        TEST(what_one_connection_sends_at_once_is_taken_to_its_end),
+        TEST(an_end_behind_the_last_bytes_is_seen),
         TEST(without_descriptors_accepting_pauses_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,29 @@ static void a_watch_is_told_while_it_is_ready(void **state)
     end_close(&end);
 }
 
+static void an_edge_is_told_once_and_what_is_left_when_asked_again(void **state)
+{
+    (void)state;
+    struct end end;
+    end_open(&end, 'a', EPOLLIN | EPOLLET);
+    end_send(&end);
+    one_turn();
+    one_turn(); /* nobody has read, and nothing more has come */
+    assert_string_equal(story, "a");
+    sg_watch_again(loop, &end.watch);
+    one_turn();
+    one_turn();
+    assert_string_equal(story, "aa");
+    end_send(&end);
+    one_turn();
+    assert_string_equal(story, "aaa");
+    sg_watch_set(loop, &end.watch, EPOLLIN | EPOLLOUT | EPOLLET); /* a change asks again */
+    one_turn();
+    assert_string_equal(story, "aaaa");
+    assert_int_equal(end.got, EPOLLIN | EPOLLOUT);
+    end_close(&end);
+}
+
 static void a_watch_is_told_only_what_it_wants(void **state)
 {
     (void)state;
@@ -231,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(a_watch_is_told_while_it_is_ready),
+        LOOP_TEST(an_edge_is_told_once_and_what_is_left_when_asked_again),
         LOOP_TEST(a_watch_is_told_only_what_it_wants),
         LOOP_TEST(a_hang_up_is_told_unasked),
         LOOP_TEST(a_removed_watch_is_silent_though_its_event_was_fetched),
