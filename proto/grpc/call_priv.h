@@ -121,6 +121,7 @@ struct sg_rpc_server {
     struct sg_rpc_limits limits;
     size_t held_max; /* bytes of half-sent messages, all calls together */
     const struct sg_method_table *table;
+    const struct sg_method *last_method; /* that was called, or NULL */
     const struct sg_call_handler *handler;
     void *connection;
 

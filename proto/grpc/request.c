@@ -49,8 +49,13 @@ static void take_query(struct sg_call *call, struct sg_slice *path)
 
 static void take_path(struct sg_call *call, struct sg_slice path)
 {
+    struct sg_rpc_server *server = call->server;
+
     take_query(call, &path);
-    call->method = sg_method_find(call->server->table, path);
+    /* Most clients call one method again and again. */
+    if (server->last_method == NULL || !sg_slice_is(path, server->last_method->path))
+        server->last_method = sg_method_find(server->table, path);
+    call->method = server->last_method;
     if (call->method == NULL) {
         struct sg_err *err = refuse(call);
         if (err != NULL)
