@@ -32,7 +32,7 @@ struct sg_authz_caller {
 
 enum { SG_AUTHZ_TOKEN_LEN = 32, SG_AUTHZ_NAME_LEN_MAX = 63 };
 
-/* Who asks. It costs more to make than a decision does, and is good for any list: keep it. */
+/* Who asks. Making one hashes both parts; it is good for any list, so keep it. */
 struct sg_authz_identity {
     struct sg_slice ca;  /* "": known by a bearer token; no certificate has this CA */
     struct sg_slice uri; /* then the name that sg_authz_bearer() gave */

@@ -394,7 +394,7 @@ static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescript
 
 static enum sg_rc put_fields(struct walk *walk, struct level *level, json_t *object)
 {
-    uint64_t named = 0, set = 0; /* fields that came, and that may no longer be set */
+    uint64_t named = 0, set = 0; /* fields that came, and those of them that are not null */
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value)
